@@ -1,0 +1,1 @@
+"""Labelled text in, a registered LSTM out: seven DVC stages, then publish."""

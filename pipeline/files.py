@@ -1,0 +1,98 @@
+"""Files between stages: written whole or not at all, the same bytes for the same content."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .stage import PipelineError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; move it to `path` if the block succeeds, remove it if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.name)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes, or of the names and bytes of all files in a folder."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\0".encode())
+        return digest.hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(_existing(path).read_text(encoding="utf-8"))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file by the parser that DVC uses (YAML 1.2), so that both see the same values."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read ({error.strerror}); run from the project's root") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise PipelineError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table as Parquet, or as CSV with every field quoted (a bare carriage return in a text survives that)."""
+    import csv
+
+    with atomic(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n", encoding="utf-8")
+        else:
+            table.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.read_csv(_existing(path)) if path.suffix == ".csv" else pd.read_parquet(_existing(path))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(_existing(path), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise PipelineError(f"{path} is missing; run `dvc repro`, which makes it")
+    return path

@@ -1,0 +1,196 @@
+"""Parameters: `params.yaml` checked as a whole, handed out one section at a time."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .files import read_yaml
+from .stage import PipelineError
+
+PARAMS_FILE = Path("params.yaml")
+
+# What `null` means under tokenize and train. `textbook` is the plain model that most tutorials teach.
+PRESETS: dict[str, dict[str, dict[str, int | float]]] = {
+    "textbook": {
+        "tokenize": {"vocabulary_size": 10_000, "length": 100},
+        "train": {
+            "embedding_dim": 64,
+            "units": 64,
+            "batch_size": 32,
+            "epochs": 10,
+            "learning_rate": 0.001,
+            "patience": 2,
+        },
+    },
+}
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0.05, le=0.4)]
+Name = Annotated[str, Field(pattern=r"^[\w.-]+( [\w.-]+)*$")]
+
+
+class Section(BaseModel):
+    """One section of `params.yaml`; its fields are the keys, with their types and ranges."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    name: ClassVar[str]
+
+
+class Ingest(Section):
+    name = "ingest"
+    dataset: Literal["tweets"]
+    max_rows: Annotated[int, Field(ge=200)] | None
+
+
+class Validate(Section):
+    name = "validate"
+    min_rows: Annotated[int, Field(ge=1)]
+    min_rows_per_class: Annotated[int, Field(ge=3)]
+    max_imbalance: Annotated[float, Field(ge=1)]
+    max_text_length: Annotated[int, Field(ge=1)]
+
+
+class Clean(Section):
+    name = "clean"
+    validation_share: Share
+    test_share: Share
+    split_seed: Seed
+
+
+class Tokenize(Section):
+    name = "tokenize"
+    vocabulary_size: Annotated[int, Field(ge=100, le=200_000)]
+    length: Annotated[int, Field(ge=4, le=2_000)]
+
+
+class Rebalance(Section):
+    name = "rebalance"
+    strategy: Literal["none", "random_over", "random_under", "class_weight"]
+    seed: Seed
+
+
+class Train(Section):
+    name = "train"
+    preset: Literal["textbook"]
+    embedding_dim: Annotated[int, Field(ge=4, le=1_024)]
+    units: Annotated[int, Field(ge=4, le=1_024)]
+    batch_size: Annotated[int, Field(ge=4, le=4_096)]
+    epochs: Annotated[int, Field(ge=1, le=200)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    patience: Annotated[int, Field(ge=1, le=200)]
+    threads: Annotated[int, Field(ge=1, le=64)]
+    seed: Seed
+
+
+class Evaluate(Section):
+    name = "evaluate"
+    length_bounds: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=10)]
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Evaluate":
+        if sorted(set(self.length_bounds)) != self.length_bounds:
+            raise ValueError(f"evaluate.length_bounds must ascend, got {self.length_bounds}")
+        return self
+
+
+class Publish(Section):
+    name = "publish"
+    experiment: Name
+    model: Name | None
+
+
+SECTIONS: tuple[type[Section], ...] = (Ingest, Validate, Clean, Tokenize, Rebalance, Train, Evaluate, Publish)
+S = TypeVar("S", bound=Section)
+
+
+def load(section: type[S], path: Path = PARAMS_FILE) -> S:
+    """Check all of `path`, then give one section of it.
+
+    Parameters
+    ----------
+    section : type[Section]
+        The section wanted, such as `Train`.
+    path : Path
+        The parameter file.
+
+    Returns
+    -------
+    Section
+        The section's values, with each null replaced by the preset's value.
+
+    Raises
+    ------
+    PipelineError
+        The file is missing or no YAML, or a key is unknown, missing, of a wrong type or out of range.
+    """
+    document = read(path)
+    for each in SECTIONS:
+        _check(each, document, path)
+    return _check(section, document, path)
+
+
+def keys_read(section: type[Section]) -> list[str]:
+    """The keys of `params.yaml` that decide a section's values: what its stage must declare in `dvc.yaml`."""
+    filled = section.name in next(iter(PRESETS.values())) and "preset" not in section.model_fields
+    return [section.name, *(["train.preset"] if filled else [])]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read `path` and check its sections' names and the preset's."""
+    document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise PipelineError(f"{path} must hold the sections {', '.join(s.name for s in SECTIONS)}")
+    known = [each.name for each in SECTIONS]
+    for key in document:
+        if key not in known:
+            raise PipelineError(f"{path}: {key} is no section{_suggest(str(key), known)}")
+    train = document.get("train")
+    preset = train.get("preset") if isinstance(train, dict) else None
+    if preset not in list(PRESETS):
+        raise PipelineError(f"{path}: train.preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    return document
+
+
+def _check(section: type[S], document: Mapping[str, Any], path: Path) -> S:
+    values = document.get(section.name)
+    if not isinstance(values, dict):
+        raise PipelineError(
+            f"{path}: section {section.name} is missing; it must hold {', '.join(section.model_fields)}"
+        )
+    defaults = PRESETS[document["train"]["preset"]].get(section.name, {})
+    try:
+        return section.model_validate({k: defaults.get(k) if v is None else v for k, v in values.items()})
+    except ValidationError as error:
+        raise PipelineError(f"{path}: " + "; ".join(_sentence(section, e) for e in error.errors())) from error
+
+
+def _sentence(section: type[Section], error: Any) -> str:
+    key = ".".join([section.name, *(str(part) for part in error["loc"] if not str(part).startswith("function-"))])
+    if error["type"] == "extra_forbidden":
+        last = str(error["loc"][-1])
+        return f"{key} is no parameter of {section.name}{_suggest(last, list(section.model_fields), section.name)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    rule = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return rule if error["type"] == "value_error" else f"{key} must be {rule}, got {error['input']!r}"
+
+
+def _suggest(word: str, known: list[str], section: str = "") -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    prefix = f"{section}." if section else ""
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; there are {', '.join(known)}"
+
+
+def main() -> None:
+    """Check `params.yaml` before any work: `python -m pipeline.params`."""
+    for section in SECTIONS:
+        load(section)
+
+
+if __name__ == "__main__":
+    from .stage import run
+
+    run("params", main)

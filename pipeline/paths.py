@@ -1,0 +1,30 @@
+"""Where each stage leaves its outputs, by stage. `dvc.yaml` lists the same files."""
+
+from pathlib import Path
+
+SPLITS = ("train", "validation", "test")
+
+INGEST_TABLE = Path("data/ingest/table.parquet")
+INGEST_SUMMARY = Path("data/ingest/summary.json")
+
+VALIDATE_PASSED = Path("data/validate/passed.json")
+
+CLEAN_TABLES = {split: Path(f"data/clean/{split}.parquet") for split in SPLITS}
+CLEAN_CLASSES = Path("data/clean/classes.json")
+CLEAN_COUNTS = Path("data/clean/counts.csv")
+CLEAN_SUMMARY = Path("data/clean/summary.json")
+
+TOKENIZE_TOKENIZER = Path("data/tokenize/tokenizer.json")
+TOKENIZE_ARRAYS = {split: Path(f"data/tokenize/{split}.npz") for split in SPLITS}
+
+REBALANCE_TRAIN = Path("data/rebalance/train.npz")
+REBALANCE_SUMMARY = Path("data/rebalance/summary.json")
+
+TRAIN_MODEL = Path("data/train/model")
+TRAIN_HISTORY = Path("data/train/history.csv")
+
+EVALUATE_METRICS = Path("data/evaluate/metrics.json")
+EVALUATE_PREDICTIONS = Path("data/evaluate/predictions.csv")
+EVALUATE_MEASURED = Path("data/evaluate/measured.json")
+
+REPORTS = Path("reports")

@@ -1,0 +1,78 @@
+"""Plots: the same data that `dvc plots` shows, as PNG files for people and for MLflow."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from . import paths
+from .files import atomic, read_json, read_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREY = "#1f5f99", "#d1722b", "#8a8f98"
+
+
+def learning_curve(axes: "Axes", history: pd.DataFrame) -> None:
+    """Training and validation loss by epoch; the kept epoch marked."""
+    best = history.loc[history["validation_loss"].idxmin()]
+    axes.plot(history["epoch"], history["train_loss"], "o-", color=GREY, label="training (weighted)")
+    axes.plot(history["epoch"], history["validation_loss"], "o-", color=BLUE, label="validation")
+    axes.axvline(best["epoch"], color=ORANGE, linestyle=":", label=f"kept: epoch {best['epoch']:.0f}")
+    axes.set(title="Learning curve", xlabel="epoch", ylabel="cross-entropy (nats)", xticks=history["epoch"])
+    axes.legend(frameon=False)
+
+
+def confusion_matrix(axes: "Axes", predictions: pd.DataFrame, classes: list[str]) -> None:
+    """Share of each true class's rows by predicted class, with the counts."""
+    counts = pd.crosstab(predictions["actual"], predictions["predicted"]).reindex(
+        index=classes, columns=classes, fill_value=0
+    )
+    shares = counts.to_numpy() / counts.to_numpy().sum(axis=1, keepdims=True)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        color = "white" if share > 0.5 else "black"
+        axes.text(column, row, f"{share:.0%}\n{counts.iat[row, column]:,}", ha="center", va="center", color=color)
+    ticks = range(len(classes))
+    axes.set(title="Confusion matrix (test)", xlabel="predicted", ylabel="actual", xticks=ticks, yticks=ticks)
+    axes.set_xticklabels(classes, rotation=30 if len(classes) > 4 else 0)
+    axes.set_yticklabels(classes)
+
+
+def class_counts(axes: "Axes", counts: pd.DataFrame) -> None:
+    """Rows by class in each split, before rebalancing."""
+    wide = counts.pivot(index="label", columns="split", values="rows")[list(paths.SPLITS)]
+    left = np.zeros(len(wide))
+    for split, color in zip(paths.SPLITS, (BLUE, GREY, ORANGE), strict=True):
+        axes.barh(wide.index, wide[split], left=left, color=color, label=split)
+        left += wide[split].to_numpy()
+    axes.set(title="Rows by class", xlabel="rows")
+    axes.legend(frameon=False)
+
+
+def render(folder: Path) -> list[Path]:
+    """Draw every plot from the stages' outputs into `folder`; give the PNG files."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    classes = read_json(paths.CLEAN_CLASSES)
+    history, counts = read_table(paths.TRAIN_HISTORY), read_table(paths.CLEAN_COUNTS)
+    predictions = read_table(paths.EVALUATE_PREDICTIONS)
+    drawings = {
+        "learning_curve": lambda axes: learning_curve(axes, history),
+        "confusion_matrix": lambda axes: confusion_matrix(axes, predictions, classes),
+        "class_counts": lambda axes: class_counts(axes, counts),
+    }
+    files = []
+    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+    for name, draw in drawings.items():
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        path = folder / f"{name}.png"
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+        files.append(path)
+    return files

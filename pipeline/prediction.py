@@ -1,0 +1,134 @@
+"""Prediction: raw texts to labels and probabilities, by the functions that training used.
+
+This module travels with every registered model, together with the modules that it imports.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .files import read_json, sha256, write_json
+from .model import build, predict, prepare_keras
+from .stage import PipelineError
+from .text import Tokenizer, clean_text
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+FORMAT = 1  # of the model folder; raised when older code can no longer read it
+MANIFEST, WEIGHTS, TOKENIZER = "model.json", "model.weights.h5", "tokenizer.json"
+
+
+def save(
+    folder: Path,
+    model: "keras.Model",
+    tokenizer: Tokenizer,
+    *,
+    classes: Sequence[str],
+    network: Mapping[str, int],
+    state: str,
+) -> None:
+    """Write a model folder: weights, tokenizer, and a manifest with their digests.
+
+    The weights stand alone because a `.keras` file holds its date, and so differs between equal models.
+    """
+    folder.mkdir(parents=True)
+    model.save_weights(folder / WEIGHTS)
+    tokenizer.save(folder / TOKENIZER)
+    write_json(
+        folder / MANIFEST,
+        {
+            "format": FORMAT,
+            "state": state,
+            "classes": list(classes),
+            "network": dict(network),
+            "sha256": {name: sha256(folder / name) for name in (WEIGHTS, TOKENIZER)},
+        },
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a model folder's manifest and check the files against their digests.
+
+    Raises
+    ------
+    PipelineError
+        A file is missing or altered, or the folder was written by newer code.
+    """
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    if manifest.get("format") != FORMAT:
+        raise PipelineError(f"{folder} has format {manifest.get('format')}, this code reads {FORMAT}; update the code")
+    for name, digest in manifest["sha256"].items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise PipelineError(
+                f"{folder / name} is missing or altered; restore it with `dvc repro` or register it anew"
+            )
+    return manifest
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network with its tokenizer and class names."""
+
+    model: "keras.Model"
+    tokenizer: Tokenizer
+    classes: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Predictor":
+        """Load a model folder, after checking its digests."""
+        manifest = read_manifest(folder)
+        prepare_keras()
+        model = build(**manifest["network"])
+        model.load_weights(folder / WEIGHTS)
+        model.compile(jit_compile=True)
+        return cls(model, Tokenizer.load(folder / TOKENIZER), tuple(manifest["classes"]))
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Class probabilities of raw texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Raw texts.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, n_classes), float32
+            A text's row depends on that text alone: every text is padded to the tokenizer's length.
+        """
+        return predict(self.model, self.tokenizer.encode([clean_text(text) for text in texts]))
+
+    def predict(self, texts: Sequence[str]) -> "pd.DataFrame":
+        """Labels of raw texts: `predicted_label`, `confidence` (its probability), and `p_<class>` for each class."""
+        import pandas as pd
+
+        probabilities = self.probabilities(texts)
+        best = probabilities.argmax(axis=1)
+        table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in self.classes])
+        table.insert(0, "confidence", probabilities.max(axis=1, initial=0))
+        table.insert(0, "predicted_label", pd.Series([self.classes[i] for i in best], dtype="str"))
+        return table
+
+
+class ServedModel:
+    """What MLflow calls: a table with a `text` column to the table of `Predictor.predict`."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def predict(self, table: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
+        texts = table["text"].to_list()
+        for number, text in enumerate(texts, start=1):
+            if not isinstance(text, str):
+                raise ValueError(f"row {number} of column text must be a string, got {type(text).__name__}")
+        return self.predictor.predict(texts)
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """The entry point that MLflow calls for a model logged with this module as its loader."""
+    return ServedModel(Predictor.load(Path(path)))

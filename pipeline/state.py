@@ -1,0 +1,34 @@
+"""The identity of a pipeline state: a hash of all that training depends on."""
+
+import hashlib
+import json
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from .files import read_yaml, sha256
+
+DVC_FILE = Path("dvc.yaml")
+
+
+def state_id(params_file: Path) -> str:
+    """Hash what the train stage depends on, as its entry in `dvc.yaml` lists it: data, code, runtime lock, parameters.
+
+    Equal inputs give an equal identity on every machine, in every checkout; it names the MLflow run of the state.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    stage = read_yaml(DVC_FILE)["stages"]["train"]
+    params = read_yaml(params_file)
+    content = {
+        "deps": {path: sha256(Path(path)) for path in stage["deps"]},
+        "params": {key: _value(params, key) for key in stage["params"]},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _value(document: dict[str, Any], key: str) -> Any:
+    return reduce(lambda part, name: part[name], key.split("."), document)

@@ -1,0 +1,374 @@
+"""Tracking: every call of MLflow, and nothing else.
+
+The store is `MLFLOW_TRACKING_URI` where that is set, else a SQLite file at the root of the checkout. A run belongs to
+one pipeline state and is found by its tag, so that a second `dvc repro`, a crash or a fresh clone never doubles it.
+`PIPELINE_TRACKING=off` turns tracking off; no stage's output depends on it.
+"""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import params
+from .stage import PipelineError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+STATE, PUBLISHED, MODEL_DIGEST = "pipeline.state", "pipeline.published", "pipeline.model_digest"
+DATABASE = "mlflow.db"
+RUNTIME_LOCK = Path("requirements.lock")
+
+# What travels with a registered model: prediction and all that it imports, and the packages those need.
+SERVED_MODULES = ("__init__", "prediction", "text", "model", "files", "stage")
+SERVED_PACKAGES = ("mlflow", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pandas", "pyarrow", "h5py")
+EXAMPLES = ["I love this, thank you!", "The flight is late again and nobody tells us why."]
+
+Figures = Mapping[str, float]
+
+
+def enabled() -> bool:
+    """Whether tracking is on: unless `PIPELINE_TRACKING` is `off`."""
+    value = os.environ.get("PIPELINE_TRACKING", "on")
+    if value not in {"on", "off"}:
+        raise PipelineError(f"the environment variable PIPELINE_TRACKING must be on or off, got {value!r}")
+    return value == "on"
+
+
+def root() -> Path:
+    """The main checkout: DVC names it, also to stages that run in an experiment's temporary folder."""
+    return Path(os.environ.get("DVC_ROOT") or ".").resolve()
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store and the experiment in it that holds the pipeline's runs."""
+
+    address: str
+    client: "MlflowClient"
+    experiment_id: str
+
+    # Runs
+
+    def find_run(self, state: str) -> "Run | None":
+        """The run of a pipeline state."""
+        found = self.client.search_runs([self.experiment_id], f"tags.`{STATE}` = '{state}'", max_results=1)
+        return found[0] if found else None
+
+    def open_run(self, state: str) -> "Run":
+        """The run of a pipeline state; a new one where there is none."""
+        return self.find_run(state) or self.client.create_run(
+            self.experiment_id, run_name=_run_name(), tags={STATE: state, **_revision_tags()}
+        )
+
+    def log_epochs(self, run: "Run", history: Sequence[Figures]) -> None:
+        """Log figures by epoch, under timestamps counted from the run's start: logging them again changes nothing."""
+        from mlflow.entities import Metric
+
+        points = [
+            Metric(_metric_name(key), value, run.info.start_time + 1_000 * int(figures["epoch"]), int(figures["epoch"]))
+            for figures in history
+            for key, value in figures.items()
+            if key != "epoch"
+        ]
+        self.client.log_batch(run.info.run_id, metrics=points)
+
+    def log_figures(self, run: "Run", figures: Figures) -> None:
+        """Log final figures that the run does not have yet."""
+        import time
+
+        from mlflow.entities import Metric
+
+        have, now = run.data.metrics, int(time.time() * 1_000)
+        new = {key: value for name, value in figures.items() if have.get(key := _metric_name(name)) != value}
+        points = [Metric(key, value, now, 0) for key, value in new.items()]
+        for start in range(0, len(points), 1_000):  # the most that one request may hold
+            self.client.log_batch(run.info.run_id, metrics=points[start : start + 1_000])
+
+    def log_params(self, run: "Run", values: Mapping[str, Any]) -> None:
+        """Log parameters that the run does not have yet; MLflow refuses to change one."""
+        from mlflow.entities import Param
+
+        new = [Param(key, str(value)) for key, value in values.items() if key not in run.data.params]
+        self.client.log_batch(run.info.run_id, params=new)
+
+    def log_datasets(self, run: "Run", datasets: Mapping[str, tuple[Path, str, int]]) -> None:
+        """Log the data sets by context: file, SHA-256 and number of rows."""
+        import json
+
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=path.as_posix(),
+                    digest=digest[:36],
+                    source_type="local",
+                    source=json.dumps({"uri": path.as_posix()}),
+                    profile=json.dumps({"num_rows": rows, "sha256": digest}),
+                ),
+                [InputTag("mlflow.data.context", context)],
+            )
+            for context, (path, digest, rows) in datasets.items()
+        ]
+        self.client.log_inputs(run.info.run_id, datasets=inputs)
+
+    def log_files(self, run: "Run", files: Mapping[str, Sequence[Path]]) -> None:
+        """Upload files, by the folder that they get in the run."""
+        for folder, paths in files.items():
+            for path in paths:
+                self.client.log_artifact(run.info.run_id, str(path), folder)
+
+    def link_project_run(self, run: "Run") -> None:
+        """Where `mlflow run` started the pipeline: say in the run that it made which run holds the results."""
+        project_run = os.environ.get("MLFLOW_RUN_ID")
+        if project_run:
+            self.client.set_tag(project_run, "pipeline.run", run.info.run_id)
+            note = f"Started the pipeline; results: run `{run.info.run_name}` ({run.info.run_id})."
+            self.client.set_tag(project_run, "mlflow.note.content", note)
+
+    def finish(self, run: "Run", tags: Mapping[str, str]) -> None:
+        """Tag a run and close it."""
+        for key, value in tags.items():
+            self.client.set_tag(run.info.run_id, key, value)
+        if run.info.status != "FINISHED":
+            self.client.set_terminated(run.info.run_id, "FINISHED")
+
+    # Registry
+
+    def find_version(self, name: str, digest: str) -> "ModelVersion | None":
+        """The registered version of `name` that holds the model of this digest."""
+        found = self.client.search_model_versions(f"name = '{name}' and tags.`{MODEL_DIGEST}` = '{digest}'")
+        return found[0] if found else None
+
+    def alias(self, name: str, alias: str) -> "ModelVersion | None":
+        """The version of `name` that carries an alias."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:  # no such model, or alias
+                return None
+            raise
+
+    def register(self, run: "Run", name: str, folder: Path, digest: str, classes: Sequence[str]) -> "ModelVersion":
+        """Register a model folder under `name`, unless its digest is registered already.
+
+        Parameters
+        ----------
+        run : Run
+            The run that made the model.
+        name : str
+            The registered model's name.
+        folder : Path
+            The model folder, as `pipeline.prediction` writes it.
+        digest : str
+            What identifies the model.
+        classes : sequence of str
+            Class names, for the signature.
+        """
+        import mlflow
+
+        found = self.find_version(name, digest)
+        if found:
+            return found
+        logged = self.client.search_logged_models(
+            [self.experiment_id],
+            filter_string=f"tags.`{MODEL_DIGEST}` = '{digest}' and status = 'READY'",
+            max_results=1,
+        )
+        model_id = logged[0].model_id if logged else self._log_model(run, folder, digest, classes)
+        try:
+            self.client.create_registered_model(name, description="An LSTM from raw text to label and probabilities.")
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return mlflow.register_model(f"models:/{model_id}", name, tags={MODEL_DIGEST: digest})
+
+    def _log_model(self, run: "Run", folder: Path, digest: str, classes: Sequence[str]) -> str:
+        import mlflow
+        import pandas as pd
+        from mlflow.models import Model, ModelSignature
+        from mlflow.types import ColSpec, Schema
+
+        figures = [ColSpec("float", name) for name in ("confidence", *(f"p_{name}" for name in classes))]
+        signature = ModelSignature(
+            inputs=Schema([ColSpec("string", "text")]), outputs=Schema([ColSpec("string", "predicted_label"), *figures])
+        )
+
+        # The code travels under a name of its own, so that two versions in one process keep theirs.
+        package = f"emotion_{digest[:12]}"
+        with tempfile.TemporaryDirectory() as temporary:
+            code = Path(temporary) / package
+            code.mkdir()
+            for module in SERVED_MODULES:
+                source = Path(__file__).with_name(f"{module}.py")
+                (code / source.name).write_bytes(source.read_bytes())
+            info = Model.log(
+                artifact_path=None,
+                name="lstm",
+                flavor=mlflow.pyfunc,
+                run_id=run.info.run_id,
+                loader_module=f"{package}.prediction",
+                data_path=str(folder),
+                code_paths=[str(code)],
+                signature=signature,
+                input_example=pd.DataFrame({"text": EXAMPLES}),
+                pip_requirements=pinned(SERVED_PACKAGES, RUNTIME_LOCK),
+                tags={MODEL_DIGEST: digest},
+            )
+        model_id: str = info.model_id
+        return model_id
+
+    def tag_version(self, version: "ModelVersion", tags: Mapping[str, str]) -> None:
+        """Set tags of a registered version."""
+        for key, value in tags.items():
+            self.client.set_model_version_tag(version.name, version.version, key, value)
+
+    def move_alias(self, alias: str, version: "ModelVersion") -> None:
+        """Give an alias to a version, taking it from any other."""
+        self.client.set_registered_model_alias(version.name, alias, version.version)
+
+    def drop_alias(self, alias: str, version: "ModelVersion") -> None:
+        """Take an alias from a version that has it."""
+        if alias in self.client.get_model_version(version.name, version.version).aliases:
+            self.client.delete_registered_model_alias(version.name, alias)
+
+
+def connect() -> Store:
+    """Open the store and the experiment `publish.experiment`.
+
+    Raises
+    ------
+    PipelineError
+        The store does not answer.
+    """
+    experiment = params.load(params.Publish).experiment
+    # A server that is down shall cost seconds: the default is seven tries, minutes a call.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+    from filelock import FileLock
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # they report the creation of every table
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
+    local = address.startswith("sqlite:")
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
+    lock = root() / ".state" / "mlflow.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with store_errors(address), FileLock(lock):  # two processes that create the database at once break it
+        client = MlflowClient(address, address)
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            place = (root() / "mlruns").as_uri() if local else None
+            return Store(address, client, client.create_experiment(experiment, artifact_location=place))
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return Store(address, client, found.experiment_id)
+
+
+@contextmanager
+def store_errors(address: str) -> Iterator[None]:
+    """Turn what MLflow raises into one sentence."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        reason = " ".join(str(error).split())[:300]
+        raise PipelineError(
+            f"the MLflow store {address} failed ({reason}); the pipeline's files are complete: "
+            "once it answers, run `python -m pipeline.publish`"
+        ) from error
+
+
+@contextmanager
+def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
+    """Give a function that logs an epoch's figures to the run of `state` while training goes on.
+
+    Training goes on without a store that does not answer: the user is told once, and `publish` logs what is missing.
+    """
+    from mlflow.exceptions import MlflowException
+
+    lost: list[Exception] = []
+
+    def told(error: Exception) -> None:
+        lost.append(error)
+        print(f"train: not logged while training goes on: {error}", file=sys.stderr)
+
+    def log_epoch(epoch: int, figures: Figures) -> None:
+        if run is None or lost:
+            return
+        try:
+            store.log_epochs(run, [figures])
+        except MlflowException as error:
+            told(error)
+
+    run = None
+    if enabled():
+        try:
+            store = connect()
+            run = store.open_run(state)
+        except (PipelineError, MlflowException) as error:
+            told(error)
+    try:
+        yield log_epoch
+    except BaseException:
+        if run is not None and not lost:
+            store.client.set_terminated(run.info.run_id, "FAILED")
+        raise
+
+
+def pinned(packages: Sequence[str], lock: Path) -> list[str]:
+    """The lines of the lock for `packages`, without hashes: "keras==3.15.1", with markers where they have any."""
+    lines = (line.rstrip(" \\") for line in lock.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if re.split(r"==", line)[0] in packages and "==" in line]
+
+
+def _run_name() -> str:
+    chosen = (
+        params.load(params.Ingest).dataset,
+        params.load(params.Train).preset,
+        params.load(params.Rebalance).strategy,
+    )
+    return " · ".join([*chosen, *filter(None, [os.environ.get("DVC_EXP_NAME")])])
+
+
+def _revision_tags() -> dict[str, str]:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+    return {
+        "mlflow.source.name": "dvc repro",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+        "git.changed_files": str(len(git("status", "--porcelain").splitlines())),
+        "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+    }
+
+
+def _metric_name(name: str) -> str:
+    """A name as MLflow's UI groups it: train_loss becomes train/loss; characters that it refuses become underscores."""
+    for group in ("train", "validation"):
+        if name.startswith(f"{group}_"):
+            name = f"{group}/{name.removeprefix(f'{group}_')}"
+    return re.sub(r"[^\w/.\- :]", "_", name)
