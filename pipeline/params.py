@@ -132,6 +132,11 @@ def load(section: type[S], path: Path = PARAMS_FILE) -> S:
     return _check(section, document, path)
 
 
+def model_name(path: Path = PARAMS_FILE) -> str:
+    """The name in the model registry."""
+    return load(Publish, path).model or f"{load(Ingest, path).dataset}-lstm"
+
+
 def keys_read(section: type[Section]) -> list[str]:
     """The keys of `params.yaml` that decide a section's values: what its stage must declare in `dvc.yaml`."""
     filled = section.name in next(iter(PRESETS.values())) and "preset" not in section.model_fields

@@ -1,5 +1,6 @@
 """Plots: the same data that `dvc plots` shows, as PNG files for people and for MLflow."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,21 +56,22 @@ def class_counts(axes: "Axes", counts: pd.DataFrame) -> None:
 def render(folder: Path) -> list[Path]:
     """Draw every plot from the stages' outputs into `folder`; give the PNG files."""
     import matplotlib as mpl
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     classes = read_json(paths.CLEAN_CLASSES)
     history, counts = read_table(paths.TRAIN_HISTORY), read_table(paths.CLEAN_COUNTS)
     predictions = read_table(paths.EVALUATE_PREDICTIONS)
-    drawings = {
+    drawings: dict[str, Callable[[Axes], None]] = {
         "learning_curve": lambda axes: learning_curve(axes, history),
         "confusion_matrix": lambda axes: confusion_matrix(axes, predictions, classes),
         "class_counts": lambda axes: class_counts(axes, counts),
     }
     files = []
-    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
     for name, draw in drawings.items():
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-        axes = figure.add_subplot()
+        with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+            axes = figure.add_subplot()
         draw(axes)
         path = folder / f"{name}.png"
         with atomic(path) as temporary:

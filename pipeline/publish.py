@@ -61,16 +61,19 @@ def publish() -> str:
     test = sha256(paths.TOKENIZE_ARRAYS["test"])
     if manifest["state"] != state_id(params.PARAMS_FILE) or measured != {"model": manifest["sha256"], "test": test}:
         raise PipelineError("data/ is not what the parameters and the code say now; run `dvc repro` first")
-    name = settings.model or f"{params.load(params.Ingest).dataset}-lstm"
+    name = params.model_name()
     digest = hashlib.sha256(json.dumps(manifest["sha256"], sort_keys=True).encode()).hexdigest()
-    content = hashlib.sha256(json.dumps([figures, digest, name]).encode()).hexdigest()
+    parts = [manifest["state"], settings.experiment, name, figures]
+    content = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    if tracking.published(content=content, digest=digest):
+        return f"already published: model {name}, state {manifest['state'][:12]}"
 
     store = tracking.connect()
     with tracking.store_errors(store.address):
         run = store.open_run(manifest["state"])
         store.link_project_run(run)
-        if run.data.tags.get(tracking.PUBLISHED) == content:
-            return f"already published: run {run.info.run_name}, model {name}"
+        if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
+            return f"already published: model {name}, state {manifest['state'][:12]}"
         store.log_params(run, _parameters())
         store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
         store.log_figures(run, _shown(figures))

@@ -8,19 +8,21 @@ one pipeline state and is found by its tag, so that a second `dvc repro`, a cras
 import logging
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import params
 from .stage import PipelineError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
@@ -48,6 +50,33 @@ def enabled() -> bool:
 def root() -> Path:
     """The main checkout: DVC names it, also to stages that run in an experiment's temporary folder."""
     return Path(os.environ.get("DVC_ROOT") or ".").resolve()
+
+
+def store_address() -> str:
+    """Where the runs and models are: `MLFLOW_TRACKING_URI`, else the SQLite file at the root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
+
+
+def published(*, content: str, digest: str) -> bool:
+    """Whether a local database shows this content and this model already.
+
+    A short cut by SQL, because importing MLflow takes longer than finding out that there is nothing to do. Any other
+    kind of store, or any doubt, gives False: then the long way decides.
+    """
+    address = store_address()
+    database = Path(address.removeprefix("sqlite:///"))
+    if not address.startswith("sqlite:///") or not database.is_file():
+        return False
+    query = f"""
+        SELECT EXISTS (SELECT * FROM tags JOIN runs USING (run_uuid)
+                       WHERE key = '{PUBLISHED}' AND value = ? AND lifecycle_stage = 'active')
+           AND EXISTS (SELECT * FROM model_version_tags WHERE key = '{MODEL_DIGEST}' AND value = ?)
+    """  # noqa: S608
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            return bool(connection.execute(query, (content, digest)).fetchone()[0])
+    except sqlite3.Error:
+        return False
 
 
 @dataclass(frozen=True)
@@ -189,11 +218,6 @@ class Store:
             max_results=1,
         )
         model_id = logged[0].model_id if logged else self._log_model(run, folder, digest, classes)
-        try:
-            self.client.create_registered_model(name, description="An LSTM from raw text to label and probabilities.")
-        except mlflow.exceptions.MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         return mlflow.register_model(f"models:/{model_id}", name, tags={MODEL_DIGEST: digest})
 
     def _log_model(self, run: "Run", folder: Path, digest: str, classes: Sequence[str]) -> str:
@@ -267,8 +291,7 @@ def connect() -> Store:
     for name in ("mlflow", "alembic"):  # they report the creation of every table
         logging.getLogger(name).setLevel(logging.WARNING)
 
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
-    local = address.startswith("sqlite:")
+    address = store_address()
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
     lock = root() / ".state" / "mlflow.lock"
@@ -277,11 +300,36 @@ def connect() -> Store:
         client = MlflowClient(address, address)
         found = client.get_experiment_by_name(experiment)
         if found is None:
-            place = (root() / "mlruns").as_uri() if local else None
+            place = (root() / "mlruns").as_uri() if address.startswith("sqlite:") else None
             return Store(address, client, client.create_experiment(experiment, artifact_location=place))
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return Store(address, client, found.experiment_id)
+
+
+def load_model(name: str, which: str) -> "PredictsTables":
+    """Load a registered model by alias or version number.
+
+    Raises
+    ------
+    PipelineError
+        The store does not answer, or has no such model, alias or version.
+    """
+    store = connect()
+    import mlflow
+
+    uri = f"models:/{name}/{which}" if which.isdecimal() else f"models:/{name}@{which}"
+    with store_errors(store.address):
+        if which.isdecimal() or store.alias(name, which):
+            model: PredictsTables = mlflow.pyfunc.load_model(uri)
+            return model
+    raise PipelineError(f"the store {store.address} has no {which} of model {name}; run `make repro` first")
+
+
+class PredictsTables(Protocol):
+    """What a loaded model does: a table with a column `text` in, the table of labels and probabilities out."""
+
+    def predict(self, data: "pd.DataFrame") -> "pd.DataFrame": ...
 
 
 @contextmanager

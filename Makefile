@@ -1,0 +1,50 @@
+# make repro: the whole pipeline. make test: the tests. Both make the environment first, in .venv.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
+PORT ?= 5000
+LOCKS := requirements.lock requirements-dev.lock
+OUTPUTS := ingest validate clean tokenize rebalance train
+
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: repro test lint env ui lock clean
+
+repro: env
+	python -m pipeline.params
+	dvc repro
+	python -m pipeline.publish
+
+test: env
+	pytest
+
+lint: env
+	ruff check .
+	ruff format --check .
+	mypy
+
+env: .venv/installed
+
+# Compiled once here: where bytecode is not written, every later import of TensorFlow would cost 15 seconds more.
+.venv/installed: $(LOCKS)
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=..." >&2; exit 1; }
+	test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
+	command -v uv >/dev/null || .venv/bin/python -m pip install --quiet "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-dev.lock)"
+	uv pip sync --python .venv/bin/python --compile-bytecode $(LOCKS)
+	touch $@
+
+ui: env
+	@echo "MLflow UI: http://127.0.0.1:$(PORT)"
+	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --port $(PORT)
+
+# After a change of the dependencies in pyproject.toml.
+lock: env
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra datasets pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group dev -o requirements-dev.lock
+
+# What `make repro` makes again; the environment, the MLflow store and DVC's cache stay.
+clean:
+	rm -rf $(addprefix data/,$(OUTPUTS)) reports .state .mypy_cache .pytest_cache .ruff_cache
+	find data/evaluate -type f ! -name metrics.json -delete
+	find pipeline tests -name __pycache__ -prune -exec rm -rf {} +
