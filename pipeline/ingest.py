@@ -97,10 +97,16 @@ def with_ids(text: "pd.Series[str]", label: "pd.Series[str]", *, source: str) ->
 
 
 def sample(table: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
-    """Keep the `max_rows` rows of lowest id, in their order: ids are hashes, so a growing table keeps its sample."""
+    """Keep the `max_rows` rows of lowest hash, in their order, so that a growing table keeps most of its sample.
+
+    The hash is that of the id and of how often it occurred before: copies of a text are drawn one by one.
+    """
     if max_rows is None or len(table) <= max_rows:
         return table
-    return table.loc[table["id"].sort_values(kind="stable").index[:max_rows].sort_values()].reset_index(drop=True)
+    copies = table.groupby("id").cumcount()
+    draws = [hashlib.sha256(f"{row}\0{copy}".encode()).digest() for row, copy in zip(table["id"], copies, strict=True)]
+    kept = sorted(sorted(range(len(table)), key=draws.__getitem__)[:max_rows])
+    return table.iloc[kept].reset_index(drop=True)
 
 
 def main() -> None:

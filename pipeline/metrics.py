@@ -70,11 +70,11 @@ def slices(
 
 
 def flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested figures as one level of dotted names: {"overall": {"loss": 1}} becomes {"overall.loss": 1}."""
+    """Nested figures as one level of names: {"overall": {"loss": 1}} becomes {"overall/loss": 1}."""
     flat: dict[str, float] = {}
     for key, value in figures.items():
         name = f"{prefix}{key}"
-        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+        flat |= flatten(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
     return flat
 
 

@@ -39,7 +39,7 @@ def decide(challenger: dict[str, str], champion: dict[str, str] | None) -> Decis
     """
     if champion is None:
         return Decision(True, "the first model of this name")
-    if challenger["test"] != champion["test"]:
+    if challenger["test"] != champion.get("test"):
         return Decision(False, "measured on other test rows than the champion: not comparable")
     new, old = float(challenger["macro_f1"]), float(champion["macro_f1"])
     if new > old:
@@ -99,7 +99,7 @@ def after_evaluate() -> None:
 
 def _promote(store: tracking.Store, version: "ModelVersion", measured: dict[str, str]) -> Decision:
     champion = store.alias(version.name, "champion")
-    if champion is not None and champion.version == version.version:
+    if champion is not None and str(champion.version) == str(version.version):
         return Decision(True, champion.tags.get("promotion.reason", "it is the champion already"))
     decision = decide(measured, champion.tags if champion else None)
     store.tag_version(version, measured)

@@ -17,7 +17,7 @@ PADDING, UNKNOWN = 0, 1  # the ids below those of the words
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff]")
 _MARKUP = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 _URL = re.compile(r"(?:https?://|www\.)[\w\-./?%&=#~:;,+@!$*()\[\]]+", re.ASCII | re.IGNORECASE)
-_HANDLE = re.compile(r"(?<![\w@.])(?:@\w+)+", re.ASCII)
+_HANDLE = re.compile(r"(?<!\w)(?:@\w+)+", re.ASCII)
 _TOKEN = re.compile(r"\[(?:url|user)\]|\w+(?:['’]\w+)*|[^\w\s]")
 
 

@@ -65,7 +65,8 @@ def published(*, content: str, digest: str) -> bool:
     """
     address = store_address()
     database = Path(address.removeprefix("sqlite:///"))
-    if not address.startswith("sqlite:///") or not database.is_file():
+    linked = "MLFLOW_RUN_ID" in os.environ  # then there is a run to link, see link_project_run
+    if linked or not address.startswith("sqlite:///") or not database.is_file():
         return False
     query = f"""
         SELECT EXISTS (SELECT * FROM tags JOIN runs USING (run_uuid)
@@ -301,7 +302,9 @@ def connect() -> Store:
         found = client.get_experiment_by_name(experiment)
         if found is None:
             place = (root() / "mlruns").as_uri() if address.startswith("sqlite:") else None
-            return Store(address, client, client.create_experiment(experiment, artifact_location=place))
+            # The kind makes MLflow's UI open on the runs instead of on traces of language models.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            return Store(address, client, client.create_experiment(experiment, place, tags))
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return Store(address, client, found.experiment_id)

@@ -1,0 +1,114 @@
+"""Shared by the tests: a copy of the project, and a run of it on a small sample of real tweets."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A real sample and a tiny network: seconds instead of minutes.
+SMALL = {
+    "max_rows": "1500",
+    "min_rows": "100",
+    "vocabulary_size": "1000",
+    "length": "24",
+    "embedding_dim": "8",
+    "units": "8",
+    "batch_size": "64",
+    "epochs": "2",
+    "learning_rate": "0.01",
+}
+
+
+def set_params(text: str, values: dict[str, str]) -> str:
+    for key, value in values.items():
+        text, found = re.subn(rf"(?m)^(  {key}: )\S+", rf"\g<1>{value}", text)
+        assert found == 1, key
+    return text
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project in a folder of its own, with a store of its own."""
+
+    folder: Path
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            command, cwd=self.folder, env=clean_environment() | environment, capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def set(self, **values: str) -> None:
+        path = self.folder / "params.yaml"
+        path.write_text(set_params(path.read_text(encoding="utf-8"), values), encoding="utf-8")
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment with the tests' Python first on the path, and none of a caller's settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_", "PIPELINE_", "GIT_"))}
+    return kept | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+
+
+def copy_project(folder: Path, files: Sequence[str] | None = None) -> Project:
+    """Copy `files` of the project, or all that git tracks or would track."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in files or listed:
+        source = ROOT / name
+        if source.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / name)
+    return Project(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest first, and last what waits for the first run: two processes then end at about the same time."""
+    order = {"test_pipeline": 0, "test_dvc_yaml": 2, "test_after_first_run": 2}
+    items.sort(key=lambda item: order.get(item.path.stem, 1))
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A git checkout of the project, set to a small real sample, after `dvc repro` and a commit; tests change it."""
+    return Project(first_run(tmp_path_factory) / "live")
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of `small` as it was at first; tests only read it."""
+    return Project(first_run(tmp_path_factory) / "copy")
+
+
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the two above, once for all test processes."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "first_run"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            make_first_run(shared / "live")
+            shutil.copytree(shared / "live", shared / "copy", symlinks=True)
+    return shared
+
+
+def make_first_run(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    project = copy_project(folder)
+    project.set(**SMALL)
+    (project.folder / "dvc.lock").unlink(missing_ok=True)
+    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+    project.run("git", "init", "-q", "-b", "main")
+    for step in ("before", "after"):
+        project.run("git", "add", "-A")
+        project.run("git", *identity, "commit", "-q", "-m", f"{step} the first run")
+        if step == "before":
+            project.run("dvc", "repro")

@@ -1,0 +1,92 @@
+"""The graph: deps, params and outs in dvc.yaml are all that a stage uses, proven by giving it nothing else."""
+
+import ast
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Project, copy_project, set_params
+
+from pipeline import params
+from pipeline.files import read_yaml, sha256
+
+ORDER = ["ingest", "validate", "clean", "tokenize", "rebalance", "train", "evaluate"]
+STAGES: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")["stages"]
+# They write to MLflow alone, and no stage's output depends on them: see the test with tracking off below.
+UNLISTED = {"tracking", "publish"}
+
+# Another valid value for a key of each section: what a stage does not declare must not matter to it.
+OTHER = {
+    "ingest": {"max_rows": "1400"},
+    "validate": {"max_imbalance": "40.0"},
+    "clean": {"split_seed": "1"},
+    "tokenize": {"length": "16"},
+    "rebalance": {"strategy": "none"},
+    "train": {"units": "4"},
+    "evaluate": {"length_bounds": "[5,6]"},
+    "publish": {"experiment": "other"},
+}
+
+
+def imported(module: str, seen: set[str]) -> set[str]:
+    """The package's modules that a module imports, also through another one."""
+    if module not in seen | UNLISTED:
+        seen.add(module)
+        for node in ast.walk(ast.parse((ROOT / f"pipeline/{module}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                for name in [node.module] if node.module else [alias.name for alias in node.names]:
+                    imported(name, seen)
+    return seen
+
+
+def outs(stage: str) -> list[str]:
+    return [out if isinstance(out, str) else next(iter(out)) for out in STAGES[stage]["outs"]]
+
+
+def test_the_stages_in_order() -> None:
+    assert list(STAGES) == ORDER
+    assert [STAGES[name]["cmd"] for name in ORDER] == [f"python -m pipeline.{name}" for name in ORDER]
+    made_by = {out: name for name in ORDER for out in outs(name)}
+    for before, stage in itertools.pairwise(ORDER):
+        assert before in {made_by.get(dep) for dep in STAGES[stage]["deps"]}, f"{stage} does not follow {before}"
+    assert all(out.startswith(f"data/{name}/") for out, name in made_by.items())
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_the_modules_among_the_deps_are_those_imported(stage: str) -> None:
+    listed = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")}
+    assert listed == {f"pipeline/{module}.py" for module in imported(stage, set()) | {"__init__"}}
+    assert "requirements.lock" in STAGES[stage]["deps"]
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_the_params_are_those_that_decide_its_section(stage: str) -> None:
+    section = next(each for each in params.SECTIONS if each.name == stage)
+    assert STAGES[stage]["params"] == params.keys_read(section)
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_declared_inputs_alone_give_the_same_bytes_untracked(reference: Project, tmp_path: Path, stage: str) -> None:
+    entry = STAGES[stage]
+    unlisted = [f"pipeline/{module}.py" for module in (*UNLISTED, "state")]  # publish imports state
+    alone = copy_project(tmp_path, [d for d in entry["deps"] if not d.startswith("data/")] + unlisted + ["dvc.yaml"])
+    for dep in (d for d in entry["deps"] if d.startswith("data/")):
+        files = [p for p in [reference.folder / dep, *(reference.folder / dep).rglob("*")] if p.is_file()]
+        for file in files:
+            target = tmp_path / file.relative_to(reference.folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    text = (reference.folder / "params.yaml").read_text(encoding="utf-8")
+    for section, values in OTHER.items():
+        if section not in entry["params"]:
+            head, body = text.split(f"\n{section}:\n")
+            text = f"{head}\n{section}:\n" + set_params(body, values) if section != "evaluate" else text
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert text != (reference.folder / "params.yaml").read_text(encoding="utf-8")
+
+    alone.run("python", "-m", f"pipeline.{stage}", PIPELINE_TRACKING="off")
+
+    made = {out: sha256(tmp_path / out) for out in outs(stage)}
+    assert made == {out: sha256(reference.folder / out) for out in outs(stage)}
+    assert not (tmp_path / "mlflow.db").exists()

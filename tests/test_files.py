@@ -1,0 +1,53 @@
+"""Files: whole or not at all, and the same bytes for the same content."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import files
+from pipeline.stage import PipelineError
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"a": 1})
+
+    def interrupted() -> None:
+        with files.atomic(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert files.read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_and_tables_come_back_and_keep_their_bytes(tmp_path: Path) -> None:
+    arrays = {"ids": np.arange(6, dtype=np.int32).reshape(2, 3), "row": np.array(["a", "b"])}
+    table = pd.DataFrame({"text": ['a "quoted"\rtext', "None", "", "表情 😀"], "n": [1, 2, 3, 4]})
+    for name in ("1", "2"):
+        files.write_arrays(tmp_path / f"{name}.npz", arrays)
+        files.write_table(tmp_path / f"{name}.parquet", table)
+    assert files.sha256(tmp_path / "1.npz") == files.sha256(tmp_path / "2.npz")
+    assert files.sha256(tmp_path / "1.parquet") == files.sha256(tmp_path / "2.parquet")
+    back = files.read_arrays(tmp_path / "1.npz")
+    np.testing.assert_array_equal(back["ids"], arrays["ids"])
+    assert back["ids"].dtype == np.int32
+    pd.testing.assert_frame_equal(files.read_table(tmp_path / "1.parquet"), table)
+
+
+def test_a_folder_has_a_digest_of_names_and_contents(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "a").write_text("x")
+    first = files.sha256(folder)
+    (folder / "a").rename(folder / "b")
+    assert files.sha256(folder) != first
+
+
+def test_a_missing_input_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="is missing; run `dvc repro`, which makes it"):
+        files.read_json(tmp_path / "none.json")

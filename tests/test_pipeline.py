@@ -1,0 +1,129 @@
+"""The whole pipeline on a small sample of real tweets, in the order in which a user does things."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from conftest import Project
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+NAME = "tweets-lstm"
+SPLITS = ("train", "validation", "test")
+
+
+def client(project: Project) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
+
+
+def state_runs(project: Project) -> list[Run]:
+    store = client(project)
+    experiment = store.get_experiment_by_name("emotion-recognition")
+    assert experiment is not None
+    return list(store.search_runs([experiment.experiment_id]))
+
+
+def repro(project: Project) -> str:
+    """What `make repro` runs after the environment exists."""
+    output = project.run("dvc", "repro").stdout
+    return output + project.run("python", "-m", "pipeline.publish").stdout
+
+
+def test_figures_and_plots(small: Project) -> None:
+    figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
+    assert list(figures) == ["overall", "baseline", "per_class", "slices"]
+    assert {"num_samples", "accuracy", "macro_f1", "loss"} == set(figures["overall"]) == set(figures["baseline"])
+    groups = [figures["overall"], figures["baseline"], *figures["per_class"].values(), *figures["slices"].values()]
+    assert all(group["num_samples"] > 0 for group in groups)
+    assert sum(of["num_samples"] for of in figures["per_class"].values()) == figures["overall"]["num_samples"]
+    assert figures["overall"]["accuracy"] > 0.4  # a real, if tiny, model
+    for name in ("learning_curve", "confusion_matrix", "class_counts"):
+        assert (small.folder / f"reports/evaluate/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_text_crosses_the_splits_and_only_train_is_rebalanced(small: Project) -> None:
+    splits = {name: pd.read_parquet(small.folder / f"data/clean/{name}.parquet") for name in SPLITS}
+    rows = pd.concat(splits.values())
+    assert not rows["text"].duplicated().any()
+    natural = rows["label"].value_counts(normalize=True)
+    for name in ("validation", "test"):
+        shares = splits[name]["label"].value_counts(normalize=True)
+        pd.testing.assert_series_equal(shares, natural, atol=0.05, rtol=0, check_names=False, check_like=True)
+
+
+def test_one_complete_run(small: Project) -> None:
+    runs = state_runs(small)
+    assert len(runs) == 1
+    run = runs[0]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.units"] == "8"
+    assert run.data.params["rebalance.strategy"] == "class_weight"
+    figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
+    assert run.data.metrics["test/macro_f1"] == figures["overall"]["macro_f1"]
+    assert run.data.metrics["per_class/positive/recall"] == figures["per_class"]["positive"]["recall"]
+    store = client(small)
+    assert len(store.get_metric_history(run.info.run_id, "validation/loss")) == 2
+    assert {i.dataset.name for i in run.inputs.dataset_inputs} == {f"data/clean/{name}.parquet" for name in SPLITS}
+    assert {f.path for f in store.list_artifacts(run.info.run_id, "plots")} >= {"plots/confusion_matrix.png"}
+    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    version = store.get_model_version_by_alias(NAME, "champion")
+    assert str(version.version) == "1"
+    assert version.tags["promotion.reason"] == "the first model of this name"
+
+
+def test_dvc_shows_metrics_and_plots(small: Project) -> None:
+    shown = json.loads(small.run("dvc", "metrics", "show", "--json").stdout)
+    assert shown[""]["data"]["data/evaluate/metrics.json"]["data"]["overall"]["num_samples"] > 100
+    small.run("dvc", "plots", "show")
+    page = (small.folder / "dvc_plots/index.html").read_text()
+    assert all(title in page for title in ("Learning curve", "Confusion matrix (test)", "Rows by class"))
+    dag = small.run("dvc", "dag", "--dot").stdout
+    assert '"tokenize" -> "rebalance"' in dag
+
+
+def test_repro_twice_is_one_run(small: Project) -> None:
+    output = repro(small)
+    assert "Data and pipelines are up to date." in output
+    assert "already published" in output
+    assert len(state_runs(small)) == 1
+
+
+def test_a_param_changed_and_changed_back(small: Project) -> None:
+    small.set(strategy="random_over")
+    repro(small)
+    assert len(state_runs(small)) == 2
+    diff = json.loads(small.run("dvc", "metrics", "diff", "--json").stdout)
+    assert "overall.macro_f1" in diff["data/evaluate/metrics.json"]
+    small.set(strategy="class_weight")
+    output = repro(small)
+    assert "already published" in output
+    assert "epoch 1" not in output  # the cache had it
+    assert small.run("git", "status", "--porcelain").stdout.split() == []
+    assert len(state_runs(small)) == 2
+
+
+def test_an_experiment_in_a_temporary_folder_is_one_run_more(small: Project) -> None:
+    small.run("dvc", "exp", "run", "--temp", "-n", "trial", "-S", "train.seed=1")
+    runs = state_runs(small)
+    assert len(runs) == 3
+    trial = next(run for run in runs if run.data.params.get("train.seed") == "1")
+    assert trial.data.tags["dvc.experiment"] == "trial"
+    assert trial.info.status == "FINISHED"
+    assert Path(trial.info.artifact_uri.removeprefix("file://")).is_relative_to(small.folder / "mlruns")
+
+
+def test_publish_refuses_files_of_another_state(small: Project) -> None:
+    small.set(epochs="1")
+    done = small.run("python", "-m", "pipeline.publish", check=False)
+    small.set(epochs="2")
+    assert done.returncode == 1
+    assert done.stderr == "publish: data/ is not what the parameters and the code say now; run `dvc repro` first\n"
+
+
+def test_a_broken_parameter_stops_before_any_work(small: Project) -> None:
+    small.set(patience="0")
+    done = small.run("dvc", "repro", check=False)
+    small.set(patience="null")
+    assert done.returncode != 0
+    assert "train: params.yaml: train.patience must be greater than or equal to 1, got 0" in done.stderr + done.stdout
+    assert "already published" in repro(small)

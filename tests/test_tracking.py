@@ -1,0 +1,107 @@
+"""Tracking: one run for a state, whatever is logged again; a store that does not answer stops no training."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pipeline import tracking
+from pipeline.stage import PipelineError
+
+STATE = "a" * 64
+HISTORY = [
+    {"epoch": 1, "train_loss": 0.5, "validation_loss": 0.6},
+    {"epoch": 2, "train_loss": 0.4, "validation_loss": 0.5},
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tracking.Store:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tracking.connect()
+
+
+def test_logging_again_changes_nothing(store: tracking.Store) -> None:
+    for _ in range(2):
+        run = store.open_run(STATE)
+        store.log_epochs(run, HISTORY)
+        store.log_params(run, {"train.units": 64})
+        store.log_figures(run, {"test/accuracy": 0.7})
+        store.log_datasets(run, {"training": (Path("data/clean/train.parquet"), "b" * 64, 10)})
+        store.finish(run, {tracking.PUBLISHED: "x"})
+    runs = store.client.search_runs([store.experiment_id])
+    assert len(runs) == 1
+    run = runs[0]
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"train.units": "64"}
+    for key, values in {"train/loss": [0.5, 0.4], "validation/loss": [0.6, 0.5], "test/accuracy": [0.7]}.items():
+        assert [point.value for point in store.client.get_metric_history(run.info.run_id, key)] == values
+    assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_a_killed_run_is_taken_up_again(store: tracking.Store) -> None:
+    def interrupted() -> None:
+        with tracking.live_run(STATE) as on_epoch:
+            on_epoch(1, HISTORY[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    run = store.find_run(STATE)
+    assert run is not None
+    assert run.info.status == "FAILED"
+    with tracking.live_run(STATE) as on_epoch:
+        for epoch, figures in enumerate(HISTORY, start=1):
+            on_epoch(epoch, figures)
+    assert len(store.client.search_runs([store.experiment_id])) == 1
+    assert len(store.client.get_metric_history(run.info.run_id, "train/loss")) == 2
+
+
+def test_the_short_cut_sees_a_published_state_and_a_deleted_run(store: tracking.Store, tmp_path: Path) -> None:
+    assert not tracking.published(content="x", digest="d")
+    run = store.open_run(STATE)
+    store.finish(run, {tracking.PUBLISHED: "x"})
+    store.client.create_registered_model("m")
+    store.client.create_model_version("m", "somewhere", tags={tracking.MODEL_DIGEST: "d"})
+    assert tracking.published(content="x", digest="d")
+    assert not tracking.published(content="y", digest="d")
+    assert not tracking.published(content="x", digest="e")
+    store.client.delete_run(run.info.run_id)
+    assert not tracking.published(content="x", digest="d")
+
+
+def test_a_foreign_database_is_no_published_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert not tracking.published(content="x", digest="d")
+    sqlite3.connect(tmp_path / tracking.DATABASE).execute("CREATE TABLE t (a)").connection.close()
+    assert not tracking.published(content="x", digest="d")
+
+
+def test_a_dead_server_is_told_once_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(PipelineError, match=r"the MLflow store http://127\.0\.0\.1:9 failed"):
+        tracking.connect()
+    with tracking.live_run(STATE) as on_epoch:
+        on_epoch(1, HISTORY[0])
+        on_epoch(2, HISTORY[1])
+    assert capsys.readouterr().err.count("not logged while training goes on") == 1
+
+
+def test_tracking_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_TRACKING", "off")
+    assert not tracking.enabled()
+    monkeypatch.setenv("PIPELINE_TRACKING", "no")
+    with pytest.raises(PipelineError, match="must be on or off, got 'no'"):
+        tracking.enabled()
+
+
+def test_requirements_of_a_model_are_pinned_by_the_lock() -> None:
+    lines = tracking.pinned(("keras", "tensorflow", "tensorflow-cpu"), Path("requirements.lock"))
+    assert [line.split("==")[0] for line in lines] == ["keras", "tensorflow", "tensorflow-cpu"]
+    assert all("hash" not in line and "\\" not in line for line in lines)
+    assert "sys_platform == 'linux'" in lines[2]
