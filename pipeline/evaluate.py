@@ -1,12 +1,13 @@
 """Evaluate: the model on the test rows, beside a linear baseline on the same rows."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from . import metrics, params, paths, plots, publish, stage
-from .files import read_arrays, read_table, sha256, write_json, write_table
+from .files import read_arrays, read_table, write_json, write_table
 from .model import predict
 from .prediction import Predictor, read_manifest
 
@@ -70,6 +71,20 @@ def slice_members(ids: np.ndarray, texts: "pd.Series[str]", length_bounds: list[
     return members
 
 
+def rows_digest(rows: np.ndarray, labels: np.ndarray) -> str:
+    """SHA-256 of which rows were measured, in any order: two models with the same one can be compared.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows,), str
+        Row ids.
+    labels : ndarray of shape (n_rows,), int32
+        Class numbers.
+    """
+    lines = sorted(f"{row} {label}" for row, label in zip(rows, labels, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def main() -> None:
     settings = params.load(params.Evaluate)
     predictor = Predictor.load(paths.TRAIN_MODEL)
@@ -91,10 +106,10 @@ def main() -> None:
         {"row": arrays["row"], "actual": names[labels], "predicted": names[probabilities.argmax(axis=1)]}
         | {f"p_{name}": probabilities[:, number].astype(float).round(6) for number, name in enumerate(classes)}
     )
-    digests = read_manifest(paths.TRAIN_MODEL)["sha256"]
     write_table(paths.EVALUATE_PREDICTIONS, predictions)
     write_json(paths.EVALUATE_METRICS, figures)
-    write_json(paths.EVALUATE_MEASURED, {"model": digests, "test": sha256(paths.TOKENIZE_ARRAYS["test"])})
+    manifest = read_manifest(paths.TRAIN_MODEL)
+    write_json(paths.EVALUATE_MEASURED, {"model": manifest["sha256"], "test": rows_digest(arrays["row"], labels)})
     plots.render(paths.REPORTS / "evaluate")
     for name in ("overall", "baseline"):
         of = figures[name]

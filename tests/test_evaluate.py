@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluate import baseline_probabilities, slice_members
+from pipeline.evaluate import baseline_probabilities, rows_digest, slice_members
 
 
 def test_the_baseline_learns_and_keeps_the_order_of_the_classes() -> None:
@@ -25,3 +25,11 @@ def test_slices() -> None:
         "with address": [0, 2],
         "with user name": [2],
     }
+
+
+def test_the_digest_of_the_rows_ignores_their_order_alone() -> None:
+    rows, labels = np.array(["a", "b"]), np.array([0, 1])
+    digest = rows_digest(rows, labels)
+    assert rows_digest(rows[::-1], labels[::-1]) == digest
+    assert rows_digest(rows, labels[::-1]) != digest
+    assert rows_digest(rows[:1], labels[:1]) != digest
