@@ -4,6 +4,8 @@
 """
 
 import argparse
+import csv
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,21 +23,27 @@ CHUNK = 4_096  # rows held in memory at once
 def check_columns(source: Path, text_column: str) -> None:
     """Fail on a file that cannot be predicted, before the model is loaded."""
     with _readable(source):
-        columns = list(pd.read_csv(source, dtype=str, nrows=0, encoding="utf-8-sig").columns)
+        header = pd.read_csv(source, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    columns = header.iloc[0].to_list()
     if text_column not in columns:
         raise PipelineError(f"{source} has no column {text_column!r} but {', '.join(columns)}; set --text-column")
+    for column in columns:
+        if columns.count(column) > 1:
+            raise PipelineError(f"{source} has the column {column!r} twice; rename one of them")
 
 
 @contextmanager
 def _readable(source: Path) -> Iterator[None]:
     """Turn what reading a CSV raises into one sentence."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with too many cells would lose some
+            yield
     except FileNotFoundError as error:
         raise PipelineError(f"{source} does not exist") from error
     except UnicodeDecodeError as error:
         raise PipelineError(f"{source} is not UTF-8 (byte {error.start}); convert it first") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise PipelineError(f"{source} is no valid CSV: {error}") from error
 
 
@@ -54,15 +62,26 @@ def predict_csv(source: Path, target: Path, *, text_column: str, model: "trackin
     """
     rows = 0
     with _readable(source), atomic(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        # Every cell stays the string that it was: no number is rewritten, no "None" becomes empty.
-        chunks = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig", chunksize=CHUNK)
+        # Every cell stays the string that it was: no number is rewritten, no "None" becomes empty, no blank line goes.
+        chunks = pd.read_csv(
+            source,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            index_col=False,
+            encoding="utf-8-sig",
+            chunksize=CHUNK,
+        )
         for chunk in tqdm(chunks, desc="predict", unit=f" x {CHUNK:,} rows", disable=None):
+            chunk = chunk.fillna("")  # a row that ends early
             texts = chunk[[text_column]].rename(columns={text_column: "text"})
             predicted = model.predict(texts).set_index(chunk.index).round(6)
             taken = sorted(set(predicted.columns) & set(chunk.columns))
             if taken:
                 raise PipelineError(f"{source} already has the column {taken[0]!r}; rename or remove it")
-            pd.concat([chunk, predicted], axis=1).to_csv(stream, index=False, header=rows == 0)
+            whole = pd.concat([chunk, predicted], axis=1)
+            # Quoted, because a reader may take a bare carriage return in a text for the end of the row.
+            whole.to_csv(stream, index=False, header=rows == 0, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
             rows += len(chunk)
     return rows
 

@@ -62,7 +62,7 @@ def publish() -> str:
         raise PipelineError("data/ is not what the parameters and the code say now; run `dvc repro` first")
     name = params.model_name()
     digest = hashlib.sha256(json.dumps(manifest["sha256"], sort_keys=True).encode()).hexdigest()
-    parts = [manifest["state"], settings.experiment, name, figures]
+    parts = [manifest["state"], settings.experiment, name, figures, measured]
     content = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     if tracking.published(content=content, digest=digest):
         return f"already published: model {name}, state {manifest['state'][:12]}"

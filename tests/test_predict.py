@@ -1,0 +1,74 @@
+"""Predict: the input comes back cell by cell, whatever is in it; bad files are one sentence."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.predict import check_columns, predict_csv
+from pipeline.stage import PipelineError
+
+
+class Shouting:
+    """A model without a network: the label is the text's length."""
+
+    def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+        assert list(data.columns) == ["text"]
+        assert all(isinstance(text, str) for text in data["text"])
+        return pd.DataFrame({"predicted_label": [str(len(text)) for text in data["text"]], "confidence": 0.5})
+
+
+def predict(tmp_path: Path, content: str | bytes, text_column: str = "text") -> pd.DataFrame:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_bytes(content if isinstance(content, bytes) else content.encode())
+    check_columns(source, text_column)
+    rows = predict_csv(source, target, text_column=text_column, model=Shouting())
+    table = pd.read_csv(target, dtype=str, keep_default_na=False, skip_blank_lines=False)
+    assert len(table) == rows
+    return table
+
+
+def test_cells_stay_what_they_were(tmp_path: Path) -> None:
+    content = '\ufeffid,text,note\n007,"a ""b"", c",=1+1\n1.50,"x\ry\nz",None\nNA,,\nshort\n'
+    table = predict(tmp_path, content)
+    assert table.to_numpy().tolist() == [
+        ["007", 'a "b", c', "=1+1", "8", "0.5"],
+        ["1.50", "x\ry\nz", "None", "5", "0.5"],
+        ["NA", "", "", "0", "0.5"],
+        ["short", "", "", "0", "0.5"],
+    ]
+
+
+def test_an_empty_text_in_a_file_of_texts_alone_keeps_its_row(tmp_path: Path) -> None:
+    assert predict(tmp_path, "text\na\n\nbc\n")["predicted_label"].tolist() == ["1", "0", "2"]
+
+
+def test_many_rows_keep_their_order(tmp_path: Path) -> None:
+    texts = ["x" * (i % 50) for i in range(10_000)]
+    table = predict(tmp_path, "text,n\n" + "\n".join(f"{text},{i}" for i, text in enumerate(texts)))
+    assert table["n"].tolist() == [str(i) for i in range(10_000)]
+    assert table["predicted_label"].tolist() == [str(len(text)) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is no valid CSV: No columns to parse"),
+        (b"a,b\n1,2\n", "has no column 'text' but a, b; set --text-column"),
+        (b"text,text\n1,2\n", "has the column 'text' twice"),
+        (b"text,predicted_label\n1,2\n", "already has the column 'predicted_label'"),
+        (b"text\ncaf\xe9\n", "is not UTF-8"),
+        (b'text,n\n"open,1\n', "is no valid CSV"),
+        (b"text,n\na,1\nb,2,3\n", "is no valid CSV"),
+        (b"text,n\na,1,2\nb,2,3\n", "is no valid CSV"),
+    ],
+)
+def test_a_bad_file_is_one_sentence_and_leaves_nothing(tmp_path: Path, content: bytes, sentence: str) -> None:
+    with pytest.raises(PipelineError, match=sentence):
+        predict(tmp_path, content)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"no\.csv does not exist"):
+        check_columns(tmp_path / "no.csv", "text")
