@@ -35,7 +35,7 @@ env: .venv/installed
 	touch $@
 
 ui: env
-	@echo "MLflow UI: http://127.0.0.1:$(PORT)"
+	@echo "Runs: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --port $(PORT)
 
 # After a change of the dependencies in pyproject.toml.

@@ -81,6 +81,7 @@ def publish() -> str:
         version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
         decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
         note = _description(figures, version, decision)
+        store.describe_version(version, note)
         store.finish(run, {"mlflow.note.content": note, tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"

@@ -5,6 +5,7 @@ one pipeline state and is found by its tag, so that a second `dvc repro`, a cras
 `PIPELINE_TRACKING=off` turns tracking off; no stage's output depends on it.
 """
 
+import getpass
 import logging
 import os
 import re
@@ -256,6 +257,10 @@ class Store:
         model_id: str = info.model_id
         return model_id
 
+    def describe_version(self, version: "ModelVersion", description: str) -> None:
+        """Set the description of a registered version."""
+        self.client.update_model_version(version.name, version.version, description)
+
     def tag_version(self, version: "ModelVersion", tags: Mapping[str, str]) -> None:
         """Set tags of a registered version."""
         for key, value in tags.items():
@@ -302,9 +307,7 @@ def connect() -> Store:
         found = client.get_experiment_by_name(experiment)
         if found is None:
             place = (root() / "mlruns").as_uri() if address.startswith("sqlite:") else None
-            # The kind makes MLflow's UI open on the runs instead of on traces of language models.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            return Store(address, client, client.create_experiment(experiment, place, tags))
+            return Store(address, client, client.create_experiment(experiment, place))
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return Store(address, client, found.experiment_id)
@@ -394,12 +397,10 @@ def pinned(packages: Sequence[str], lock: Path) -> list[str]:
 
 
 def _run_name() -> str:
-    chosen = (
-        params.load(params.Ingest).dataset,
-        params.load(params.Train).preset,
-        params.load(params.Rebalance).strategy,
-    )
-    return " · ".join([*chosen, *filter(None, [os.environ.get("DVC_EXP_NAME")])])
+    """What tells runs apart, first: MLflow's UI cuts a long name at its end."""
+    strategy, preset = params.load(params.Rebalance).strategy, params.load(params.Train).preset
+    parts = [os.environ.get("DVC_EXP_NAME"), strategy, preset, params.load(params.Ingest).dataset]
+    return " · ".join(dict.fromkeys(filter(None, parts)))
 
 
 def _revision_tags() -> dict[str, str]:
@@ -407,7 +408,8 @@ def _revision_tags() -> dict[str, str]:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else "unknown"
 
-    return {
+    tags = {
+        "mlflow.user": getpass.getuser(),
         "mlflow.source.name": "dvc repro",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git("rev-parse", "HEAD"),
@@ -415,6 +417,7 @@ def _revision_tags() -> dict[str, str]:
         "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
     }
+    return {key: value for key, value in tags.items() if value}
 
 
 def _metric_name(name: str) -> str:
