@@ -79,7 +79,9 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
 def read_table(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
-    return pd.read_csv(_existing(path)) if path.suffix == ".csv" else pd.read_parquet(_existing(path))
+    if path.suffix == ".csv":
+        return pd.read_csv(_existing(path), keep_default_na=False, float_precision="round_trip")
+    return pd.read_parquet(_existing(path))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -87,8 +87,8 @@ def fit(
         measured = metrics.overall(validation[1], predict(model, validation[0]))
         figures: Figures = {
             "epoch": epoch,
-            "train_loss": fitted["loss"][0],
-            "train_accuracy": fitted["accuracy"][0],
+            "train_loss": round(fitted["loss"][0], 6),
+            "train_accuracy": round(fitted["accuracy"][0], 6),
             **{f"validation_{name}": measured[name] for name in ("loss", "accuracy", "macro_f1")},
         }
         history.append(figures)
@@ -146,7 +146,7 @@ def main() -> None:
             seed=settings.seed,
             on_epoch=on_epoch,
         )
-    write_table(paths.TRAIN_HISTORY, pd.DataFrame(history).round(6))
+    write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
         save(Path(folder) / "model", model, tokenizer, classes=classes, network=network, state=state)
         shutil.rmtree(paths.TRAIN_MODEL, ignore_errors=True)
