@@ -346,7 +346,7 @@ def store_errors(address: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split()).partition(" failed with exception")[0][:300]
         raise PipelineError(
             f"the MLflow store {address} failed ({reason}); the pipeline's files are complete: "
             "once it answers, run `python -m pipeline.publish`"
@@ -365,7 +365,8 @@ def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
 
     def told(error: Exception) -> None:
         lost.append(error)
-        print(f"train: not logged while training goes on: {error}", file=sys.stderr)
+        reason = str(error).partition(" failed with exception")[0]
+        print(f"train: goes on without logging to MLflow, which failed: {reason}", file=sys.stderr)
 
     def log_epoch(epoch: int, figures: Figures) -> None:
         if run is None or lost:
