@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import metrics, params, paths, plots, stage, tracking
-from .files import read_json, read_table, sha256
+from .files import read_json, read_table, read_yaml, sha256
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
 from .state import DVC_FILE, state_id
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+
+DVC_LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def publish() -> str:
         version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
         decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
         note = _description(figures, version, decision)
-        store.describe_version(version, note)
-        store.finish(run, {"mlflow.note.content": note, tracking.PUBLISHED: content})
+        store.annotate(version, {}, note)
+        store.finish(run, {"mlflow.note.content": note, **_dvc_revision(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
 
@@ -102,7 +105,7 @@ def _promote(store: tracking.Store, version: "ModelVersion", measured: dict[str,
     if champion is not None and str(champion.version) == str(version.version):
         return Decision(True, champion.tags.get("promotion.reason", "it is the champion already"))
     decision = decide(measured, champion.tags if champion else None)
-    store.tag_version(version, measured)
+    store.annotate(version, measured)
     if not decision.promote:
         store.move_alias("challenger", version)
         return decision
@@ -110,7 +113,7 @@ def _promote(store: tracking.Store, version: "ModelVersion", measured: dict[str,
         store.move_alias("previous", champion)
     store.drop_alias("challenger", version)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.tag_version(version, {"promotion.time": now, "promotion.reason": decision.reason})
+    store.annotate(version, {"promotion.time": now, "promotion.reason": decision.reason})
     store.move_alias("champion", version)
     return decision
 
@@ -139,6 +142,15 @@ def _files() -> dict[str, list[Path]]:
         "evaluation": [paths.EVALUATE_METRICS, paths.TRAIN_HISTORY, paths.CLEAN_COUNTS],
         "pipeline": [params.PARAMS_FILE, DVC_FILE, paths.TRAIN_MODEL / MANIFEST],
     }
+
+
+def _dvc_revision() -> dict[str, str]:
+    """DVC's digest of the model, by which its cache knows it; none where dvc.lock is of another state."""
+    if not DVC_LOCK.is_file():
+        return {}
+    outs = {out["path"]: out["md5"] for out in read_yaml(DVC_LOCK)["stages"].get("train", {}).get("outs", [])}
+    history = hashlib.md5(paths.TRAIN_HISTORY.read_bytes(), usedforsecurity=False).hexdigest()
+    return {"dvc.model": outs[str(paths.TRAIN_MODEL)]} if outs.get(str(paths.TRAIN_HISTORY)) == history else {}
 
 
 def _description(figures: dict[str, Any], version: "ModelVersion", decision: Decision) -> str:

@@ -6,6 +6,7 @@ one pipeline state and is found by its tag, so that a second `dvc repro`, a cras
 """
 
 import getpass
+import json
 import logging
 import os
 import re
@@ -13,13 +14,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import params
+from . import packaging, params
 from .stage import PipelineError
 
 if TYPE_CHECKING:
@@ -30,13 +32,6 @@ if TYPE_CHECKING:
 
 STATE, PUBLISHED, MODEL_DIGEST = "pipeline.state", "pipeline.published", "pipeline.model_digest"
 DATABASE = "mlflow.db"
-RUNTIME_LOCK = Path("requirements.lock")
-
-# What travels with a registered model: prediction and all that it imports, and the packages those need.
-SERVED_MODULES = ("__init__", "prediction", "text", "model", "files", "stage")
-SERVED_PACKAGES = ("mlflow", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pandas", "pyarrow", "h5py")
-EXAMPLES = ["I love this, thank you!", "The flight is late again and nobody tells us why."]
-
 Figures = Mapping[str, float]
 
 
@@ -69,14 +64,14 @@ def published(*, content: str, digest: str) -> bool:
     linked = "MLFLOW_RUN_ID" in os.environ  # then there is a run to link, see link_project_run
     if linked or not address.startswith("sqlite:///") or not database.is_file():
         return False
-    query = f"""
+    query = """
         SELECT EXISTS (SELECT * FROM tags JOIN runs USING (run_uuid)
-                       WHERE key = '{PUBLISHED}' AND value = ? AND lifecycle_stage = 'active')
-           AND EXISTS (SELECT * FROM model_version_tags WHERE key = '{MODEL_DIGEST}' AND value = ?)
-    """  # noqa: S608
+                       WHERE key = ? AND value = ? AND lifecycle_stage = 'active')
+           AND EXISTS (SELECT * FROM model_version_tags WHERE key = ? AND value = ?)
+    """
     try:
         with closing(sqlite3.connect(database)) as connection:
-            return bool(connection.execute(query, (content, digest)).fetchone()[0])
+            return bool(connection.execute(query, (PUBLISHED, content, MODEL_DIGEST, digest)).fetchone()[0])
     except sqlite3.Error:
         return False
 
@@ -116,15 +111,11 @@ class Store:
 
     def log_figures(self, run: "Run", figures: Figures) -> None:
         """Log final figures that the run does not have yet."""
-        import time
-
         from mlflow.entities import Metric
 
         have, now = run.data.metrics, int(time.time() * 1_000)
         new = {key: value for name, value in figures.items() if have.get(key := _metric_name(name)) != value}
-        points = [Metric(key, value, now, 0) for key, value in new.items()]
-        for start in range(0, len(points), 1_000):  # the most that one request may hold
-            self.client.log_batch(run.info.run_id, metrics=points[start : start + 1_000])
+        self.client.log_batch(run.info.run_id, metrics=[Metric(key, value, now, 0) for key, value in new.items()])
 
     def log_params(self, run: "Run", values: Mapping[str, Any]) -> None:
         """Log parameters that the run does not have yet; MLflow refuses to change one."""
@@ -135,8 +126,6 @@ class Store:
 
     def log_datasets(self, run: "Run", datasets: Mapping[str, tuple[Path, str, int]]) -> None:
         """Log the data sets by context: file, SHA-256 and number of rows."""
-        import json
-
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = [
@@ -236,11 +225,7 @@ class Store:
         # The code travels under a name of its own, so that two versions in one process keep theirs.
         package = f"emotion_{digest[:12]}"
         with tempfile.TemporaryDirectory() as temporary:
-            code = Path(temporary) / package
-            code.mkdir()
-            for module in SERVED_MODULES:
-                source = Path(__file__).with_name(f"{module}.py")
-                (code / source.name).write_bytes(source.read_bytes())
+            code = packaging.copy_code(Path(temporary) / package)
             info = Model.log(
                 artifact_path=None,
                 name="lstm",
@@ -250,21 +235,19 @@ class Store:
                 data_path=str(folder),
                 code_paths=[str(code)],
                 signature=signature,
-                input_example=pd.DataFrame({"text": EXAMPLES}),
-                pip_requirements=pinned(SERVED_PACKAGES, RUNTIME_LOCK),
+                input_example=pd.DataFrame({"text": packaging.EXAMPLES}),
+                pip_requirements=packaging.requirements(),
                 tags={MODEL_DIGEST: digest},
             )
         model_id: str = info.model_id
         return model_id
 
-    def describe_version(self, version: "ModelVersion", description: str) -> None:
-        """Set the description of a registered version."""
-        self.client.update_model_version(version.name, version.version, description)
-
-    def tag_version(self, version: "ModelVersion", tags: Mapping[str, str]) -> None:
-        """Set tags of a registered version."""
+    def annotate(self, version: "ModelVersion", tags: Mapping[str, str], description: str | None = None) -> None:
+        """Set tags of a registered version, and its description."""
         for key, value in tags.items():
             self.client.set_model_version_tag(version.name, version.version, key, value)
+        if description is not None:
+            self.client.update_model_version(version.name, version.version, description)
 
     def move_alias(self, alias: str, version: "ModelVersion") -> None:
         """Give an alias to a version, taking it from any other."""
@@ -359,42 +342,38 @@ def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
 
     Training goes on without a store that does not answer: the user is told once, and `publish` logs what is missing.
     """
-    from mlflow.exceptions import MlflowException
+    lost = not enabled()
+    if not lost:
+        from mlflow.exceptions import MlflowException
 
-    lost: list[Exception] = []
-
-    def told(error: Exception) -> None:
-        lost.append(error)
-        reason = str(error).partition(" failed with exception")[0]
-        print(f"train: goes on without logging to MLflow, which failed: {reason}", file=sys.stderr)
+    @contextmanager
+    def unless_lost() -> Iterator[None]:
+        nonlocal lost
+        try:
+            yield
+        except (PipelineError, MlflowException) as error:
+            lost = True
+            reason = str(error).partition(" failed with exception")[0]
+            print(f"train: goes on without logging to MLflow, which failed: {reason}", file=sys.stderr)
 
     def log_epoch(epoch: int, figures: Figures) -> None:
-        if run is None or lost:
-            return
-        try:
-            store.log_epochs(run, [figures])
-        except MlflowException as error:
-            told(error)
+        if not lost:
+            with unless_lost():
+                store.log_epochs(run, [figures])
 
-    run = None
-    if enabled():
-        try:
+    if not lost:
+        with unless_lost():
             store = connect()
             run = store.open_run(state)
-        except (PipelineError, MlflowException) as error:
-            told(error)
+            if run.info.status in {"FAILED", "KILLED"}:
+                store.client.update_run(run.info.run_id, "RUNNING")
     try:
         yield log_epoch
     except BaseException:
-        if run is not None and not lost:
-            store.client.set_terminated(run.info.run_id, "FAILED")
+        if not lost:
+            with unless_lost():
+                store.client.set_terminated(run.info.run_id, "FAILED")
         raise
-
-
-def pinned(packages: Sequence[str], lock: Path) -> list[str]:
-    """The lines of the lock for `packages`, without hashes: "keras==3.15.1", with markers where they have any."""
-    lines = (line.rstrip(" \\") for line in lock.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if re.split(r"==", line)[0] in packages and "==" in line]
 
 
 def _run_name() -> str:

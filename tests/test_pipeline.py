@@ -67,6 +67,7 @@ def test_one_complete_run(small: Project) -> None:
     assert {i.dataset.name for i in run.inputs.dataset_inputs} == {f"data/clean/{name}.parquet" for name in SPLITS}
     assert {f.path for f in store.list_artifacts(run.info.run_id, "plots")} >= {"plots/confusion_matrix.png"}
     assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    assert run.data.tags["dvc.model"].endswith(".dir")
     version = store.get_model_version_by_alias(NAME, "champion")
     assert str(version.version) == "1"
     assert version.tags["promotion.reason"] == "the first model of this name"

@@ -98,10 +98,3 @@ def test_tracking_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_TRACKING", "no")
     with pytest.raises(PipelineError, match="must be on or off, got 'no'"):
         tracking.enabled()
-
-
-def test_requirements_of_a_model_are_pinned_by_the_lock() -> None:
-    lines = tracking.pinned(("keras", "tensorflow", "tensorflow-cpu"), Path("requirements.lock"))
-    assert [line.split("==")[0] for line in lines] == ["keras", "tensorflow", "tensorflow-cpu"]
-    assert all("hash" not in line and "\\" not in line for line in lines)
-    assert "sys_platform == 'linux'" in lines[2]

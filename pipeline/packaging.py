@@ -1,0 +1,25 @@
+"""Packaging: what a registered model brings along to work without the project: its code, its pinned packages."""
+
+from pathlib import Path
+
+RUNTIME_LOCK = Path("requirements.lock")
+
+# Prediction with all that it imports, and the packages that those need.
+SERVED_MODULES = ("__init__", "prediction", "text", "model", "files", "stage")
+SERVED_PACKAGES = ("mlflow", "keras", "tensorflow", "tensorflow-cpu", "numpy", "pandas", "pyarrow", "h5py")
+EXAMPLES = ["I love this, thank you!", "The flight is late again and nobody tells us why."]
+
+
+def copy_code(folder: Path) -> Path:
+    """Copy the modules that predict into a new package, of any name: they import one another relatively."""
+    folder.mkdir()
+    for module in SERVED_MODULES:
+        source = Path(__file__).with_name(f"{module}.py")
+        (folder / source.name).write_bytes(source.read_bytes())
+    return folder
+
+
+def requirements(lock: Path = RUNTIME_LOCK) -> list[str]:
+    """The packages' lines of the lock, without hashes: "keras==3.15.1", with markers where they have any."""
+    lines = (line.rstrip(" \\") for line in lock.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line.partition("==")[0] in SERVED_PACKAGES]
