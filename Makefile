@@ -45,6 +45,6 @@ lock: env
 
 # What `make repro` makes again; the environment, the MLflow store and DVC's cache stay.
 clean:
-	rm -rf $(addprefix data/,$(OUTPUTS)) reports .state .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(addprefix data/,$(OUTPUTS)) reports/evaluate .state .mypy_cache .pytest_cache .ruff_cache
 	find data/evaluate -type f ! -name metrics.json -delete
 	find pipeline tests -name __pycache__ -prune -exec rm -rf {} +

@@ -67,7 +67,7 @@ def assign_split(keys: "pd.Series[str]", *, validation_share: float, test_share:
 
 
 def count(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Rows by split and class, in that order: `split`, `label`, `rows`."""
+    """Rows by split and class: a table of shape (3 * n_classes, 3) with `split`, `label` and `rows`."""
     counts = table.groupby(["split", "label"]).size()
     full = pd.MultiIndex.from_product([paths.SPLITS, classes], names=["split", "label"])
     return counts.reindex(full, fill_value=0).rename("rows").reset_index()
@@ -89,10 +89,14 @@ def main() -> None:
     table, dropped = deduplicate(table)
     classes = sorted(table["label"].unique())
     counts = count(table, classes)
-    for row in counts[counts["rows"] == 0].itertuples():
+    if len(classes) < 2:
+        raise PipelineError(f"after cleaning, all rows have the label {classes}; there must be two classes or more")
+    empty = counts[counts["rows"] == 0]
+    if len(empty):
+        label, split = empty.iloc[0]["label"], empty.iloc[0]["split"]
         raise PipelineError(
-            f"class {row.label!r} has no rows in the {row.split} split; "
-            f"give it more rows, raise clean.{row.split}_share, or try another clean.split_seed"
+            f"class {label!r} has no rows in the {split} split after cleaning; "
+            "give it more rows, change the shares of the splits, or try another clean.split_seed"
         )
     for split, path in paths.CLEAN_TABLES.items():
         write_table(path, table[table["split"] == split].reset_index(drop=True))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from . import metrics, params, paths, plots, publish, stage
-from .files import read_arrays, read_table, write_json, write_table
+from .files import read_arrays, read_table, sha256, write_json, write_table
 from .model import predict
 from .prediction import Predictor, read_manifest
 
@@ -108,8 +108,13 @@ def main() -> None:
     )
     write_table(paths.EVALUATE_PREDICTIONS, predictions)
     write_json(paths.EVALUATE_METRICS, figures)
-    manifest = read_manifest(paths.TRAIN_MODEL)
-    write_json(paths.EVALUATE_MEASURED, {"model": manifest["sha256"], "test": rows_digest(arrays["row"], labels)})
+    measured = {
+        "model": read_manifest(paths.TRAIN_MODEL)["sha256"],
+        "test": rows_digest(arrays["row"], labels),
+        "metrics": sha256(paths.EVALUATE_METRICS),
+        "settings": settings.model_dump(),
+    }
+    write_json(paths.EVALUATE_MEASURED, measured)
     plots.render(paths.REPORTS / "evaluate")
     for name in ("overall", "baseline"):
         of = figures[name]

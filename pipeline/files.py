@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,19 +26,15 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        os.umask(umask := os.umask(0o077))
+        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes, or of the names and bytes of all files in a folder."""
-    if path.is_dir():
-        digest = hashlib.sha256()
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\0".encode())
-        return digest.hexdigest()
+    """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -76,11 +72,13 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
             table.to_parquet(temporary, index=False, compression="zstd")
 
 
-def read_table(path: Path) -> "pd.DataFrame":
+def read_table(path: Path, *, strings: Sequence[str] = ()) -> "pd.DataFrame":
+    """Read a table; of a CSV, the columns `strings` as they stand there, even where they look like numbers."""
     import pandas as pd
 
     if path.suffix == ".csv":
-        return pd.read_csv(_existing(path), keep_default_na=False, float_precision="round_trip")
+        types = dict.fromkeys(strings, "str")
+        return pd.read_csv(_existing(path), dtype=types, keep_default_na=False)
     return pd.read_parquet(_existing(path))
 
 

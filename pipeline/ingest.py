@@ -86,7 +86,7 @@ def read_packaged(dataset: PackagedCsv, *, source: str) -> pd.DataFrame:
 
 
 def with_ids(text: "pd.Series[str]", label: "pd.Series[str]", *, source: str) -> pd.DataFrame:
-    """The table of texts and labels, each row under the first 16 hexadecimal digits of its content's SHA-256."""
+    """The table of n_rows texts and labels, shape (n_rows, 6), each row under 16 hexadecimal digits of its SHA-256."""
     ids = [
         hashlib.sha256("\0".join((source, row_label, row_text)).encode()).hexdigest()[:16]
         for row_label, row_text in zip(label, text, strict=True)

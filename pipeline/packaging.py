@@ -1,6 +1,12 @@
 """Packaging: what a registered model brings along to work without the project: its code, its pinned packages."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from .files import sha256
 
 RUNTIME_LOCK = Path("requirements.lock")
 
@@ -17,6 +23,16 @@ def copy_code(folder: Path) -> Path:
         source = Path(__file__).with_name(f"{module}.py")
         (folder / source.name).write_bytes(source.read_bytes())
     return folder
+
+
+def digest(manifest: Mapping[str, Any]) -> str:
+    """What identifies a registered model: weights, tokenizer, classes and network, and the code that predicts.
+
+    Two states of the pipeline that give the same model and code share one version.
+    """
+    code = [sha256(Path(__file__).with_name(f"{module}.py")) for module in SERVED_MODULES]
+    content = [{key: value for key, value in manifest.items() if key != "state"}, code]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def requirements(lock: Path = RUNTIME_LOCK) -> list[str]:

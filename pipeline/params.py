@@ -137,12 +137,6 @@ def model_name(path: Path = PARAMS_FILE) -> str:
     return load(Publish, path).model or f"{load(Ingest, path).dataset}-lstm"
 
 
-def keys_read(section: type[Section]) -> list[str]:
-    """The keys of `params.yaml` that decide a section's values: what its stage must declare in `dvc.yaml`."""
-    filled = section.name in next(iter(PRESETS.values())) and "preset" not in section.model_fields
-    return [section.name, *(["train.preset"] if filled else [])]
-
-
 def read(path: Path) -> dict[str, Any]:
     """Read `path` and check its sections' names and the preset's."""
     document = read_yaml(path)

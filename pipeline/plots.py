@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from . import paths
-from .files import atomic, read_json, read_table
+from .files import atomic, read_json, read_table, sha256, write_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+DRAWN_FROM = (paths.CLEAN_CLASSES, paths.CLEAN_COUNTS, paths.TRAIN_HISTORY, paths.EVALUATE_PREDICTIONS)
 BLUE, ORANGE, GREY = "#1f5f99", "#d1722b", "#8a8f98"
 
 
@@ -54,27 +55,31 @@ def class_counts(axes: "Axes", counts: pd.DataFrame) -> None:
 
 
 def render(folder: Path) -> list[Path]:
-    """Draw every plot from the stages' outputs into `folder`; give the PNG files."""
+    """Draw every plot from the stages' outputs into `folder`, unless it shows them already; give the PNG files."""
+    drawn = {path.as_posix(): sha256(path) for path in DRAWN_FROM}
+    files = [folder / f"{name}.png" for name in ("learning_curve", "confusion_matrix", "class_counts")]
+    stamp = folder / "drawn_from.json"
+    if all(file.is_file() for file in [*files, stamp]) and read_json(stamp) == drawn:
+        return files
+
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     classes = read_json(paths.CLEAN_CLASSES)
-    history, counts = read_table(paths.TRAIN_HISTORY), read_table(paths.CLEAN_COUNTS)
-    predictions = read_table(paths.EVALUATE_PREDICTIONS)
+    history, counts = read_table(paths.TRAIN_HISTORY), read_table(paths.CLEAN_COUNTS, strings=["split", "label"])
+    predictions = read_table(paths.EVALUATE_PREDICTIONS, strings=["row", "actual", "predicted"])
     drawings: dict[str, Callable[[Axes], None]] = {
         "learning_curve": lambda axes: learning_curve(axes, history),
         "confusion_matrix": lambda axes: confusion_matrix(axes, predictions, classes),
         "class_counts": lambda axes: class_counts(axes, counts),
     }
-    files = []
-    for name, draw in drawings.items():
+    for file in files:
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
             axes = figure.add_subplot()
-        draw(axes)
-        path = folder / f"{name}.png"
-        with atomic(path) as temporary:
+        drawings[file.stem](axes)
+        with atomic(file) as temporary:
             figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
-        files.append(path)
+    write_json(stamp, drawn)
     return files

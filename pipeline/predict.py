@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -18,18 +19,27 @@ from .files import atomic
 from .stage import PipelineError
 
 CHUNK = 4_096  # rows held in memory at once
+# Every cell stays the string that it was: no number is rewritten, no "None" becomes empty, no blank line is skipped.
+READING: dict[str, Any] = {
+    "dtype": str,
+    "keep_default_na": False,
+    "skip_blank_lines": False,
+    "index_col": False,
+    "encoding": "utf-8-sig",
+}
 
 
-def check_columns(source: Path, text_column: str) -> None:
-    """Fail on a file that cannot be predicted, before the model is loaded."""
+def read_header(source: Path, text_column: str) -> list[str]:
+    """The columns of a CSV file; fails on one that cannot be predicted, before the model is loaded."""
     with _readable(source):
-        header = pd.read_csv(source, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    columns = header.iloc[0].to_list()
+        header = pd.read_csv(source, header=None, nrows=1, **READING)
+    columns: list[str] = header.fillna("").iloc[0].to_list()
     if text_column not in columns:
         raise PipelineError(f"{source} has no column {text_column!r} but {', '.join(columns)}; set --text-column")
     for column in columns:
         if columns.count(column) > 1:
             raise PipelineError(f"{source} has the column {column!r} twice; rename one of them")
+    return columns
 
 
 @contextmanager
@@ -39,16 +49,29 @@ def _readable(source: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with too many cells would lose some
             yield
-    except FileNotFoundError as error:
-        raise PipelineError(f"{source} does not exist") from error
+    except OSError as error:
+        raise PipelineError(f"{error.filename or source} cannot be used: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PipelineError(f"{source} is not UTF-8 (byte {error.start}); convert it first") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise PipelineError(f"{source} is no valid CSV: {error}") from error
 
 
-def predict_csv(source: Path, target: Path, *, text_column: str, model: "tracking.PredictsTables") -> int:
+def predict_csv(
+    source: Path, target: Path, columns: list[str], *, text_column: str, model: "tracking.PredictsTables"
+) -> int:
     """Copy `source` to `target` with the columns `predicted_label`, `confidence` and `p_<class>` added.
+
+    Parameters
+    ----------
+    source, target : Path
+        CSV files; `target` appears when it is complete.
+    columns : list of str
+        The columns of `source`, as `read_header` gives them.
+    text_column : str
+        The column that holds the texts.
+    model : PredictsTables
+        What predicts them.
 
     Returns
     -------
@@ -58,20 +81,11 @@ def predict_csv(source: Path, target: Path, *, text_column: str, model: "trackin
     Raises
     ------
     PipelineError
-        The file is missing, no UTF-8 or no CSV, or has one of the columns to add.
+        A file cannot be read or written, `source` is no UTF-8 or no CSV, or has one of the columns to add.
     """
     rows = 0
     with _readable(source), atomic(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        # Every cell stays the string that it was: no number is rewritten, no "None" becomes empty, no blank line goes.
-        chunks = pd.read_csv(
-            source,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-            index_col=False,
-            encoding="utf-8-sig",
-            chunksize=CHUNK,
-        )
+        chunks = pd.read_csv(source, header=0, names=columns, chunksize=CHUNK, **READING)
         for chunk in tqdm(chunks, desc="predict", unit=f" x {CHUNK:,} rows", disable=None):
             chunk = chunk.fillna("")  # a row that ends early
             texts = chunk[[text_column]].rename(columns={text_column: "text"})
@@ -93,11 +107,12 @@ def main() -> None:
     parser.add_argument("--text-column", default="text", help="column that holds the texts (default: text)")
     parser.add_argument("--model", default="champion", help="alias or version number of the model (default: champion)")
     options = parser.parse_args()
-    check_columns(options.input, options.text_column)
+    columns = read_header(options.input, options.text_column)
     name = params.model_name()
     rows = predict_csv(
         options.input,
         options.output,
+        columns,
         text_column=options.text_column,
         model=tracking.load_model(name, options.model),
     )

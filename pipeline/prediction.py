@@ -121,7 +121,8 @@ class ServedModel:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def predict(self, table: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
+    def predict(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        """Predict a table with a column `text`; a value that is no string is an error, not a guess."""
         texts = table["text"].to_list()
         for number, text in enumerate(texts, start=1):
             if not isinstance(text, str):

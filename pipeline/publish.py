@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import metrics, params, paths, plots, stage, tracking
+import pandas as pd
+
+from . import metrics, packaging, params, paths, plots, stage, tracking
 from .files import read_json, read_table, read_yaml, sha256
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
-from .state import DVC_FILE, state_id
+from .state import DVC_FILE, at, state_id
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -58,20 +60,18 @@ def publish() -> str:
     PipelineError
         The files are missing, or not of one state, or the store does not answer.
     """
-    settings = params.load(params.Publish)
+    experiment, name = params.load(params.Publish).experiment, params.model_name()
     manifest = read_manifest(paths.TRAIN_MODEL)
     figures, measured = read_json(paths.EVALUATE_METRICS), read_json(paths.EVALUATE_MEASURED)
-    if manifest["state"] != state_id(params.PARAMS_FILE) or measured["model"] != manifest["sha256"]:
-        raise PipelineError("data/ is not what the parameters and the code say now; run `dvc repro` first")
-    name = params.model_name()
-    digest = hashlib.sha256(json.dumps(manifest["sha256"], sort_keys=True).encode()).hexdigest()
-    parts = [manifest["state"], settings.experiment, name, figures, measured]
-    content = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    _check_state(manifest, measured)
+    pictures = plots.render(paths.REPORTS / "evaluate")
+    digest = packaging.digest(manifest)
+    content = hashlib.sha256(json.dumps([manifest["state"], experiment, name, figures, measured]).encode()).hexdigest()
     if tracking.published(content=content, digest=digest):
         return f"already published: model {name}, state {manifest['state'][:12]}"
 
     store = tracking.connect()
-    with tracking.store_errors(store.address):
+    with tracking.store_errors(store.address), store.lock:
         run = store.open_run(manifest["state"])
         store.link_project_run(run)
         if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
@@ -80,7 +80,7 @@ def publish() -> str:
         store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
         store.log_figures(run, _shown(figures))
         store.log_datasets(run, _datasets())
-        store.log_files(run, _files())
+        store.log_files(run, {"plots": pictures, **_files()})
         version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
         decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
         note = _description(figures, version, decision)
@@ -88,6 +88,23 @@ def publish() -> str:
         store.finish(run, {"mlflow.note.content": note, **_dvc_revision(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
+
+
+def _check_state(manifest: dict[str, Any], measured: dict[str, Any]) -> None:
+    """Fail unless data/ is what the code and the parameters say now."""
+    complete = (
+        manifest["state"] == state_id(params.PARAMS_FILE)
+        and measured["model"] == manifest["sha256"]
+        and measured["metrics"] == sha256(paths.EVALUATE_METRICS)
+        and measured["settings"] == params.load(params.Evaluate).model_dump()
+    )
+    recorded = read_yaml(DVC_LOCK)["stages"] if DVC_LOCK.is_file() else {}
+    now = read_yaml(params.PARAMS_FILE)
+    for stage_name, entry in recorded.items():
+        if stage_name != "evaluate":  # its entry is written after its end, which calls publish
+            complete &= all(at(now, key) == value for key, value in entry["params"][str(params.PARAMS_FILE)].items())
+    if not complete:
+        raise PipelineError("data/ is not what the parameters and the code say now; run `dvc repro` first")
 
 
 def after_evaluate() -> None:
@@ -103,30 +120,47 @@ def after_evaluate() -> None:
 def _promote(store: tracking.Store, version: "ModelVersion", measured: dict[str, str]) -> Decision:
     champion = store.alias(version.name, "champion")
     if champion is not None and str(champion.version) == str(version.version):
+        store.annotate(version, measured)
         return Decision(True, champion.tags.get("promotion.reason", "it is the champion already"))
-    decision = decide(measured, champion.tags if champion else None)
-    store.annotate(version, measured)
-    if not decision.promote:
-        store.move_alias("challenger", version)
-        return decision
-    if champion is not None:
-        store.move_alias("previous", champion)
-    store.drop_alias("challenger", version)
+    known = champion.tags if champion else None
+    if champion is not None and champion.tags.get("test") != measured["test"]:
+        score = _macro_f1_on_test_rows(champion)
+        known = {"test": measured["test"], "macro_f1": str(score)} if score is not None else champion.tags
+    decision = decide(measured, known)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.annotate(version, {"promotion.time": now, "promotion.reason": decision.reason})
-    store.move_alias("champion", version)
+    store.annotate(version, measured | {"promotion.time": now, "promotion.reason": decision.reason})
+    if decision.promote:
+        if champion is not None:
+            store.move_alias("previous", champion)
+        store.drop_alias("challenger", version)
+        store.move_alias("champion", version)
+    else:
+        store.move_alias("challenger", version)
     return decision
+
+
+def _macro_f1_on_test_rows(champion: "ModelVersion") -> float | None:
+    """Score a registered model on the test rows of today, from their raw texts; None if its classes are others."""
+    classes = read_json(paths.CLEAN_CLASSES)
+    test = read_table(paths.CLEAN_TABLES["test"])
+    raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id").loc[test["id"], "text"]
+    predicted = tracking.load_model(champion.name, str(champion.version)).predict(pd.DataFrame({"text": raw.to_list()}))
+    probabilities = predicted.filter(regex="^p_")
+    if set(probabilities.columns) != {f"p_{name}" for name in classes}:
+        return None
+    labels = test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy()
+    return metrics.overall(labels, probabilities[[f"p_{name}" for name in classes]].to_numpy())["macro_f1"]
 
 
 def _parameters() -> dict[str, Any]:
     """Every parameter that shaped the model, with the preset's values where `params.yaml` says null."""
-    shaping = [each for each in params.SECTIONS if each is not params.Publish]
+    shaping = (params.Ingest, params.Clean, params.Tokenize, params.Rebalance, params.Train)
     return {f"{each.name}.{key}": value for each in shaping for key, value in params.load(each).model_dump().items()}
 
 
 def _shown(figures: dict[str, Any]) -> dict[str, float]:
     """The figures under names that MLflow's UI groups: `test/macro_f1`, `per_class/<class>/recall`."""
-    groups = {"test": figures["overall"], **{group: figures[group] for group in ("baseline", "per_class", "slices")}}
+    groups = {"test": figures["overall"], "baseline": figures["baseline"], "per_class": figures["per_class"]}
     return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("num_samples")}
 
 
@@ -138,7 +172,6 @@ def _datasets() -> dict[str, tuple[Path, str, int]]:
 
 def _files() -> dict[str, list[Path]]:
     return {
-        "plots": plots.render(paths.REPORTS / "evaluate"),
         "evaluation": [paths.EVALUATE_METRICS, paths.TRAIN_HISTORY, paths.CLEAN_COUNTS],
         "pipeline": [params.PARAMS_FILE, DVC_FILE, paths.TRAIN_MODEL / MANIFEST],
     }
@@ -165,9 +198,7 @@ def _description(figures: dict[str, Any], version: "ModelVersion", decision: Dec
 
 
 def main() -> None:
-    if not tracking.enabled():
-        raise PipelineError("tracking is off; unset the environment variable PIPELINE_TRACKING to publish")
-    print(publish())
+    print(publish() if tracking.enabled() else "tracking is off (PIPELINE_TRACKING): nothing published")
 
 
 if __name__ == "__main__":

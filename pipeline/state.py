@@ -14,6 +14,8 @@ DVC_FILE = Path("dvc.yaml")
 def state_id(params_file: Path) -> str:
     """Hash what the train stage depends on, as its entry in `dvc.yaml` lists it: data, code, runtime lock, parameters.
 
+    That entry is no dep of the stage: DVC itself runs a stage again whose entry has changed.
+
     Equal inputs give an equal identity on every machine, in every checkout; it names the MLflow run of the state.
 
     Returns
@@ -25,10 +27,11 @@ def state_id(params_file: Path) -> str:
     params = read_yaml(params_file)
     content = {
         "deps": {path: sha256(Path(path)) for path in stage["deps"]},
-        "params": {key: _value(params, key) for key in stage["params"]},
+        "params": {key: at(params, key) for key in stage["params"]},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _value(document: dict[str, Any], key: str) -> Any:
+def at(document: dict[str, Any], key: str) -> Any:
+    """The value under a dotted key, such as "train.preset"."""
     return reduce(lambda part, name: part[name], key.split("."), document)

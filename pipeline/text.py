@@ -16,13 +16,18 @@ PADDING, UNKNOWN = 0, 1  # the ids below those of the words
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff]")
 _MARKUP = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-_URL = re.compile(r"(?:https?://|www\.)[\w\-./?%&=#~:;,+@!$*()\[\]]+", re.ASCII | re.IGNORECASE)
-_HANDLE = re.compile(r"(?<!\w)(?:@\w+)+", re.ASCII)
-_TOKEN = re.compile(r"\[(?:url|user)\]|\w+(?:['’]\w+)*|[^\w\s]")
+# An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
+_URL = re.compile(
+    r"(?:https?://|(?<!\w)www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
+    re.ASCII | re.IGNORECASE,
+)
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_HANDLE = re.compile(r"(?:@\w+)+", re.ASCII)
+_TOKEN = re.compile(r"\[(?:url|email|user)\]|\w+(?:['’]\w+)*|[^\w\s]")
 
 
 def clean_text(text: str) -> str:
-    """Lower-case a text, remove markup and extra space, and mask web addresses and user names.
+    """Lower-case a text, remove markup and extra space, and mask web and e-mail addresses and user names.
 
     Negation, punctuation, emoji, accents and scripts other than Latin are kept: they carry the emotion.
 
@@ -41,6 +46,7 @@ def clean_text(text: str) -> str:
         text = html.unescape(text)
     text = unicodedata.normalize("NFC", _CONTROL.sub(" ", text))
     text = _URL.sub(" [url] ", text)
+    text = _EMAIL.sub(" [email] ", text)
     text = _HANDLE.sub(" [user] ", text)
     return " ".join(text.lower().split())
 

@@ -5,7 +5,6 @@ one pipeline state and is found by its tag, so that a second `dvc repro`, a cras
 `PIPELINE_TRACKING=off` turns tracking off; no stage's output depends on it.
 """
 
-import getpass
 import json
 import logging
 import os
@@ -26,6 +25,7 @@ from .stage import PipelineError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import FileLock
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
@@ -50,7 +50,14 @@ def root() -> Path:
 
 def store_address() -> str:
     """Where the runs and models are: `MLFLOW_TRACKING_URI`, else the SQLite file at the root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
+    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    if not address.startswith("sqlite:///"):
+        return address
+    # A relative path would name another file in an experiment's temporary folder.
+    database = root() / address.removeprefix("sqlite:///")
+    if set("%?") & set(str(database)):
+        raise PipelineError(f"MLflow cannot open {database}, because its path has a % or a ?; move the project")
+    return f"sqlite:///{database}"
 
 
 def published(*, content: str, digest: str) -> bool:
@@ -83,6 +90,7 @@ class Store:
     address: str
     client: "MlflowClient"
     experiment_id: str
+    lock: "FileLock"  # held to find or make a run or version: two processes at once would make two
 
     # Runs
 
@@ -93,9 +101,10 @@ class Store:
 
     def open_run(self, state: str) -> "Run":
         """The run of a pipeline state; a new one where there is none."""
-        return self.find_run(state) or self.client.create_run(
-            self.experiment_id, run_name=_run_name(), tags={STATE: state, **_revision_tags()}
-        )
+        with self.lock:
+            return self.find_run(state) or self.client.create_run(
+                self.experiment_id, run_name=_run_name(), tags={STATE: state, **_revision_tags()}
+            )
 
     def log_epochs(self, run: "Run", history: Sequence[Figures]) -> None:
         """Log figures by epoch, under timestamps counted from the run's start: logging them again changes nothing."""
@@ -226,20 +235,23 @@ class Store:
         package = f"emotion_{digest[:12]}"
         with tempfile.TemporaryDirectory() as temporary:
             code = packaging.copy_code(Path(temporary) / package)
-            info = Model.log(
+            # Made here, because Model.log alone would put it into the experiment Default.
+            logged = self.client.create_logged_model(
+                self.experiment_id, name="lstm", source_run_id=run.info.run_id, tags={MODEL_DIGEST: digest}
+            )
+            Model.log(
                 artifact_path=None,
-                name="lstm",
                 flavor=mlflow.pyfunc,
                 run_id=run.info.run_id,
+                model_id=logged.model_id,
                 loader_module=f"{package}.prediction",
                 data_path=str(folder),
                 code_paths=[str(code)],
                 signature=signature,
                 input_example=pd.DataFrame({"text": packaging.EXAMPLES}),
                 pip_requirements=packaging.requirements(),
-                tags={MODEL_DIGEST: digest},
             )
-        model_id: str = info.model_id
+        model_id: str = logged.model_id
         return model_id
 
     def annotate(self, version: "ModelVersion", tags: Mapping[str, str], description: str | None = None) -> None:
@@ -283,17 +295,18 @@ def connect() -> Store:
     address = store_address()
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
-    lock = root() / ".state" / "mlflow.lock"
-    lock.parent.mkdir(exist_ok=True)
-    with store_errors(address), FileLock(lock):  # two processes that create the database at once break it
+    state_folder = root() / ".state"
+    state_folder.mkdir(exist_ok=True)
+    lock = FileLock(state_folder / "mlflow.lock", is_singleton=True)
+    with store_errors(address), lock:  # two processes that create the database at once break it
         client = MlflowClient(address, address)
         found = client.get_experiment_by_name(experiment)
         if found is None:
             place = (root() / "mlruns").as_uri() if address.startswith("sqlite:") else None
-            return Store(address, client, client.create_experiment(experiment, place))
+            return Store(address, client, client.create_experiment(experiment, place), lock)
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
-        return Store(address, client, found.experiment_id)
+        return Store(address, client, found.experiment_id, lock)
 
 
 def load_model(name: str, which: str) -> "PredictsTables":
@@ -307,12 +320,17 @@ def load_model(name: str, which: str) -> "PredictsTables":
     store = connect()
     import mlflow
 
-    uri = f"models:/{name}/{which}" if which.isdecimal() else f"models:/{name}@{which}"
     with store_errors(store.address):
-        if which.isdecimal() or store.alias(name, which):
-            model: PredictsTables = mlflow.pyfunc.load_model(uri)
-            return model
-    raise PipelineError(f"the store {store.address} has no {which} of model {name}; run `make repro` first")
+        versions = {str(version.version) for version in store.client.search_model_versions(f"name = '{name}'")}
+        aliased = store.alias(name, which)
+    number = str(aliased.version) if aliased else which
+    if number not in versions:
+        raise PipelineError(f"the store {store.address} has no {which} of model {name}; `make repro` registers one")
+    try:
+        model: PredictsTables = mlflow.pyfunc.load_model(f"models:/{name}/{number}")
+    except Exception as error:  # the model's own code raises what it likes
+        raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
+    return model
 
 
 class PredictsTables(Protocol):
@@ -328,7 +346,7 @@ def store_errors(address: str) -> Iterator[None]:
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:  # what HTTP clients raise are OSErrors
         reason = " ".join(str(error).split()).partition(" failed with exception")[0][:300]
         raise PipelineError(
             f"the MLflow store {address} failed ({reason}); the pipeline's files are complete: "
@@ -351,7 +369,7 @@ def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
         nonlocal lost
         try:
             yield
-        except (PipelineError, MlflowException) as error:
+        except (PipelineError, MlflowException, OSError) as error:
             lost = True
             reason = str(error).partition(" failed with exception")[0]
             print(f"train: goes on without logging to MLflow, which failed: {reason}", file=sys.stderr)
@@ -386,14 +404,14 @@ def _run_name() -> str:
 def _revision_tags() -> dict[str, str]:
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else "unknown"
+        return done.stdout.strip() if done.returncode == 0 else ""
 
     tags = {
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": os.environ.get("USER", ""),
         "mlflow.source.name": "dvc repro",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-        "git.changed_files": str(len(git("status", "--porcelain").splitlines())),
+        "git.uncommitted_changes": "yes" if git("status", "--porcelain") else "",
         "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
     }

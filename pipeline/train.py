@@ -113,7 +113,7 @@ def _batches(arrays: tuple[np.ndarray, ...], steps: int) -> "object":
 
 
 def trim(ids: np.ndarray) -> np.ndarray:
-    """Cut the columns that are padding in every row: masked steps cost time and change nothing."""
+    """Cut the columns that are padding in every row of ids, shape (n_rows, length): they cost time, change nothing."""
     return ids[:, : int((ids > 0).sum(axis=1).max())]
 
 

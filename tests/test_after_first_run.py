@@ -17,7 +17,11 @@ import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/tweets-lstm/1")
 assert [c.name for c in model.metadata.signature.inputs] == ["text"]
+assert len(model.input_example) == 2
+requirements = open(mlflow.pyfunc.get_model_dependencies("models:/tweets-lstm/1")).read().split()
+assert any(line.startswith("keras==") for line in requirements), requirements
 table = model.predict(pd.DataFrame({"text": ["I love it!", "worst flight ever"]}))
+assert [c.name for c in model.metadata.signature.outputs] == list(table.columns)
 assert list(table.columns) == ["predicted_label", "confidence", "p_negative", "p_neutral", "p_positive"], table
 assert abs(table.filter(like="p_").sum(axis=1) - 1).max() < 1e-5
 assert "pipeline" not in sys.modules

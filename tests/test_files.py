@@ -1,5 +1,6 @@
 """Files: whole or not at all, and the same bytes for the same content."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,19 @@ def test_arrays_and_tables_come_back_and_keep_their_bytes(tmp_path: Path) -> Non
     pd.testing.assert_frame_equal(files.read_table(tmp_path / "1.parquet"), table)
 
 
-def test_a_folder_has_a_digest_of_names_and_contents(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "a").write_text("x")
-    first = files.sha256(folder)
-    (folder / "a").rename(folder / "b")
-    assert files.sha256(folder) != first
+def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
+    files.write_table(tmp_path / "a.csv", pd.DataFrame({"label": ["01", "NA"], "rows": [1, 2], "p": [0.1, 1 / 3]}))
+    back = files.read_table(tmp_path / "a.csv", strings=["label"])
+    assert back.to_dict("list") == {"label": ["01", "NA"], "rows": [1, 2], "p": [0.1, 1 / 3]}
+
+
+def test_the_users_file_mode_is_kept(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        files.write_json(tmp_path / "a.json", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_missing_input_is_one_sentence(tmp_path: Path) -> None:

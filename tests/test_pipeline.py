@@ -8,6 +8,8 @@ from conftest import Project, set_params
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from pipeline.files import read_arrays
+
 NAME = "tweets-lstm"
 SPLITS = ("train", "validation", "test")
 
@@ -45,10 +47,20 @@ def test_no_text_crosses_the_splits_and_only_train_is_rebalanced(small: Project)
     splits = {name: pd.read_parquet(small.folder / f"data/clean/{name}.parquet") for name in SPLITS}
     rows = pd.concat(splits.values())
     assert not rows["text"].duplicated().any()
+    chosen = read_arrays(small.folder / "data/rebalance/train.npz")["rows"]
+    assert set(chosen) == set(range(len(splits["train"])))
     natural = rows["label"].value_counts(normalize=True)
     for name in ("validation", "test"):
         shares = splits[name]["label"].value_counts(normalize=True)
         pd.testing.assert_series_equal(shares, natural, atol=0.05, rtol=0, check_names=False, check_like=True)
+
+
+def test_a_model_lies_where_the_store_is(small: Project) -> None:
+    """Not in the experiment Default, nor in a temporary folder that made the store."""
+    store = client(small)
+    (model,) = store.search_logged_models(["1"])
+    assert Path(model.artifact_location.removeprefix("file://")).is_relative_to(small.folder / "mlruns")
+    assert not store.search_logged_models(["0"])
 
 
 def test_one_complete_run(small: Project) -> None:
@@ -114,11 +126,18 @@ def test_an_experiment_a_change_and_the_way_back_are_two_runs(small: Project) ->
 
 
 def test_publish_refuses_files_of_another_state(small: Project) -> None:
-    small.set(epochs="1")
+    sentence = "publish: data/ is not what the parameters and the code say now; run `dvc repro` first\n"
+    for key, other, back in [("epochs", "1", "2"), ("strategy", "none", "class_weight"), ("max_rows", "999", "1500")]:
+        small.set(**{key: other})
+        done = small.run("python", "-m", "pipeline.publish", check=False)
+        small.set(**{key: back})
+        assert (done.returncode, done.stderr) == (1, sentence), key
+    path = small.folder / "data/evaluate/metrics.json"
+    before = path.read_text()
+    path.write_text(before.replace("0.", "0.9"))
     done = small.run("python", "-m", "pipeline.publish", check=False)
-    small.set(epochs="2")
-    assert done.returncode == 1
-    assert done.stderr == "publish: data/ is not what the parameters and the code say now; run `dvc repro` first\n"
+    path.write_text(before)
+    assert (done.returncode, done.stderr) == (1, sentence)
 
 
 def test_a_broken_parameter_stops_before_any_work(small: Project) -> None:

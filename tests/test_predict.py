@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.predict import check_columns, predict_csv
+from pipeline.predict import predict_csv, read_header
 from pipeline.stage import PipelineError
 
 
@@ -21,8 +21,8 @@ class Shouting:
 def predict(tmp_path: Path, content: str | bytes, text_column: str = "text") -> pd.DataFrame:
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_bytes(content if isinstance(content, bytes) else content.encode())
-    check_columns(source, text_column)
-    rows = predict_csv(source, target, text_column=text_column, model=Shouting())
+    columns = read_header(source, text_column)
+    rows = predict_csv(source, target, columns, text_column=text_column, model=Shouting())
     table = pd.read_csv(target, dtype=str, keep_default_na=False, skip_blank_lines=False)
     assert len(table) == rows
     return table
@@ -54,6 +54,7 @@ def test_many_rows_keep_their_order(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "is no valid CSV: No columns to parse"),
+        (b"\ntext\na\n", "is no valid CSV"),
         (b"a,b\n1,2\n", "has no column 'text' but a, b; set --text-column"),
         (b"text,text\n1,2\n", "has the column 'text' twice"),
         (b"text,predicted_label\n1,2\n", "already has the column 'predicted_label'"),
@@ -70,5 +71,19 @@ def test_a_bad_file_is_one_sentence_and_leaves_nothing(tmp_path: Path, content: 
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"no\.csv does not exist"):
-        check_columns(tmp_path / "no.csv", "text")
+    with pytest.raises(PipelineError, match=r"no\.csv cannot be used: No such file"):
+        read_header(tmp_path / "no.csv", "text")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="cannot be used: Is a directory"):
+        read_header(tmp_path, "text")
+    (tmp_path / "in.csv").write_text("text\na\n")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(PipelineError, match="cannot be used: Is a directory"):
+        predict_csv(tmp_path / "in.csv", tmp_path / "out", ["text"], text_column="text", model=Shouting())
+
+
+def test_a_column_without_a_name_keeps_none(tmp_path: Path) -> None:
+    predict(tmp_path, ",text\n0,a\n")
+    assert (tmp_path / "out.csv").read_text().splitlines()[0] == '"","text","predicted_label","confidence"'
