@@ -35,8 +35,11 @@ env: .venv/installed
 	touch $@
 
 ui: env
-	@echo "Runs: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"
-	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --port $(PORT)
+	@case "$${MLFLOW_TRACKING_URI:=sqlite:///mlflow.db}" in \
+	http*) echo "The tracking server has a UI of its own: $$MLFLOW_TRACKING_URI" ;; \
+	*) echo "Runs: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"; \
+	   mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --port $(PORT) ;; \
+	esac
 
 # After a change of the dependencies in pyproject.toml.
 lock: env

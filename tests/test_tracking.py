@@ -1,6 +1,10 @@
 """Tracking: one run for a state, whatever is logged again; a store that does not answer stops no training."""
 
+import os
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +102,34 @@ def test_tracking_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_TRACKING", "no")
     with pytest.raises(PipelineError, match="must be on or off, got 'no'"):
         tracking.enabled()
+
+
+OPEN = """
+import sys, time
+from pipeline import tracking
+while time.time() < float(sys.argv[1]): pass
+store = tracking.connect()
+print(store.open_run("a" * 64).info.run_id)
+"""
+
+
+def test_two_processes_at_once_make_one_run(tmp_path: Path) -> None:
+    start = str(time.time() + 6)  # both have imported by then, and meet where the database is made
+    environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": "."}
+    command = [sys.executable, "-c", OPEN, start]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    runs = [process.communicate()[0].strip() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert runs[0] == runs[1] != ""
+
+
+def test_a_store_address_is_the_same_in_a_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
+    assert tracking.store_address() == f"sqlite:///{tmp_path}/runs.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking.store_address() == "http://127.0.0.1:5000"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "a%20b"))
+    with pytest.raises(PipelineError, match="its path has a % or a"):
+        tracking.store_address()
