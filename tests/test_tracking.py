@@ -107,14 +107,14 @@ def test_tracking_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
 OPEN = """
 import sys, time
 from pipeline import tracking
-while time.time() < float(sys.argv[1]): pass
 store = tracking.connect()
+while time.time() < float(sys.argv[1]): pass
 print(store.open_run("a" * 64).info.run_id)
 """
 
 
-def test_two_processes_at_once_make_one_run(tmp_path: Path) -> None:
-    start = str(time.time() + 6)  # both have imported by then, and meet where the database is made
+def test_two_processes_at_once_make_one_run(store: tracking.Store, tmp_path: Path) -> None:
+    start = str(time.time() + 8)  # both have imported and connected by then
     environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": "."}
     command = [sys.executable, "-c", OPEN, start]
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
