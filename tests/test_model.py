@@ -60,7 +60,7 @@ def test_the_textbook_network() -> None:
 
 
 def test_training_learns_and_tells_each_epoch(trained: Trained) -> None:
-    model, history, told = trained
+    _, history, told = trained
     assert min(figures["validation_loss"] for figures in history) < 0.1
     assert told == [figures["epoch"] for figures in history] == list(range(1, len(history) + 1))
 
