@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import metrics, packaging, params, paths, plots, stage, tracking
+from . import metrics, packaging, params, paths, plots, revision, stage, tracking
 from .files import read_json, read_table, read_yaml, sha256
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
@@ -21,9 +21,6 @@ from .state import DVC_FILE, at, state_id
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-
-
-DVC_LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def publish() -> str:
         decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
         note = _description(figures, version, decision)
         store.annotate(version, {}, note)
-        store.finish(run, {"mlflow.note.content": note, **_dvc_revision(), tracking.PUBLISHED: content})
+        store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
 
@@ -98,7 +95,7 @@ def _check_state(manifest: dict[str, Any], measured: dict[str, Any]) -> None:
         and measured["metrics"] == sha256(paths.EVALUATE_METRICS)
         and measured["settings"] == params.load(params.Evaluate).model_dump()
     )
-    recorded = read_yaml(DVC_LOCK)["stages"] if DVC_LOCK.is_file() else {}
+    recorded = read_yaml(revision.DVC_LOCK)["stages"] if revision.DVC_LOCK.is_file() else {}
     now = read_yaml(params.PARAMS_FILE)
     for stage_name, entry in recorded.items():
         if stage_name != "evaluate":  # its entry is written after its end, which calls publish
@@ -175,15 +172,6 @@ def _files() -> dict[str, list[Path]]:
         "evaluation": [paths.EVALUATE_METRICS, paths.TRAIN_HISTORY, paths.CLEAN_COUNTS],
         "pipeline": [params.PARAMS_FILE, DVC_FILE, paths.TRAIN_MODEL / MANIFEST],
     }
-
-
-def _dvc_revision() -> dict[str, str]:
-    """DVC's digest of the model, by which its cache knows it; none where dvc.lock is of another state."""
-    if not DVC_LOCK.is_file():
-        return {}
-    outs = {out["path"]: out["md5"] for out in read_yaml(DVC_LOCK)["stages"].get("train", {}).get("outs", [])}
-    history = hashlib.md5(paths.TRAIN_HISTORY.read_bytes(), usedforsecurity=False).hexdigest()
-    return {"dvc.model": outs[str(paths.TRAIN_MODEL)]} if outs.get(str(paths.TRAIN_HISTORY)) == history else {}
 
 
 def _description(figures: dict[str, Any], version: "ModelVersion", decision: Decision) -> str:

@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import packaging, params
+from . import packaging, params, revision
 from .stage import PipelineError
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class Store:
         """The run of a pipeline state; a new one where there is none."""
         with self.lock:
             return self.find_run(state) or self.client.create_run(
-                self.experiment_id, run_name=_run_name(), tags={STATE: state, **_revision_tags()}
+                self.experiment_id, run_name=revision.run_name(), tags={STATE: state, **revision.tags()}
             )
 
     def log_epochs(self, run: "Run", history: Sequence[Figures]) -> None:
@@ -392,30 +391,6 @@ def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
             with unless_lost():
                 store.client.set_terminated(run.info.run_id, "FAILED")
         raise
-
-
-def _run_name() -> str:
-    """What tells runs apart, first: MLflow's UI cuts a long name at its end."""
-    strategy, preset = params.load(params.Rebalance).strategy, params.load(params.Train).preset
-    parts = [os.environ.get("DVC_EXP_NAME"), strategy, preset, params.load(params.Ingest).dataset]
-    return " · ".join(dict.fromkeys(filter(None, parts)))
-
-
-def _revision_tags() -> dict[str, str]:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    tags = {
-        "mlflow.user": os.environ.get("USER", ""),
-        "mlflow.source.name": "dvc repro",
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-        "git.uncommitted_changes": "yes" if git("status", "--porcelain") else "",
-        "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
-        "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
-    }
-    return {key: value for key, value in tags.items() if value}
 
 
 def _metric_name(name: str) -> str:

@@ -82,7 +82,9 @@ def test_the_committed_lock_is_of_this_code(stage: str) -> None:
 @pytest.mark.parametrize("stage", ORDER)
 def test_declared_inputs_alone_give_the_same_bytes_untracked(reference: Project, tmp_path: Path, stage: str) -> None:
     entry = STAGES[stage]
-    unlisted = [f"pipeline/{module}.py" for module in (*UNLISTED, "packaging", "state")]  # with what they import
+    unlisted = [
+        f"pipeline/{module}.py" for module in (*UNLISTED, "packaging", "revision", "state")
+    ]  # with what they import
     alone = copy_project(tmp_path, [d for d in entry["deps"] if not d.startswith("data/")] + unlisted)
     if stage == "train":  # its state is a hash of what dvc.yaml lists; DVC runs a stage again whose entry has changed
         copy_project(tmp_path, ["dvc.yaml"])

@@ -1,0 +1,46 @@
+"""Revision: what a run is called, and the git and DVC revisions that it comes from."""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+from . import params, paths
+from .files import read_yaml
+
+DVC_LOCK = Path("dvc.lock")
+
+
+def run_name() -> str:
+    """What tells runs apart, first: MLflow's UI cuts a long name at its end."""
+    strategy, preset = params.load(params.Rebalance).strategy, params.load(params.Train).preset
+    parts = [os.environ.get("DVC_EXP_NAME"), strategy, preset, params.load(params.Ingest).dataset]
+    return " · ".join(dict.fromkeys(filter(None, parts)))
+
+
+def tags() -> dict[str, str]:
+    """Git's and DVC's revisions, and who runs; what is unknown has no tag."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    known = {
+        "mlflow.user": os.environ.get("USER", ""),
+        "mlflow.source.name": "dvc repro",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+        "git.uncommitted_changes": "yes" if git("status", "--porcelain") else "",
+        "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+    }
+    return {key: value for key, value in known.items() if value}
+
+
+def dvc_tags() -> dict[str, str]:
+    """DVC's digest of the model, by which its cache knows it; none where dvc.lock is of another state."""
+    if not DVC_LOCK.is_file():
+        return {}
+    outs = {out["path"]: out["md5"] for out in read_yaml(DVC_LOCK)["stages"].get("train", {}).get("outs", [])}
+    history = hashlib.md5(paths.TRAIN_HISTORY.read_bytes(), usedforsecurity=False).hexdigest()
+    return {"dvc.model": outs[str(paths.TRAIN_MODEL)]} if outs.get(str(paths.TRAIN_HISTORY)) == history else {}
