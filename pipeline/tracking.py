@@ -91,8 +91,6 @@ class Store:
     experiment_id: str
     lock: "FileLock"  # held to find or make a run or version: two processes at once would make two
 
-    # Runs
-
     def find_run(self, state: str) -> "Run | None":
         """The run of a pipeline state."""
         found = self.client.search_runs([self.experiment_id], f"tags.`{STATE}` = '{state}'", max_results=1)
@@ -171,8 +169,6 @@ class Store:
             self.client.set_tag(run.info.run_id, key, value)
         if run.info.status != "FINISHED":
             self.client.set_terminated(run.info.run_id, "FINISHED")
-
-    # Registry
 
     def find_version(self, name: str, digest: str) -> "ModelVersion | None":
         """The registered version of `name` that holds the model of this digest."""
