@@ -43,6 +43,10 @@ def test_an_empty_text_in_a_file_of_texts_alone_keeps_its_row(tmp_path: Path) ->
     assert predict(tmp_path, "text\na\n\nbc\n")["predicted_label"].tolist() == ["1", "0", "2"]
 
 
+def test_a_file_without_rows_keeps_its_header(tmp_path: Path) -> None:
+    assert list(predict(tmp_path, "id,text\n").columns) == ["id", "text", "predicted_label", "confidence"]
+
+
 def test_many_rows_keep_their_order(tmp_path: Path) -> None:
     texts = ["x" * (i % 50) for i in range(10_000)]
     table = predict(tmp_path, "text,n\n" + "\n".join(f"{text},{i}" for i, text in enumerate(texts)))
