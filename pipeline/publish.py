@@ -80,8 +80,8 @@ def publish() -> str:
         store.log_files(run, {"plots": pictures, **_files()})
         version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
         decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
+        store.annotate(version, {}, _summary(figures, decision))
         note = _description(figures, version, decision)
-        store.annotate(version, {}, note)
         store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
@@ -173,6 +173,13 @@ def _files() -> dict[str, list[Path]]:
         "evaluation": [paths.EVALUATE_METRICS, paths.TRAIN_HISTORY, paths.CLEAN_COUNTS],
         "pipeline": [params.PARAMS_FILE, DVC_FILE, paths.TRAIN_MODEL / MANIFEST],
     }
+
+
+def _summary(figures: dict[str, Any], decision: Decision) -> str:
+    """One line, because MLflow's table of versions shows no Markdown."""
+    model, baseline = figures["overall"], figures["baseline"]
+    compared = f"macro-F1 {model['macro_f1']:.4f} (baseline {baseline['macro_f1']:.4f})"
+    return f"{compared} on {model['num_samples']:,} test rows; {decision.reason}"
 
 
 def _description(figures: dict[str, Any], version: "ModelVersion", decision: Decision) -> str:

@@ -83,6 +83,7 @@ def test_one_complete_run(small: Project) -> None:
     version = store.get_model_version_by_alias(NAME, "champion")
     assert str(version.version) == "1"
     assert version.tags["promotion.reason"] == "the first model of this name"
+    assert version.description.startswith(f"macro-F1 {figures['overall']['macro_f1']:.4f} (baseline ")
 
 
 def test_dvc_shows_metrics_and_plots(small: Project) -> None:
