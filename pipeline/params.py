@@ -1,5 +1,6 @@
 """Parameters: `params.yaml` checked as a whole, handed out one section at a time."""
 
+import codecs
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ from .stage import PipelineError
 
 PARAMS_FILE = Path("params.yaml")
 
-# What `null` means under tokenize and train. `textbook` is the plain model that most tutorials teach.
-PRESETS: dict[str, dict[str, dict[str, int | float]]] = {
+# What `null` means under tokenize and train: the preset's value, or None: chosen by the size of the data, see
+# pipeline/tokenize.py and pipeline/train.py. `textbook` is the plain model that most tutorials teach.
+PRESETS: dict[str, dict[str, dict[str, int | float | None]]] = {
     "textbook": {
         "tokenize": {"vocabulary_size": 10_000, "length": 100},
         "train": {
@@ -25,11 +27,26 @@ PRESETS: dict[str, dict[str, dict[str, int | float]]] = {
             "patience": 2,
         },
     },
+    "fast": {
+        "tokenize": {"vocabulary_size": None, "length": None},
+        "train": {
+            "embedding_dim": 64,
+            "units": 64,
+            "batch_size": None,
+            "epochs": None,
+            "learning_rate": 0.001,
+            "patience": 2,
+        },
+    },
 }
+NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
 Name = Annotated[str, Field(pattern=r"^[\w.-]+( [\w.-]+)*$")]
+Column = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(min_length=1)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 
 
 class Section(BaseModel):
@@ -41,8 +58,39 @@ class Section(BaseModel):
 
 class Ingest(Section):
     name = "ingest"
-    dataset: Literal["tweets"]
+    dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
+    path: Annotated[str, Field(min_length=1)]
+    test_path: Annotated[str, Field(min_length=1)]
+    text_column: Column
+    label_column: Column
+    group_column: Column | None
+    split_column: Column | None
+    time_column: Column | None
+    encoding: str | None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
+    label_map: dict[str | int | bool, Label | None] | None
     max_rows: Annotated[int, Field(ge=200)] | None
+
+    @model_validator(mode="after")
+    def _file(self) -> "Ingest":
+        given = [key for key, default in FILE_DEFAULTS.items() if getattr(self, key) != default]
+        if self.dataset != "file" and given:
+            raise ValueError(f"ingest.{given[0]} is for ingest.dataset: file alone; the data set is {self.dataset}")
+        if self.dataset == "file" and self.path == str(NO_FILE):
+            raise ValueError("ingest.path must name the file or folder of ingest.dataset: file")
+        splits = [key for key in ("test_path", "split_column", "time_column") if key in given]
+        if len(splits) > 1:
+            raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
+        columns = [column for key in given if key.endswith("_column") and (column := getattr(self, key))]
+        for column in columns:
+            if columns.count(column) > 1:
+                raise ValueError(f"ingest names the column {column!r} for two purposes")
+        if self.encoding is not None:
+            try:
+                codecs.lookup(self.encoding)
+            except LookupError:
+                raise ValueError(f"ingest.encoding {self.encoding!r} is no encoding that Python knows") from None
+        return self
 
 
 class Validate(Section):
@@ -51,6 +99,12 @@ class Validate(Section):
     min_rows_per_class: Annotated[int, Field(ge=3)]
     max_imbalance: Annotated[float, Field(ge=1)]
     max_text_length: Annotated[int, Field(ge=1)]
+    max_missing: Annotated[float, Field(ge=0, le=1)]
+    max_undecodable: Annotated[float, Field(ge=0, le=1)]
+    max_duplicates: Annotated[float, Field(ge=0, le=1)]
+    max_conflicts: Annotated[float, Field(ge=0, le=1)]
+    labels: Annotated[list[Label], Field(min_length=2, max_length=50)] | None
+    warn_only: list[str]
 
 
 class Clean(Section):
@@ -62,8 +116,10 @@ class Clean(Section):
 
 class Tokenize(Section):
     name = "tokenize"
-    vocabulary_size: Annotated[int, Field(ge=100, le=200_000)]
-    length: Annotated[int, Field(ge=4, le=2_000)]
+    language: Language | None
+    unit: Literal["word", "character", "chinese"] | None
+    vocabulary_size: Annotated[int, Field(ge=100, le=200_000)] | None
+    length: Annotated[int, Field(ge=4, le=2_000)] | None
 
 
 class Rebalance(Section):
@@ -74,11 +130,11 @@ class Rebalance(Section):
 
 class Train(Section):
     name = "train"
-    preset: Literal["textbook"]
+    preset: Literal["textbook", "fast"]
     embedding_dim: Annotated[int, Field(ge=4, le=1_024)]
     units: Annotated[int, Field(ge=4, le=1_024)]
-    batch_size: Annotated[int, Field(ge=4, le=4_096)]
-    epochs: Annotated[int, Field(ge=1, le=200)]
+    batch_size: Annotated[int, Field(ge=4, le=4_096)] | None
+    epochs: Annotated[int, Field(ge=1, le=200)] | None
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     patience: Annotated[int, Field(ge=1, le=200)]
     threads: Annotated[int, Field(ge=1, le=64)]
@@ -87,11 +143,14 @@ class Train(Section):
 
 class Evaluate(Section):
     name = "evaluate"
-    length_bounds: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=10)]
+    length_bounds: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=10)] | None
+    bootstrap: Annotated[int, Field(ge=100, le=10_000)]
+    baseline_rows: Annotated[int, Field(ge=1_000)]
+    seed: Seed
 
     @model_validator(mode="after")
     def _ascending(self) -> "Evaluate":
-        if sorted(set(self.length_bounds)) != self.length_bounds:
+        if self.length_bounds is not None and sorted(set(self.length_bounds)) != self.length_bounds:
             raise ValueError(f"evaluate.length_bounds must ascend, got {self.length_bounds}")
         return self
 
@@ -103,6 +162,18 @@ class Publish(Section):
 
 
 SECTIONS: tuple[type[Section], ...] = (Ingest, Validate, Clean, Tokenize, Rebalance, Train, Evaluate, Publish)
+FILE_DEFAULTS: dict[str, str | None] = {
+    "path": str(NO_FILE),
+    "test_path": str(NO_FILE),
+    "text_column": "text",
+    "label_column": "label",
+    "group_column": None,
+    "split_column": None,
+    "time_column": None,
+    "encoding": None,
+    "delimiter": None,
+    "label_map": None,
+}
 S = TypeVar("S", bound=Section)
 
 

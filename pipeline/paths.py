@@ -22,9 +22,14 @@ REBALANCE_SUMMARY = Path("data/rebalance/summary.json")
 
 TRAIN_MODEL = Path("data/train/model")
 TRAIN_HISTORY = Path("data/train/history.csv")
+TRAIN_SETTINGS = Path("data/train/settings.json")
 
 EVALUATE_METRICS = Path("data/evaluate/metrics.json")
 EVALUATE_PREDICTIONS = Path("data/evaluate/predictions.csv")
+EVALUATE_ROC = Path("data/evaluate/roc.csv")
+EVALUATE_PR = Path("data/evaluate/pr.csv")
+EVALUATE_RELIABILITY = Path("data/evaluate/reliability.csv")
+EVALUATE_MISTAKES = Path("data/evaluate/mistakes.csv")
 EVALUATE_MEASURED = Path("data/evaluate/measured.json")
 
 REPORTS = Path("reports")
