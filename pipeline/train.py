@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from . import metrics, params, paths, stage, tracking
-from .files import read_arrays, read_json, write_table
+from .files import read_arrays, read_json, write_json, write_table
 from .model import build, make_repeatable, predict, prepare_keras
 from .prediction import save
 from .state import state_id
@@ -112,6 +112,16 @@ def _batches(arrays: tuple[np.ndarray, ...], steps: int) -> "object":
     return dataset.with_options(options)
 
 
+def sizes(rows: int) -> tuple[int, int]:
+    """Batch size and most epochs for a number of training rows.
+
+    Few rows need small steps to take enough of them, many rows larger ones to be done in time: about 600 steps an
+    epoch, 8,000 steps in all, in powers of two from 16 to 128 rows and from 3 to 30 epochs.
+    """
+    batch_size = 2 ** int(np.clip(round(np.log2(rows / 600)), 4, 7))
+    return batch_size, int(np.clip(round(8_000 * batch_size / rows), 3, 30))
+
+
 def trim(ids: np.ndarray) -> np.ndarray:
     """Cut the columns that are padding in every row of ids, shape (n_rows, length): they cost time, change nothing."""
     return ids[:, : int((ids > 0).sum(axis=1).max())]
@@ -124,6 +134,8 @@ def main() -> None:
     arrays = {split: read_arrays(paths.TOKENIZE_ARRAYS[split]) for split in ("train", "validation")}
     chosen = read_arrays(paths.REBALANCE_TRAIN)
     rows = chosen["rows"]
+    batch_size, epochs = sizes(len(rows))
+    batch_size, epochs = settings.batch_size or batch_size, settings.epochs or epochs
     prepare_keras()
     make_repeatable(threads=settings.threads, seed=settings.seed)
     network = {
@@ -139,13 +151,14 @@ def main() -> None:
             model,
             (trim(arrays["train"]["ids"])[rows], arrays["train"]["label"][rows], chosen["weights"]),
             (trim(arrays["validation"]["ids"]), arrays["validation"]["label"]),
-            batch_size=settings.batch_size,
-            epochs=settings.epochs,
+            batch_size=batch_size,
+            epochs=epochs,
             learning_rate=settings.learning_rate,
             patience=settings.patience,
             seed=settings.seed,
             on_epoch=on_epoch,
         )
+    write_json(paths.TRAIN_SETTINGS, {"batch_size": batch_size, "epochs": epochs})
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
         save(Path(folder) / "model", model, tokenizer, classes=classes, network=network, state=state)

@@ -1,0 +1,339 @@
+"""Reading: the user's tables, in the formats, compressions and encodings in which they come.
+
+CSV, TSV and JSON lines become UTF-8 first; whatever cannot be read is one sentence that names file and line.
+"""
+
+import bz2
+import csv
+import difflib
+import gzip
+import io
+import json
+import lzma
+import re
+import sys
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .stage import PipelineError
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
+DELIMITERS = ",;\t|"
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+# Up to this share of all lines, broken UTF-8 is damage, not another encoding.
+DAMAGED = 0.001
+
+
+def table_files(path: Path) -> list[Path]:
+    """The tables that a path names: the file itself, or all files of a known format in a folder, by name.
+
+    Raises
+    ------
+    PipelineError
+        There is no such file or folder, or no table in it.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise PipelineError(f"{path} does not exist; name your file or folder with ingest.path")
+    found = [file for file in sorted(path.rglob("*")) if file.is_file() and _format(file) in FORMATS]
+    found = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not found:
+        raise PipelineError(f"the folder {path} holds no table; put a file there that ends in {_known()}")
+    return found
+
+
+def read(
+    path: Path, columns: Sequence[str], *, encoding: str | None = None, delimiter: str | None = None
+) -> pd.DataFrame:
+    """Read columns of one file.
+
+    Parameters
+    ----------
+    path : Path
+        CSV, TSV, JSON lines or Parquet by its name's ending, with `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` after it where
+        compressed.
+    columns : sequence of str
+        The columns wanted.
+    encoding : str or None
+        As Python names it; None to detect it. Not for Parquet.
+    delimiter : str or None
+        Between the cells of a CSV; None to detect it.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_columns)
+        The columns in the order wanted; a cell is null where the file has none. Those of a CSV or TSV are strings, as
+        they stand there, and empty cells are empty strings; others hold what the file holds.
+
+    Raises
+    ------
+    PipelineError
+        The file cannot be read, is empty or broken, or lacks a column.
+    """
+    kind = _format(path)
+    if kind not in FORMATS:
+        raise PipelineError(f"{path} has no ending that is known; convert it to one of {_known()}")
+    content = _decompress(path)
+    if not content.strip():
+        raise PipelineError(f"{path} is empty; it must hold the columns {', '.join(columns)}")
+    if kind == ".parquet":
+        return _parse_parquet(content, columns, path)
+    content = to_utf8(content, encoding, path)
+    if kind in {".jsonl", ".ndjson"}:
+        return _parse_json_lines(content, columns, path)
+    return _parse_csv(content, columns, "\t" if kind == ".tsv" else delimiter, path)
+
+
+def detect_encoding(content: bytes) -> str | None:
+    """Tell UTF-8 and UTF-16, with and without byte order mark, GBK (as its superset GB 18030) and Windows-1252 apart.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+
+    Returns
+    -------
+    str or None
+        Python's name of the encoding; None if it is none of these.
+    """
+    for mark, name in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return name
+    head = np.frombuffer(content[: 1 << 16], dtype=np.uint8)
+    zeros = np.array([(head[parity::2] == 0).sum() for parity in (0, 1)])
+    if zeros.sum() > 0.01 * len(head) and zeros.min() <= 0.05 * zeros.max():
+        wide = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+        if "\n" in content.decode(wide, errors="replace"):  # else a stray NUL in another encoding
+            return wide
+    lines = content.split(b"\n")
+    other = [line for line in lines if not line.isascii()]
+    broken = sum(not _decodes(line, "utf-8") for line in other)
+    if broken <= max(len(other) / 2, DAMAGED * len(lines)):
+        return "utf-8"
+    sample = b"\n".join(other)
+    if _decodes(sample, "gb18030") and _share_of_gb2312(sample.decode("gb18030")) > 0.9:
+        return "gb18030"
+    # Languages of the west write mostly plain letters; a page of accents is text in another encoding.
+    if _decodes(sample, "cp1252") and len(re.findall(rb"[\x80-\xff]", sample)) < len(re.findall(rb"[A-Za-z]", sample)):
+        return "cp1252"
+    return None
+
+
+def to_utf8(content: bytes, encoding: str | None, path: Path) -> bytes:
+    """Turn a text file's bytes into UTF-8 without byte order mark, with "\\n" between lines.
+
+    Bytes that are not of the encoding become U+FFFD, and are reported on standard error.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    encoding : str or None
+        Its encoding; None to detect it.
+    path : Path
+        What messages call it.
+
+    Raises
+    ------
+    PipelineError
+        Half of the lines that are not ASCII are not of the encoding, or none fits, or there are NUL bytes.
+    """
+    known = encoding or detect_encoding(content)
+    if known is None:
+        raise PipelineError(
+            f"{path} is neither UTF-8, UTF-16, GBK nor Windows-1252; name its encoding with ingest.encoding"
+        )
+    try:
+        text = content.decode(known)
+    except UnicodeDecodeError as error:
+        _report_damage(content, known, path, error)
+        text = content.decode(known, errors="replace")
+    content = text.removeprefix("\ufeff").encode()
+    del text
+    if b"\r" in content:  # a bare one is text where lines end in "\n", and ends a line where none does
+        content = content.replace(b"\r\n", b"\n")
+        content = content if b"\n" in content else content.replace(b"\r", b"\n")
+    if (place := content.find(b"\0")) >= 0:
+        line = content.count(b"\n", 0, place) + 1
+        raise PipelineError(f"{path}, line {line}, holds a NUL byte; the file is damaged or no text: write it anew")
+    return content
+
+
+def _report_damage(content: bytes, encoding: str, path: Path, error: UnicodeDecodeError) -> None:
+    """Say how many lines are damaged, unless so many are that the encoding is another."""
+    place = content.count(b"\n", 0, error.start) + 1
+    other = [line for line in content.split(b"\n") if not line.isascii()]
+    broken = sum(not _decodes(line, encoding) for line in other)
+    if encoding.startswith("utf-16") or broken > max(len(other) / 2, 1):
+        raise PipelineError(f"{path}, line {place}, is not {encoding}; name its encoding with ingest.encoding")
+    print(
+        f"ingest: {path}: {broken} line(s) hold bytes that are not {encoding}, the first being line {place}; "
+        "these bytes are replaced by �",
+        file=sys.stderr,
+    )
+
+
+def _decompress(path: Path) -> bytes:
+    """The file's bytes, unpacked by its name's ending."""
+    unpack: dict[str, Callable[[bytes], bytes]] = {
+        ".gz": gzip.decompress,
+        ".bz2": bz2.decompress,
+        ".xz": lzma.decompress,
+        ".zst": _unpack_zstd,
+        ".zip": lambda content: _unpack_zip(content, path),
+    }
+    try:
+        return unpack.get(path.suffix.lower(), bytes)(path.read_bytes())
+    except FileNotFoundError as error:
+        raise PipelineError(f"{path} does not exist") from error
+    except IsADirectoryError as error:
+        raise PipelineError(f"{path} is a folder; name a file") from error
+    except (zlib.error, lzma.LZMAError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise PipelineError(f"{path} cannot be read ({error}); is it whole and what its ending says?") from error
+
+
+def _unpack_zstd(content: bytes) -> bytes:
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as stream:
+        unpacked: bytes = stream.read()
+    return unpacked
+
+
+def _unpack_zip(content: bytes, path: Path) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+        if len(names) != 1:
+            raise PipelineError(f"{path} holds {len(names)} files; it must hold one table")
+        return archive.read(names[0])
+
+
+def _parse_csv(content: bytes, columns: Sequence[str], delimiter: str | None, path: Path) -> pd.DataFrame:
+    content = content.lstrip(b"\n")
+    headers = {each: _header(content, each) for each in (delimiter or DELIMITERS)}
+    best = max(headers, key=lambda each: (set(columns) <= set(headers[each]), len(headers[each])))
+    header = headers[best]
+    _check_columns(header, columns, path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # every row has a cell too many
+            table = pd.read_csv(
+                io.BytesIO(content),
+                sep=best,
+                header=0,
+                names=header,
+                index_col=False,
+                dtype=str,
+                keep_default_na=False,  # a review that reads "None" is a text
+                lineterminator="\n",
+                low_memory=False,
+            )
+    except pd.errors.ParserWarning as error:
+        raise PipelineError(
+            f"{path}: every row has more cells than the header's {len(header)}; name all columns in the header"
+        ) from error
+    except pd.errors.ParserError as error:
+        raise PipelineError(f"{path} {_csv_fault(str(error))}") from error
+    if table.empty:
+        raise PipelineError(f"{path} has a header and no rows")
+    return table[list(columns)]
+
+
+def _header(content: bytes, delimiter: str) -> list[str]:
+    text = io.TextIOWrapper(io.BytesIO(content[: 1 << 20]), encoding="utf-8", errors="replace", newline="")
+    try:
+        return [cell.strip() for cell in next(csv.reader(text, delimiter=delimiter))]
+    except csv.Error:  # a quote that nothing closes: no header by this delimiter
+        return []
+
+
+def _csv_fault(message: str) -> str:
+    """What pandas says of a broken CSV, in the words of the person who has to mend it."""
+    if cells := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
+        expected, line, saw = cells.groups()
+        return f"has {saw} cells in line {line}, but {expected} columns; quote cells that hold the delimiter"
+    if quote := re.search(r"EOF inside string starting at row (\d+)", message):
+        return f"opens a quote in row {max(int(quote[1]), 1)} that nothing closes; close or double it"
+    return f"is no valid CSV: {message}"
+
+
+def _parse_json_lines(content: bytes, columns: Sequence[str], path: Path) -> pd.DataFrame:
+    cells: dict[str, list[object]] = {column: [] for column in columns}
+    seen: dict[str, None] = {}
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise PipelineError(f"{path}, line {number}, is no valid JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise PipelineError(f"{path}, line {number}, is no JSON object; each line must be one, such as {{...}}")
+        seen.update(dict.fromkeys(row))
+        for column, values in cells.items():
+            cell = row.get(column)
+            # Half a character, as a cut text has at its end, is none.
+            values.append(re.sub(r"[\ud800-\udfff]", "\ufffd", cell) if isinstance(cell, str) else cell)
+    _check_columns(list(seen), columns, path)
+    return pd.DataFrame({column: pd.Series(values, dtype=object) for column, values in cells.items()})
+
+
+def _parse_parquet(content: bytes, columns: Sequence[str], path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        _check_columns(file.schema_arrow.names, columns, path)
+        table = file.read(columns=list(dict.fromkeys(columns)))
+    except (pa.ArrowException, OSError) as error:
+        raise PipelineError(f"{path} is no readable Parquet file: {' '.join(str(error).split())}") from error
+    if table.num_rows == 0:
+        raise PipelineError(f"{path} has columns and no rows")
+    # Of nested columns, only the leaf names would match: what is not flat shows as what it is, and is refused later.
+    return pd.DataFrame({column: pd.Series(table[column].to_pylist(), dtype=object) for column in columns})
+
+
+def _check_columns(found: list[str], wanted: Sequence[str], path: Path) -> None:
+    for column in wanted:
+        if column not in found:
+            close = difflib.get_close_matches(column, found, n=1)
+            there = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, found[:20]))}"
+            raise PipelineError(f"{path} has no column {column!r}; {there}")
+        if found.count(column) > 1:
+            raise PipelineError(f"{path} has the column {column!r} {found.count(column)} times; rename or remove one")
+
+
+def _format(path: Path) -> str:
+    """The ending that tells the format, in lower case: ".csv" of "a.CSV.gz"."""
+    name = path.name.lower()
+    for ending in COMPRESSIONS:
+        name = name.removesuffix(ending)
+    return Path(name).suffix
+
+
+def _known() -> str:
+    return f"{', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)} after it"
+
+
+def _decodes(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _share_of_gb2312(text: str) -> float:
+    """Share of the characters beyond ASCII that are everyday Chinese; other encodings read as GBK give rare ones."""
+    other = "".join(re.findall(r"[^\x00-\x7f]", text))
+    return len(other.encode("gb2312", errors="ignore")) / 2 / max(len(other), 1)

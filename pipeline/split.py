@@ -1,0 +1,101 @@
+"""Split: which rows train, which choose the epoch (validation), and which only evaluate sees (test).
+
+A hash of the row's own key decides, so that no other row and no new cleaning rule can move it. What the user has named
+wins: a split column, a test file, groups that stay together, or a time after which rows are test rows.
+"""
+
+import hashlib
+import unicodedata
+
+import numpy as np
+import pandas as pd
+
+from .stage import PipelineError
+
+
+def split_key(text: str) -> str:
+    """The part of a raw text that decides its split. Frozen: a change here moves rows between the splits."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def held_out(table: pd.DataFrame) -> np.ndarray:
+    """Rows that a given test or validation split forbids, because their text or their group is in it.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, >= 3)
+        Has `text` (cleaned), `group` and `split` ("" where none is given).
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), bool
+        True for a row with a copy, or another row of its group, in a given split before its own; test comes before
+        validation, and validation before all others.
+    """
+    rank = table["split"].map({"test": 0, "validation": 1}).fillna(2)
+    by_text = rank.groupby(table["text"]).transform("min")
+    by_group = rank.groupby(table["group"]).transform("min").where(table["group"] != "", rank)
+    forbidden: np.ndarray = (rank > np.minimum(by_text, by_group)).to_numpy()
+    return forbidden
+
+
+def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: float, seed: int) -> np.ndarray:
+    """Decide each row's split.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, >= 5)
+        Has `raw` (the text before cleaning), `label`, `group`, `split` and `time`.
+    validation_share, test_share : float
+        Expected share of the rows, of each class alike; between 0 and 1, together below 1. A split that `table` gives
+        rows for gets no others.
+    seed : int
+        Another seed draws another split.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), str
+        "train", "validation" or "test".
+    """
+    grouped = table["group"] != ""
+    keys = ("group\0" + table["group"]).where(grouped, table["raw"].map(split_key))
+    draws = np.array([_draw(f"{seed}\0{key}") for key in keys])
+    given = table["split"].to_numpy(dtype=object)
+    shares = {
+        "test": 0.0 if (given == "test").any() else test_share,
+        "validation": 0.0 if (given == "validation").any() else validation_share,
+    }
+    split = np.full(len(table), "train", dtype=object)
+    if table["time"].notna().any():
+        split[_latest(table, shares["test"])] = "test"
+        shares["test"] = 0.0
+    free = split == "train"
+    split[free & (draws < shares["test"] + shares["validation"])] = "validation"
+    split[free & (draws < shares["test"])] = "test"
+    split = np.where(given == "", split, given)
+    for name, share in shares.items():
+        if share:
+            _fill(split, name, table["label"].to_numpy(dtype=object), given, draws)
+    return split
+
+
+def _draw(key: str) -> float:
+    """A number from 0 to 1, by the hash of a key."""
+    return int.from_bytes(hashlib.sha256(key.encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
+
+
+def _latest(table: pd.DataFrame, share: float) -> np.ndarray:
+    """The latest rows, about `share` of all; a group counts by its first time, and rows of one time stay together."""
+    first = table["time"].groupby(table["group"]).transform("min").where(table["group"] != "", table["time"])
+    latest: np.ndarray = (first > np.quantile(first, 1 - share, method="inverted_cdf")).to_numpy()
+    if not latest.any():
+        raise PipelineError("ingest.time_column: so many rows have the latest time that no split by time can be made")
+    return latest
+
+
+def _fill(split: np.ndarray, name: str, labels: np.ndarray, given: np.ndarray, draws: np.ndarray) -> None:
+    """Give a split that the hash left without a class that class's training row of lowest draw, with its group."""
+    for label in sorted(set(labels[split == "train"]) - set(labels[split == name])):
+        candidates = (labels == label) & (split == "train") & (given == "")
+        if len(set(draws[candidates])) > 1:
+            split[(draws == draws[candidates].min()) & (split == "train") & (given == "")] = name
