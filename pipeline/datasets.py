@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,9 +114,7 @@ def keras_imdb() -> pd.DataFrame:
     PipelineError
         The download fails.
     """
-    from .model import prepare_keras
-
-    prepare_keras()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from keras.datasets import imdb as downloaded
 
     try:

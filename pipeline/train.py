@@ -116,10 +116,10 @@ def sizes(rows: int) -> tuple[int, int]:
     """Batch size and most epochs for a number of training rows.
 
     Few rows need small steps to take enough of them, many rows larger ones to be done in time: about 600 steps an
-    epoch, 8,000 steps in all, in powers of two from 16 to 128 rows and from 3 to 30 epochs.
+    epoch, 8,000 steps in all, in powers of two from 32 to 128 rows and from 3 to 40 epochs.
     """
-    batch_size = 2 ** int(np.clip(round(np.log2(rows / 600)), 4, 7))
-    return batch_size, int(np.clip(round(8_000 * batch_size / rows), 3, 30))
+    batch_size = 2 ** int(np.clip(round(np.log2(rows / 600)), 5, 7))
+    return batch_size, int(np.clip(round(8_000 * batch_size / rows), 3, 40))
 
 
 def trim(ids: np.ndarray) -> np.ndarray:
