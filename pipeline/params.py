@@ -81,7 +81,7 @@ class Ingest(Section):
         splits = [key for key in ("test_path", "split_column", "time_column") if key in given]
         if len(splits) > 1:
             raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
-        columns = [column for key in given if key.endswith("_column") and (column := getattr(self, key))]
+        columns = [column for key in FILE_DEFAULTS if key.endswith("_column") and (column := getattr(self, key))]
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
@@ -258,6 +258,10 @@ def main() -> None:
     """Check `params.yaml` before any work: `python -m pipeline.params`."""
     for section in SECTIONS:
         load(section)
+    settings = load(Ingest)
+    for key in ("path", "test_path"):
+        if not Path(getattr(settings, key)).exists():
+            raise PipelineError(f"{PARAMS_FILE}: ingest.{key} names {getattr(settings, key)}, which does not exist")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from .stage import PipelineError
@@ -108,12 +107,10 @@ def detect_encoding(content: bytes) -> str | None:
     for mark, name in BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
             return name
-    head = np.frombuffer(content[: 1 << 16], dtype=np.uint8)
-    zeros = np.array([(head[parity::2] == 0).sum() for parity in (0, 1)])
-    if zeros.sum() > 0.01 * len(head) and zeros.min() <= 0.05 * zeros.max():
-        wide = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-        if "\n" in content.decode(wide, errors="replace"):  # else a stray NUL in another encoding
-            return wide
+    if content.count(0) > 0.01 * len(content):
+        ends = {wide: content.decode(wide, errors="replace").count("\n") for wide in ("utf-16-le", "utf-16-be")}
+        if any(ends.values()):  # else NULs in another encoding
+            return max(ends, key=ends.__getitem__)
     lines = content.split(b"\n")
     other = [line for line in lines if not line.isascii()]
     broken = sum(not _decodes(line, "utf-8") for line in other)

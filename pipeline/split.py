@@ -65,17 +65,15 @@ def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: fl
         "test": 0.0 if (given == "test").any() else test_share,
         "validation": 0.0 if (given == "validation").any() else validation_share,
     }
-    split = np.full(len(table), "train", dtype=object)
+    split: np.ndarray = given.copy()
     if table["time"].notna().any():
         split[_latest(table, shares["test"])] = "test"
         shares["test"] = 0.0
-    free = split == "train"
-    split[free & (draws < shares["test"] + shares["validation"])] = "validation"
-    split[free & (draws < shares["test"])] = "test"
-    split = np.where(given == "", split, given)
-    for name, share in shares.items():
-        if share:
-            _fill(split, name, table["label"].to_numpy(dtype=object), given, draws)
+    free = split == ""
+    drawn = np.select([draws < shares["test"], draws < sum(shares.values())], ["test", "validation"], "train")
+    split[free] = drawn[free]
+    for name in ["train", *(name for name, share in shares.items() if share)]:
+        _fill(split, name, table["label"].to_numpy(dtype=object), draws, free)
     return split
 
 
@@ -93,9 +91,15 @@ def _latest(table: pd.DataFrame, share: float) -> np.ndarray:
     return latest
 
 
-def _fill(split: np.ndarray, name: str, labels: np.ndarray, given: np.ndarray, draws: np.ndarray) -> None:
-    """Give a split that the hash left without a class that class's training row of lowest draw, with its group."""
-    for label in sorted(set(labels[split == "train"]) - set(labels[split == name])):
-        candidates = (labels == label) & (split == "train") & (given == "")
-        if len(set(draws[candidates])) > 1:
-            split[(draws == draws[candidates].min()) & (split == "train") & (given == "")] = name
+def _fill(split: np.ndarray, name: str, labels: np.ndarray, draws: np.ndarray, free: np.ndarray) -> None:
+    """Give a split that the hash left without a class one row of it, with its group: that of lowest draw.
+
+    It comes from the split that has most of that class, which keeps others; of `free` rows alone, decided by the hash.
+    """
+    for label in sorted(set(labels) - set(labels[split == name])):
+        members = free & (labels == label)
+        donors = {donor: len(set(draws[members & (split == donor)])) for donor in ("train", "validation", "test")}
+        donor = max(donors, key=donors.__getitem__)
+        if donors[donor] > 1:
+            lowest = draws[members & (split == donor)].min()
+            split[free & (split == donor) & (draws == lowest)] = name

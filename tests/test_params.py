@@ -1,8 +1,10 @@
 """Parameters: every mistake stops with key, rule and value, whichever section is asked for."""
 
+import re
 from pathlib import Path
 
 import pytest
+from conftest import set_params
 
 from pipeline import params
 from pipeline.stage import PipelineError
@@ -29,13 +31,20 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = par
         ("learning_rate: null", "learning_rate: 0.0", "train.learning_rate must be greater than 0, got 0.0"),
         ("learning_rate: null", "learning_rate: .nan", "train.learning_rate must be a finite number, got nan"),
         ("threads: 2", "threads: true", "train.threads must be a valid integer, got True"),
-        ("preset: textbook", "preset: txtbook", "train.preset must be one of textbook, got 'txtbook'"),
-        ("dataset: tweets", "dataset: twets", "ingest.dataset must be 'tweets', got 'twets'"),
+        ("preset: fast", "preset: fats", "train.preset must be one of textbook, fast, got 'fats'"),
+        ("dataset: tweets", "dataset: twets", "ingest.dataset must be 'tweets', 'imdb', 'rotten_tomatoes',"),
+        ("dataset: tweets", "dataset: file", "ingest.path must name the file or folder of ingest.dataset: file"),
+        ("  path: data/none", "  path: a.csv", "ingest.path is for ingest.dataset: file alone; the data set is tweets"),
+        ("time_column: null", "time_column: t", "ingest.time_column is for ingest.dataset: file alone"),
+        ("encoding: null", "encoding: utf-99", "ingest.encoding is for ingest.dataset: file alone"),
+        ("delimiter: null", "delimiter: '||'", "ingest.delimiter must"),
+        ("labels: null", "labels: [one]", "validate.labels must"),
+        ("language: null", "language: english", "tokenize.language must"),
         ("max_rows: null", "max_rows: 5", "ingest.max_rows must be greater than or equal to 200, got 5"),
         ("test_share: 0.15", "test_share: 0.9", "clean.test_share must be less than or equal to 0.4, got 0.9"),
         ("strategy: class_weight", "strategy: smote", "rebalance.strategy must be 'none', 'random_over',"),
-        ("[10, 20]", "[20, 10]", "evaluate.length_bounds must ascend, got [20, 10]"),
-        ("[10, 20]", "[10, x]", "evaluate.length_bounds.1 must be a valid integer, got 'x'"),
+        ("length_bounds: null", "length_bounds: [20, 10]", "evaluate.length_bounds must ascend, got [20, 10]"),
+        ("length_bounds: null", "length_bounds: [10, x]", "evaluate.length_bounds.1 must be a valid integer, got 'x'"),
         ("experiment: emotion-recognition", "experiment: ''", "publish.experiment must"),
         ("vocabulary_size: null", "vocabulary_size: 5", "tokenize.vocabulary_size must be greater than or equal"),
         ("  length: null", "  length: [", "is not valid YAML"),
@@ -57,10 +66,49 @@ def test_missing_file_and_empty_file(tmp_path: Path) -> None:
         params.load(params.Train, tmp_path / "params.yaml")
 
 
-def test_textbook_is_the_plain_model() -> None:
-    train, tokenize = params.load(params.Train), params.load(params.Tokenize)
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is no encoding that Python knows"),
+        ({"group_column": "text"}, "ingest names the column 'text' for two purposes"),
+        ({"label_column": "text"}, "ingest names the column 'text' for two purposes"),
+        (
+            {"split_column": "part", "time_column": "when"},
+            "ingest.split_column and ingest.time_column both name the test",
+        ),
+        (
+            {"test_path": "b.csv", "split_column": "part"},
+            "ingest.test_path and ingest.split_column both name the test rows",
+        ),
+    ],
+)
+def test_what_a_file_needs(tmp_path: Path, changes: dict[str, str], sentence: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(set_params(TEXT, {"dataset": "file", "path": "a.csv"} | changes), encoding="utf-8")
+    with pytest.raises(PipelineError, match=re.escape(sentence)):
+        params.load(params.Ingest, path)
+
+
+def test_a_file_that_is_not_there_stops_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = set_params(TEXT, {"dataset": "file", "path": "a.csv"})
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match=r"params\.yaml: ingest\.path names a\.csv, which does not exist"):
+        params.main()
+
+
+def test_textbook_is_the_plain_model(tmp_path: Path) -> None:
+    train = load(tmp_path, "preset: fast", "preset: textbook", params.Train)
+    tokenize = load(tmp_path, "preset: fast", "preset: textbook", params.Tokenize)
+    assert isinstance(train, params.Train)
+    assert isinstance(tokenize, params.Tokenize)
     assert (tokenize.vocabulary_size, tokenize.length) == (10_000, 100)
     assert (train.embedding_dim, train.units, train.batch_size, train.epochs) == (64, 64, 32, 10)
+
+
+def test_the_data_choose_the_sizes_of_the_default() -> None:
+    train, tokenize = params.load(params.Train), params.load(params.Tokenize)
+    assert (tokenize.vocabulary_size, tokenize.length, train.batch_size, train.epochs) == (None, None, None, None)
 
 
 def test_a_given_value_wins_over_the_preset(tmp_path: Path) -> None:

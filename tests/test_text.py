@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.text import Tokenizer, clean_text, words
+from pipeline import datasets, text
+from pipeline.text import Tokenizer, characters, chinese_words, clean_text, words
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,15 @@ from pipeline.text import Tokenizer, clean_text, words
         ("<p> </p>", ""),
         ("<!-- a > b -->kept", "kept"),
         ("e\u0301", "é"),
+        ("donâ\x80\x99t go, itâ€™s cafÃ©", "don't go, it's café"),
+        ("I don’t “like” it…", 'i don\'t "like" it…'),
+        ("你好，世界！Ａ", "你好，世界！ａ"),
+        ("call +44 20 7946 0958 or (212) 555 0187.", "call [phone] or [phone] ."),
+        ("1-800-356-9377, 555-0123", "[phone] , [phone]"),
+        ("电话13812345678谢谢", "电话 [phone] 谢谢"),
+        ("2012-11-04 10:30, 2019-2020, $1,234,567.89, 10-3", "2012-11-04 10:30, 2019-2020, $1,234,567.89, 10-3"),
+        ("AB123456789 #123456789 10 9 8 7 6 5 4 3 2 1", "ab123456789 #123456789 10 9 8 7 6 5 4 3 2 1"),
+        ("@张三 你好 //@李四:转发 @bob很失望 @王五你好", "[user] 你好 // [user] :转发 [user] 很失望 [user]"),
     ],
 )
 def test_clean_text(raw: str, cleaned: str) -> None:
@@ -36,6 +46,29 @@ def test_clean_text(raw: str, cleaned: str) -> None:
 
 def test_words_keep_negation_punctuation_emoji_and_placeholders() -> None:
     assert words("[user] isn't :) 😀 [url] très #ok") == ["[user]", "isn't", ":", ")", "😀", "[url]", "très", "#", "ok"]
+
+
+def test_mending_changes_no_ascii_text() -> None:
+    """Which is why clean_text may leave it out there: it takes longer than all the rest."""
+    for raw in datasets.rotten_tomatoes()["text"].head(2_000):
+        if raw.isascii():
+            assert text.fix_text(raw, text._FIXES) == raw
+
+
+def test_characters_and_chinese_words() -> None:
+    assert characters("我 [url]a") == ["我", " ", "[url]", "a"]
+    cleaned = clean_text("我不喜欢这个iPhone手机，@bob 很失望！😂")
+    expected = ["我", "不", "喜欢", "这个", "iphone", "手机", "，", "[user]", "很", "失望", "！", "😂"]
+    assert chinese_words(cleaned) == expected
+
+
+def test_the_data_choose_vocabulary_and_length() -> None:
+    texts = ["a b"] * 19 + ["a c " + "x" + " y" * 39] + ["z " * 500]
+    tokenizer = Tokenizer.fit(texts, vocabulary_size=None, length=None)
+    assert tokenizer.vocabulary == ("z", "y", "a", "b")  # c and x occur once
+    assert tokenizer.length == 42  # 20 of 21 texts are that long or shorter
+    assert Tokenizer.fit(["a"], vocabulary_size=None, length=None).length == 16
+    assert Tokenizer.fit(["a " * 900], vocabulary_size=None, length=None).length == 400
 
 
 def test_vocabulary_is_by_frequency_then_alphabet() -> None:
@@ -52,6 +85,6 @@ def test_ids_are_right_padded_and_keep_the_end() -> None:
 
 
 def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(("a", "😀"), 3)
+    tokenizer = Tokenizer(("a", "😀"), 3, "character", "zh")
     tokenizer.save(tmp_path / "tokenizer.json")
     assert Tokenizer.load(tmp_path / "tokenizer.json") == tokenizer
