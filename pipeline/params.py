@@ -1,7 +1,7 @@
 """Parameters: `params.yaml` checked as a whole, handed out one section at a time."""
 
-import codecs
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -71,6 +71,12 @@ class Ingest(Section):
     label_map: dict[str | int | bool, Label | None] | None
     max_rows: Annotated[int, Field(ge=200)] | None
 
+    @property
+    def title(self) -> str:
+        """What runs and models are called after: the data set, or the user's file or folder without its ending."""
+        stem = re.sub(r"[^\w-]+", "-", Path(self.path).name.partition(".")[0]).strip("-")
+        return (stem or "file") if self.dataset == "file" else self.dataset
+
     @model_validator(mode="after")
     def _file(self) -> "Ingest":
         given = [key for key, default in FILE_DEFAULTS.items() if getattr(self, key) != default]
@@ -87,9 +93,9 @@ class Ingest(Section):
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
+                b"".decode(self.encoding)
             except LookupError:
-                raise ValueError(f"ingest.encoding {self.encoding!r} is no encoding that Python knows") from None
+                raise ValueError(f"ingest.encoding {self.encoding!r} is no text encoding that Python knows") from None
         return self
 
 
@@ -205,7 +211,7 @@ def load(section: type[S], path: Path = PARAMS_FILE) -> S:
 
 def model_name(path: Path = PARAMS_FILE) -> str:
     """The name in the model registry."""
-    return load(Publish, path).model or f"{load(Ingest, path).dataset}-lstm"
+    return load(Publish, path).model or f"{load(Ingest, path).title}-lstm"
 
 
 def read(path: Path) -> dict[str, Any]:

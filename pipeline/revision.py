@@ -14,7 +14,7 @@ DVC_LOCK = Path("dvc.lock")
 def run_name() -> str:
     """What tells runs apart, first: MLflow's UI cuts a long name at its end."""
     strategy, preset = params.load(params.Rebalance).strategy, params.load(params.Train).preset
-    parts = [os.environ.get("DVC_EXP_NAME"), strategy, preset, params.load(params.Ingest).dataset]
+    parts = [os.environ.get("DVC_EXP_NAME"), strategy, preset, params.load(params.Ingest).title]
     return " · ".join(dict.fromkeys(filter(None, parts)))
 
 

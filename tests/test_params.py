@@ -69,7 +69,7 @@ def test_missing_file_and_empty_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is no encoding that Python knows"),
+        ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is no text encoding that Python knows"),
         ({"group_column": "text"}, "ingest names the column 'text' for two purposes"),
         ({"label_column": "text"}, "ingest names the column 'text' for two purposes"),
         (
@@ -121,3 +121,18 @@ def test_every_parameter_has_a_comment() -> None:
     lines = [line for line in TEXT.splitlines() if line.startswith("  ")]
     assert len(lines) == sum(len(section.model_fields) for section in params.SECTIONS)
     assert [line for line in lines if " # " not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("data/my reviews.v2.csv.gz", "my-reviews-lstm"),
+        ("data/评论.csv", "评论-lstm"),
+        ("data/incoming", "incoming-lstm"),
+    ],
+)
+def test_a_model_is_called_after_its_file(tmp_path: Path, path: str, name: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(set_params(TEXT, {"dataset": "file", "path": path}), encoding="utf-8")
+    assert params.model_name(file) == name
+    assert params.model_name() == "tweets-lstm"
