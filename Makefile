@@ -1,4 +1,4 @@
-# make repro: the whole pipeline. make test: the tests. Both make the environment first, in .venv.
+# make repro: the whole pipeline. make test: the tests (make test-all: the slow ones too). All make the environment first, in .venv.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
@@ -9,7 +9,7 @@ OUTPUTS := ingest validate clean tokenize rebalance train
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint env ui lock clean
+.PHONY: repro test test-all lint env ui lock clean
 
 repro: env
 	python -m pipeline.params
@@ -18,6 +18,9 @@ repro: env
 
 test: env
 	pytest
+
+test-all: env
+	pytest -m ""
 
 lint: env
 	ruff check .

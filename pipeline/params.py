@@ -93,7 +93,7 @@ class Ingest(Section):
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
         if self.encoding is not None:
             try:
-                b"".decode(self.encoding)
+                b"a".decode(self.encoding)
             except LookupError:
                 raise ValueError(f"ingest.encoding {self.encoding!r} is no text encoding that Python knows") from None
         return self

