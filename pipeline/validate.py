@@ -5,72 +5,186 @@ The rules are Great Expectations; the report for people is `reports/validate/ind
 
 import os
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import sys
+import unicodedata
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from . import params, paths, stage
-from .files import read_table, write_json
+from . import data_docs, params, paths, stage
+from .files import atomic, read_table, write_json
 from .stage import PipelineError
 
 REPORT = paths.REPORTS / "validate"
 
-COLUMNS = ["id", "text", "label", "source", "group", "split"]
+COLUMNS = ["id", "text", "label", "source", "group", "split", "time", "row"]
+MAX_CLASSES = 50
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: the table it holds for, and the expectation (its Great Expectations class and arguments)."""
+    """One rule: the table it holds for (see `measure`), and its Great Expectations class and arguments."""
 
     name: str
-    table: str  # "rows": the raw table; "classes": one row a label, with its rows and the imbalance against the largest
+    table: Literal["table", "rows", "shares", "classes"]
     expectation: str
     arguments: dict[str, Any]
     says: str
+    parameter: str = ""
+    severity: Literal["warn", "stop"] = "stop"
+
+    @property
+    def limit(self) -> str:
+        """The least and the most that is allowed, in short; empty where that is no number."""
+        if self.arguments.get("max_value") == 0:
+            return "none"
+        form = percent if self.table == "shares" else number
+        low, high = (self.arguments.get(key) for key in ("min_value", "max_value"))
+        if low is not None and high is not None:
+            return f"{form(low)} to {form(high)}"
+        return f"≥ {form(low)}" if low is not None else f"≤ {form(high)}" if high is not None else ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a rule: the figure observed, and the same in words (counts, row numbers, class names; no text)."""
+
+    rule: Rule
+    kept: bool
+    observed: int | float | None
+    found: str
+
+    @property
+    def verdict(self) -> str:
+        return "pass" if self.kept else self.rule.severity
+
+    @property
+    def sentence(self) -> str:
+        parameter = f" ({self.rule.parameter})" if self.rule.parameter else ""
+        return f"{self.rule.name}: {self.rule.says}{parameter}, but found {self.found}"
 
 
 def rules(settings: params.Validate) -> list[Rule]:
-    """All rules, in the order in which they are reported."""
-    low, high, longest = settings.min_rows, settings.min_rows_per_class, settings.max_text_length
+    """All rules, in the order in which they are reported.
+
+    Raises
+    ------
+    PipelineError
+        `validate.warn_only` names no rule.
+    """
+    s = settings
+    most, least = "ExpectColumnMaxToBeBetween", "ExpectColumnMinToBeBetween"
     # fmt: off
-    return [
-        Rule("columns", "rows", "ExpectTableColumnsToMatchSet", {"column_set": COLUMNS},
+    declared = [
+        Rule("columns", "table", "ExpectTableColumnsToMatchSet", {"column_set": COLUMNS},
              f"the columns are {', '.join(COLUMNS)}"),
-        Rule("enough_rows", "rows", "ExpectTableRowCountToBeBetween", {"min_value": low},
-             f"there are {low} rows or more (validate.min_rows)"),
-        Rule("text_present", "rows", "ExpectColumnValuesToNotBeNull", {"column": "text"},
-             "every row has a text"),
-        Rule("text_not_blank", "rows", "ExpectColumnValuesToMatchRegex", {"column": "text", "regex": r"\S"},
-             "no text is blank"),
-        Rule("text_length", "rows", "ExpectColumnValueLengthsToBeBetween", {"column": "text", "max_value": longest},
-             f"no text is longer than {longest} characters (validate.max_text_length)"),
-        Rule("label_present", "rows", "ExpectColumnValuesToNotBeNull", {"column": "label"},
-             "every row has a label"),
-        Rule("label_not_blank", "rows", "ExpectColumnValuesToMatchRegex", {"column": "label", "regex": r"\S"},
-             "no label is blank"),
-        Rule("number_of_classes", "classes", "ExpectTableRowCountToBeBetween", {"min_value": 2, "max_value": 50},
-             "there are 2 to 50 classes"),
-        Rule("rows_per_class", "classes", "ExpectColumnValuesToBeBetween", {"column": "rows", "min_value": high},
-             f"every class has {high} rows or more (validate.min_rows_per_class)"),
-        Rule("imbalance", "classes", "ExpectColumnValuesToBeBetween",
-             {"column": "imbalance", "max_value": settings.max_imbalance},
-             f"the largest class is at most {settings.max_imbalance:g} times any other (validate.max_imbalance)"),
+        Rule("min_rows", "table", "ExpectTableRowCountToBeBetween", {"min_value": s.min_rows},
+             f"there are {s.min_rows:,} rows or more", "validate.min_rows"),
+        Rule("missing_texts", "shares", most, {"column": "missing_texts", "max_value": s.max_missing},
+             f"at most {percent(s.max_missing)} of the rows lack a text", "validate.max_missing"),
+        Rule("missing_labels", "shares", most, {"column": "missing_labels", "max_value": s.max_missing},
+             f"at most {percent(s.max_missing)} of the rows lack a label", "validate.max_missing"),
+        Rule("numeric_texts", "shares", most, {"column": "numeric_texts", "max_value": 0.5},
+             "at most half of the rows have just numbers as text", "ingest.text_column"),
+        Rule("max_text_length", "rows", most, {"column": "characters", "max_value": s.max_text_length},
+             f"no text is longer than {s.max_text_length:,} characters", "validate.max_text_length"),
+        Rule("undecodable", "shares", most, {"column": "undecodable", "max_value": 0},
+             "no text holds bytes that could not be decoded", severity="warn"),
+        Rule("max_undecodable", "shares", most, {"column": "undecodable", "max_value": s.max_undecodable},
+             f"at most {percent(s.max_undecodable)} of the texts hold bytes that could not be decoded",
+             "validate.max_undecodable"),
+        Rule("duplicates", "shares", most, {"column": "duplicates", "max_value": 0.3},
+             "at most 30 % of the rows repeat an earlier text", severity="warn"),
+        Rule("max_duplicates", "shares", most, {"column": "duplicates", "max_value": s.max_duplicates},
+             f"at most {percent(s.max_duplicates)} of the rows repeat an earlier text", "validate.max_duplicates"),
+        Rule("max_conflicts", "shares", most, {"column": "conflicts", "max_value": s.max_conflicts},
+             f"at most {percent(s.max_conflicts)} of the rows have a text that also occurs under another label",
+             "validate.max_conflicts"),
+        Rule("number_of_classes", "classes", "ExpectTableRowCountToBeBetween",
+             {"min_value": 2, "max_value": MAX_CLASSES}, f"there are 2 to {MAX_CLASSES} classes"),
+        Rule("min_rows_per_class", "classes", least, {"column": "rows", "min_value": s.min_rows_per_class},
+             f"every class has {s.min_rows_per_class:,} rows or more", "validate.min_rows_per_class"),
+        Rule("max_imbalance", "classes", most, {"column": "imbalance", "max_value": s.max_imbalance},
+             f"the largest class has at most {number(s.max_imbalance)} times the rows of any other",
+             "validate.max_imbalance"),
     ]
+    if s.labels is not None:
+        declared.append(
+            Rule("labels", "rows", "ExpectColumnValuesToBeInSet", {"column": "label", "value_set": s.labels},
+                 f"every label is one of the {len(s.labels)} allowed", "validate.labels"))
     # fmt: on
+    known = [rule.name for rule in declared]
+    for name in s.warn_only:
+        if name not in known:
+            raise PipelineError(f"validate.warn_only names {name!r}, which is no rule; there are {', '.join(known)}")
+    return [replace(rule, severity="warn") if rule.name in s.warn_only else rule for rule in declared]
 
 
-def class_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a label: `label`, `rows`, and `imbalance`, the largest class's rows per row of this one."""
-    counts = table["label"].value_counts().sort_index() if "label" in table else pd.Series(dtype="int64")
-    return pd.DataFrame(
-        {"label": counts.index, "rows": counts.to_numpy(), "imbalance": counts.max() / counts.to_numpy()}
-    )
+def percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
-def check(tables: dict[str, pd.DataFrame], declared: list[Rule], report: Path | None = None) -> dict[str, str]:
-    """Check `tables` against `declared` rules.
+def number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+def shown(label: str) -> str:
+    """The label as reports name it; not where it is so long that it may be a text."""
+    return label if len(label) <= LONGEST_NAME else f"(a name of {len(label):,} characters)"
+
+
+def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables that rules hold for; a figure whose column the raw table lacks is left out.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, 8)
+        The raw table, with the columns `COLUMNS`; text and label are null or blank where missing.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        `table`: the raw table. `rows`: one row a row, with its label (null where missing or blank), the text's
+        characters, source and row number, and whether it counts for each share. `shares`: one row, with shares of
+        all rows. `classes`: one row a label, the largest first, with `label`, `rows`, and `imbalance`, the largest
+        class's rows per row of this one.
+    """
+    rows = table[[name for name in ("source", "row") if name in table]].copy()
+    if "label" in table:
+        labels = table["label"].astype("str")
+        rows["label"] = labels.where(labels.str.strip() != "")
+        rows["missing_labels"] = rows["label"].isna()
+    if "text" in table:
+        texts = table["text"].astype("str")
+        rows["characters"] = texts.str.len().fillna(0).astype("int64")
+        # Equal but for compatible forms, case and spaces: what clean keeps in one split.
+        alike = [" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts.fillna("")]
+        keys = pd.Series(alike, index=table.index, dtype="str")
+        present = keys != ""
+        same = pd.Series(pd.factorize(keys)[0], index=table.index)
+        rows["missing_texts"] = ~present
+        rows["numeric_texts"] = keys.str.fullmatch(r"[\d\s.,:;/%+()#$€£-]+")
+        rows["undecodable"] = keys.str.contains("\ufffd", regex=False)
+        rows["duplicates"] = present & same.duplicated()
+        if "label" in table:
+            pairs = pd.DataFrame({"text": same, "label": rows["label"]})[present].dropna().drop_duplicates()
+            rows["conflicts"] = same.isin(pairs.loc[pairs["text"].duplicated(), "text"])
+    counts = rows["label"].value_counts() if "label" in rows else pd.Series(dtype="int64")
+    counts = counts.sort_index().sort_values(ascending=False, kind="stable")
+    imbalance = counts.max() / counts.to_numpy()
+    return {
+        "table": table,
+        "rows": rows,
+        "shares": rows.select_dtypes("bool").mean().to_frame().T,
+        "classes": pd.DataFrame({"label": counts.index, "rows": counts.to_numpy(), "imbalance": imbalance}),
+    }
+
+
+def check(tables: dict[str, pd.DataFrame], declared: list[Rule]) -> list[Outcome]:
+    """Check the tables of `measure` against `declared` rules.
 
     Parameters
     ----------
@@ -78,82 +192,136 @@ def check(tables: dict[str, pd.DataFrame], declared: list[Rule], report: Path | 
         The tables by the name that rules use for them.
     declared : list of Rule
         What must hold.
-    report : Path or None
-        Folder for the HTML report, replaced; None for no report.
 
     Returns
     -------
-    dict of str to str
-        The rules that do not hold, each with where it fails (counts and row numbers, never a text).
+    list of Outcome
+        One for each rule, in their order.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # before the import: the library reports usage otherwise
     import great_expectations as gx
     import great_expectations.expectations as gxe
-    from great_expectations.checkpoint.actions import UpdateDataDocsAction
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    actions: list[Any] = []
-    if report is not None:
-        shutil.rmtree(report, ignore_errors=True)
-        store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(report.absolute())}
-        context.add_data_docs_site(
-            "report",
-            {
-                "class_name": "SiteBuilder",
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-                "store_backend": store,
+    source = context.data_sources.add_pandas("ingest")
+    outcomes: dict[str, Outcome] = {}
+    for name, table in tables.items():
+        here = {rule.name: rule for rule in declared if rule.table == name}
+        expectations = [
+            getattr(gxe, rule.expectation)(**rule.arguments, meta={"rule": rule.name}) for rule in here.values()
+        ]
+        definition = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+        results = definition.get_batch(batch_parameters={"dataframe": table}).validate(
+            gx.ExpectationSuite(name=name, expectations=expectations),
+            # Positions, but no values: neither the report nor an error may show a user's text.
+            result_format={
+                "result_format": "SUMMARY",
+                "exclude_unexpected_values": True,
+                "partial_unexpected_count": 1,
             },
         )
-        actions.append(UpdateDataDocsAction(name="report"))
-    source = context.data_sources.add_pandas("ingest")
-    failed: dict[str, str] = {}
-    for name, table in tables.items():
-        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-        expectations = [
-            getattr(gxe, rule.expectation)(**rule.arguments, meta={"rule": rule.name}, notes=rule.says)
-            for rule in declared
-            if rule.table == name
-        ]
-        suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-        checkpoint = gx.Checkpoint(
-            name=name,
-            validation_definitions=[definition],
-            actions=actions,
-            # Row numbers, but no values: neither the report nor an error may show a user's text.
-            result_format={"result_format": "COMPLETE", "exclude_unexpected_values": True},
-        )
-        outcome = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": table})
-        for result in next(iter(outcome.run_results.values())).results:
-            if not result.success:
-                config: Any = result.expectation_config
-                failed[config.meta["rule"]] = _where(result.result, name)
-    return {rule.name: failed[rule.name] for rule in declared if rule.name in failed}
+        for result in results.results:
+            config: Any = result.expectation_config
+            rule = here[config.meta["rule"]]
+            outcomes[rule.name] = _outcome(rule, bool(result.success), result.result, tables)
+    return [outcomes[rule.name] for rule in declared]
 
 
-def _where(result: dict[str, Any], table: str) -> str:
-    if "unexpected_index_list" in result:
-        rows = result["unexpected_index_list"]
-        place = f", the first being row {rows[0] + 1}" if table == "rows" else ""
-        return f"broken by {result['unexpected_count']} of {result['element_count']} {table}{place}"
-    if "observed_value" in result:
-        return f"found {result['observed_value']}"
-    return "the column is missing"
+def _outcome(rule: Rule, success: bool, result: dict[str, Any], tables: dict[str, pd.DataFrame]) -> Outcome:
+    raw, table, rows = tables["table"], tables[rule.table], tables["rows"]
+    if not result:  # the expectation could not be computed
+        absent = ", ".join(name for name in COLUMNS if name not in raw)
+        if not absent:
+            raise PipelineError(f"the rule {rule.name} could not be computed; check {paths.INGEST_TABLE}")
+        return Outcome(rule, False, None, f"no column {absent}")
+    if rule.name == "columns":
+        differences = result.get("details", {}).get("mismatched", {})
+        words = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in sorted(differences.items()) if names)
+        return Outcome(rule, success, len(raw.columns), f"{len(raw.columns)}" + (f" ({words})" if words else ""))
+    if "unexpected_count" in result:
+        first = result.get("partial_unexpected_index_list") or []
+        return Outcome(rule, success, result["unexpected_count"], _rows(result["unexpected_count"], rows, first))
+    observed = result["observed_value"]
+    if observed is None:  # no class at all: number_of_classes says so
+        return Outcome(rule, True, None, "no class")
+    observed = observed.item() if isinstance(observed, np.generic) else observed
+    column = rule.arguments.get("column")
+    if rule.table == "shares":
+        first = [] if success else [int(rows[column].to_numpy().argmax())]
+        return Outcome(rule, success, observed, _rows(round(observed * len(rows)), rows, first))
+    place = ""
+    if column and not success:
+        culprit = table.iloc[int((table[column] == observed).to_numpy().argmax())]
+        place = f" in {_row(culprit)}" if rule.table == "rows" else _class(culprit, len(table))
+    return Outcome(rule, success, observed, number(observed) + place)
+
+
+def _rows(count: int, rows: pd.DataFrame, first: list[int]) -> str:
+    """Rows that count against a rule, with their share and the first of them (its position; none if not wanted)."""
+    place = f", the first being {_row(rows.iloc[first[0]])}" if first else ""
+    return f"{count:,} of {len(rows):,} rows ({percent(count / max(len(rows), 1))}){place}"
+
+
+def _row(row: "pd.Series[Any]") -> str:
+    return f"row {row.get('row')} of {row.get('source')}"
+
+
+def _class(row: "pd.Series[Any]", classes: int) -> str:
+    """The class by its name, unless there are so many that the labels may be texts."""
+    return f" (class {shown(row['label'])!r})" if classes <= MAX_CLASSES else ""
+
+
+def results(outcomes: list[Outcome], tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """What `results.json` and the page show: figures, source names and class names, never a text."""
+    classes = tables["classes"]
+    named = zip(classes["label"].map(shown), classes["rows"].tolist(), strict=True)
+    return {
+        "rows": len(tables["table"]),
+        "sources": sorted(tables["table"]["source"].unique()) if "source" in tables["table"] else [],
+        "number_of_classes": len(classes),
+        # So many may be texts, read from a wrong column.
+        "classes": [list(each) for each in named] if len(classes) <= MAX_CLASSES else [],
+        "rules": [
+            {
+                "name": o.rule.name,
+                "says": o.rule.says,
+                "parameter": o.rule.parameter,
+                "limit": o.rule.limit,
+                "severity": o.rule.severity,
+                "outcome": o.verdict,
+                "observed": o.observed,
+                "found": o.found,
+            }
+            for o in outcomes
+        ],
+    }
 
 
 def main() -> None:
-    settings = params.load(params.Validate)
+    declared = rules(params.load(params.Validate))
     table = read_table(paths.INGEST_TABLE)
-    declared = rules(settings)
-    failed = check({"rows": table, "classes": class_table(table)}, declared, REPORT)
-    if failed:
-        broken = "; ".join(f"{rule.says}: {failed[rule.name]}" for rule in declared if rule.name in failed)
+    tables = measure(table)
+    outcomes = check(tables, declared)
+    found = results(outcomes, tables)
+    broken = [outcome for outcome in outcomes if outcome.verdict == "stop"]
+    warned = [outcome for outcome in outcomes if outcome.verdict == "warn"]
+    shutil.rmtree(REPORT, ignore_errors=True)
+    write_json(REPORT / "results.json", found)
+    with atomic(REPORT / "index.html") as temporary:
+        temporary.write_text(data_docs.render(found), encoding="utf-8")
+    for outcome in warned:
+        print(f"validate: warning: {outcome.sentence}", file=sys.stderr)
+    if broken:
         raise PipelineError(
-            f"the raw table breaks {len(failed)} of {len(declared)} rules: {broken}. See {REPORT}/index.html"
+            f"the raw table breaks {len(broken)} of {len(declared)} rules: "
+            f"{'; '.join(outcome.sentence for outcome in broken)}. See {REPORT}/index.html"
         )
-    write_json(paths.VALIDATE_PASSED, {"rows": len(table), "rules": [rule.name for rule in declared]})
-    print(f"{len(table):,} rows keep all {len(declared)} rules; report: {REPORT}/index.html")
+    keys = ("name", "severity", "outcome", "observed")
+    passed = [{key: rule[key] for key in keys} for rule in found["rules"]]
+    write_json(paths.VALIDATE_PASSED, {"rows": len(table), "rules": passed})
+    warnings = f", {len(warned)} of them with a warning" if warned else ""
+    print(f"{len(table):,} rows pass {len(declared)} rules{warnings}; report: {REPORT}/index.html")
 
 
 if __name__ == "__main__":

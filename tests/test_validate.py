@@ -1,71 +1,275 @@
-"""Validate: a good table passes, and every rule has a table that breaks it alone."""
+"""Validate: a good table passes, every rule has a table that breaks it alone, and no report shows a text."""
 
+import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import ROOT, set_params
 
-from pipeline import params, validate
+from pipeline import data_docs, paths, validate
+from pipeline.files import read_json, write_table
+from pipeline.params import Validate
+from pipeline.stage import PipelineError
 
-SETTINGS = params.Validate(min_rows=20, min_rows_per_class=5, max_imbalance=4.0, max_text_length=50)
-PRIVATE = "a secret sentence of a user"
+SETTINGS = Validate(
+    min_rows=20,
+    min_rows_per_class=5,
+    max_imbalance=4.0,
+    max_text_length=50,
+    max_missing=0.1,
+    max_undecodable=0.1,
+    max_duplicates=0.5,
+    max_conflicts=0.2,
+    labels=["negative", "positive"],
+    warn_only=[],
+)
+PRIVATE = "a secret sentence of user"
 
 
-def good() -> pd.DataFrame:
-    labels = ["negative"] * 20 + ["positive"] * 10
-    table = pd.DataFrame({"id": [f"{i:016x}" for i in range(30)], "text": PRIVATE, "label": labels}, dtype="str")
-    return table.assign(source="test", group="", split="")
+def good(negative: int = 20, positive: int = 10) -> pd.DataFrame:
+    n = negative + positive
+    table = pd.DataFrame({"id": [f"{i:016x}" for i in range(n)]}, dtype="str")
+    table["text"] = [f"{PRIVATE} {i}" for i in range(n)]
+    table["label"] = ["negative"] * negative + ["positive"] * positive
+    return table.assign(source="reviews.csv", group="", split="", time="", row=range(1, n + 1))
 
 
-def check(table: pd.DataFrame, report: Path | None = None) -> dict[str, str]:
-    return validate.check({"rows": table, "classes": validate.class_table(table)}, validate.rules(SETTINGS), report)
-
-
-def with_cell(column: str, value: str | None) -> pd.DataFrame:
+def put(column: str, cells: dict[int, str | None]) -> pd.DataFrame:
+    """The good table with other cells in a column, by position."""
     table = good()
-    table.loc[16, column] = value
+    table[column] = [cells.get(i, value) for i, value in enumerate(table[column])]
     return table
 
 
+def repeat(first: int, rows: int) -> pd.DataFrame:
+    """The good table with the texts of its first rows once more, but for case, width and spaces."""
+    return put("text", {first + i: f" {PRIVATE.upper()}   {chr(ord('０') + i)}" for i in range(rows)})
+
+
+def outcomes(table: pd.DataFrame, settings: Validate = SETTINGS) -> list[validate.Outcome]:
+    return validate.check(validate.measure(table), validate.rules(settings))
+
+
+def broken(table: pd.DataFrame, settings: Validate = SETTINGS) -> dict[str, str]:
+    return {o.rule.name: o.found for o in outcomes(table, settings) if not o.kept}
+
+
 BREAKS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
-    "columns": (lambda: good().drop(columns="group"), "found"),
-    "enough_rows": (lambda: pd.concat([good()[:7], good()[20:26]]), "found 13"),
-    "text_present": (lambda: with_cell("text", None), "broken by 1 of 30 rows, the first being row 17"),
-    "text_not_blank": (lambda: with_cell("text", " \n"), "broken by 1 of 30 rows, the first being row 17"),
-    "text_length": (lambda: with_cell("text", "x" * 51), "broken by 1 of 30 rows, the first being row 17"),
-    "label_present": (lambda: with_cell("label", None), "broken by 1 of 30 rows, the first being row 17"),
-    "label_not_blank": (
-        lambda: good().assign(label=lambda t: t["label"].replace("positive", " ")),
-        "broken by 10 of 30 rows, the first being row 21",
+    "columns": (lambda: good().drop(columns="group"), "7 (missing: group)"),
+    "min_rows": (lambda: good(12, 7), "19"),
+    "missing_texts": (
+        lambda: put("text", {4: None, 5: " \n", 6: "\u3000", 7: ""}),
+        "4 of 30 rows (13.3 %), the first being row 5 of reviews.csv",
     ),
-    "number_of_classes": (lambda: good().assign(label="negative"), "found 1"),
-    "rows_per_class": (lambda: good().drop(index=[*range(16, 20), *range(24, 30)]), "broken by 1 of 2 classes"),
-    "imbalance": (lambda: pd.concat([good()] + [good()[:20]] * 2), "broken by 1 of 2 classes"),
+    "missing_labels": (
+        lambda: put("label", {2: None, 3: " ", 4: "", 5: None}),
+        "4 of 30 rows (13.3 %), the first being row 3 of reviews.csv",
+    ),
+    "numeric_texts": (
+        lambda: put("text", {i: f"{i}.5 / 10" for i in range(16)}),
+        "16 of 30 rows (53.3 %), the first being row 1 of reviews.csv",
+    ),
+    "max_text_length": (lambda: put("text", {16: "字" * 51}), "51 in row 17 of reviews.csv"),
+    "undecodable": (
+        lambda: put("text", {16: "caf\ufffd"}),
+        "1 of 30 rows (3.33 %), the first being row 17 of reviews.csv",
+    ),
+    "max_undecodable": (
+        lambda: put("text", {i: f"caf\ufffd {i}" for i in range(4)}),
+        "4 of 30 rows (13.3 %), the first being row 1 of reviews.csv",
+    ),
+    "duplicates": (lambda: repeat(10, 10), "10 of 30 rows (33.3 %), the first being row 11 of reviews.csv"),
+    "max_duplicates": (
+        lambda: put("text", dict.fromkeys(range(17), PRIVATE)),
+        "16 of 30 rows (53.3 %), the first being row 2 of reviews.csv",
+    ),
+    "max_conflicts": (lambda: repeat(20, 4), "8 of 30 rows (26.7 %), the first being row 1 of reviews.csv"),
+    "number_of_classes": (lambda: good(30, 0), "1"),
+    "min_rows_per_class": (lambda: good(16, 4), "4 (class 'positive')"),
+    "max_imbalance": (lambda: good(41, 10), "4.10 (class 'positive')"),
+    "labels": (
+        lambda: put("label", dict.fromkeys(range(20, 25), "postive")),
+        "5 of 30 rows (16.7 %), the first being row 21 of reviews.csv",
+    ),
 }
+IMPLIED = {"max_undecodable": {"undecodable"}, "max_duplicates": {"duplicates"}}  # what stops is beyond what warns
 
 
 def test_every_rule_has_a_table_that_breaks_it() -> None:
     assert list(BREAKS) == [rule.name for rule in validate.rules(SETTINGS)]
+    assert broken(good()) == {}
 
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_broken_rule_is_found_and_no_other(name: str) -> None:
-    table, where = BREAKS[name]
-    assert set(failed := check(table().reset_index(drop=True))) == {name}
-    assert where in failed[name]
+    table, found = BREAKS[name]
+    failed = broken(table())
+    assert failed.pop(name) == found
+    assert set(failed) == IMPLIED.get(name, set())
 
 
-def test_a_table_without_text_column_breaks_every_rule_on_it() -> None:
-    failed = check(good().drop(columns="text"))
-    assert failed["text_present"] == "the column is missing"
+@pytest.mark.parametrize(
+    ("table", "settings"),
+    [
+        (put("text", {4: None, 5: " ", 6: "None"}), {}),
+        (put("text", {4: "12", 5: "=1+1", 6: "@user", 7: "10/10"}), {}),
+        (put("label", {4: None, 5: " ", 6: ""}), {}),  # 3 of 30 rows: at the limit, and a blank label is no class
+        (repeat(10, 9), {}),
+        (good(40, 10), {}),
+        (put("text", dict.fromkeys(range(15), PRIVATE)), {"warn_only": ["duplicates"]}),
+        (
+            put("label", dict.fromkeys(range(3), "other")),
+            {"labels": None, "min_rows_per_class": 3, "max_imbalance": 9.0},
+        ),
+    ],
+)
+def test_real_dirt_within_the_limits_passes(table: pd.DataFrame, settings: dict[str, object]) -> None:
+    stops = [o.sentence for o in outcomes(table, SETTINGS.model_copy(update=settings)) if o.verdict == "stop"]
+    assert stops == []
 
 
-def test_a_good_table_passes_and_the_report_shows_no_text(tmp_path: Path) -> None:
-    assert check(good(), tmp_path) == {}
-    broken = with_cell("text", PRIVATE + "!" * 50)
-    assert set(check(broken, tmp_path)) == {"text_length"}
-    pages = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
-    assert (tmp_path / "index.html").is_file()
-    assert len(pages) >= 3
-    assert not any(PRIVATE in page for page in pages)
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        (put("label", dict.fromkeys(range(30))), {"missing_labels", "number_of_classes"}),
+        (put("text", dict.fromkeys(range(30), " ")), {"missing_texts"}),
+        (put("text", dict.fromkeys(range(30), PRIVATE)), {"max_duplicates", "max_conflicts", "duplicates"}),
+        (put("text", {3: "x" * 50_000}), {"max_text_length"}),
+    ],
+)
+def test_hopeless_tables_break_what_is_to_blame(table: pd.DataFrame, names: set[str]) -> None:
+    assert set(broken(table)) == names
+
+
+def test_sixty_classes_are_too_many_and_none_is_named() -> None:
+    table = good(300, 60).assign(label=[f"{PRIVATE} {i % 60}" for i in range(360)])
+    tables = validate.measure(table)
+    failed = validate.check(tables, validate.rules(SETTINGS.model_copy(update={"min_rows_per_class": 9})))
+    assert [o.found for o in failed if o.rule.name in ("number_of_classes", "min_rows_per_class")] == ["60", "6"]
+    results = validate.results(failed, tables)
+    assert PRIVATE not in f"{results} {data_docs.render(results)}"
+    assert validate.shown("x" * 61) == "(a name of 61 characters)"
+
+
+def test_a_rule_on_a_missing_column_says_which() -> None:
+    failed = broken(good().drop(columns="text"))
+    assert failed.pop("columns") == "7 (missing: text)"
+    on_texts = {"missing_texts", "numeric_texts", "max_text_length", "undecodable", "max_undecodable"}
+    assert failed == dict.fromkeys([*on_texts, "duplicates", "max_duplicates", "max_conflicts"], "no column text")
+
+
+def test_a_rule_that_cannot_be_computed_is_an_error() -> None:
+    wrong = dataclasses.replace(validate.rules(SETTINGS)[2], arguments={"column": "missing_txts", "max_value": 0.1})
+    with pytest.raises(PipelineError, match=r"the rule missing_texts could not be computed"):
+        validate.check(validate.measure(good()), [wrong])
+
+
+def test_warn_only_lets_a_rule_warn() -> None:
+    table = BREAKS["max_text_length"][0]()
+    settings = SETTINGS.model_copy(update={"warn_only": ["max_text_length"]})
+    assert {o.rule.name: o.verdict for o in outcomes(table) if not o.kept} == {"max_text_length": "stop"}
+    assert {o.rule.name: o.verdict for o in outcomes(table, settings) if not o.kept} == {"max_text_length": "warn"}
+
+
+def test_warn_only_must_name_rules() -> None:
+    with pytest.raises(PipelineError, match=r"validate.warn_only names 'max_dupes', which is no rule; there are colu"):
+        validate.rules(SETTINGS.model_copy(update={"warn_only": ["max_dupes"]}))
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run the stage on a table, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(table: pd.DataFrame, **values: str) -> None:
+        values = {"min_rows": "20", "min_rows_per_class": "5", "max_text_length": "50"} | values
+        parameters = set_params((ROOT / "params.yaml").read_text(encoding="utf-8"), values)
+        Path("params.yaml").write_text(parameters, encoding="utf-8")
+        write_table(paths.INGEST_TABLE, table)
+        validate.main()
+
+    return run
+
+
+def test_passed_json_holds_figures_alone_and_is_the_same_bytes(start: Callable[..., None]) -> None:
+    start(repeat(10, 9))
+    first = paths.VALIDATE_PASSED.read_bytes()
+    start(repeat(10, 9))
+    assert paths.VALIDATE_PASSED.read_bytes() == first
+    passed = read_json(paths.VALIDATE_PASSED)
+    assert passed["rows"] == 30
+    assert {"name": "duplicates", "severity": "warn", "outcome": "pass", "observed": 0.3} in passed["rules"]
+    assert {tuple(rule) for rule in passed["rules"]} == {("name", "severity", "outcome", "observed")}
+    assert [rule["name"] for rule in passed["rules"]] == list(BREAKS)[:-1]  # no labels are named in params.yaml
+
+
+def test_a_warning_is_one_line_and_the_run_goes_on(
+    start: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(put("text", {16: "x" * 51, 17: "caf\ufffd"}), warn_only="[max_text_length, max_undecodable]")
+    assert capsys.readouterr().err.splitlines() == [
+        "validate: warning: max_text_length: no text is longer than 50 characters (validate.max_text_length), "
+        "but found 51 in row 17 of reviews.csv",
+        "validate: warning: undecodable: no text holds bytes that could not be decoded, "
+        "but found 1 of 30 rows (3.33 %), the first being row 18 of reviews.csv",
+        "validate: warning: max_undecodable: at most 1 % of the texts hold bytes that could not be decoded "
+        "(validate.max_undecodable), but found 1 of 30 rows (3.33 %), the first being row 18 of reviews.csv",
+    ]
+    assert {rule["outcome"] for rule in read_json(paths.VALIDATE_PASSED)["rules"]} == {"pass", "warn"}
+    assert "Passed, with 3 warnings" in (validate.REPORT / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_broken_table_stops_with_one_sentence_and_a_report(start: Callable[..., None]) -> None:
+    with pytest.raises(PipelineError) as error:
+        start(put("text", {16: PRIVATE * 3}).iloc[:24], max_imbalance="2.0")
+    assert str(error.value) == (
+        "the raw table breaks 3 of 14 rules: max_text_length: no text is longer than 50 characters "
+        "(validate.max_text_length), but found 75 in row 17 of reviews.csv; min_rows_per_class: every class has 5 rows "
+        "or more (validate.min_rows_per_class), but found 4 (class 'positive'); max_imbalance: the largest class has "
+        "at most 2 times the rows of any other (validate.max_imbalance), but found 5 (class 'positive'). "
+        "See reports/validate/index.html"
+    )
+    assert not paths.VALIDATE_PASSED.exists()
+    results = read_json(validate.REPORT / "results.json")
+    assert [rule["name"] for rule in results["rules"] if rule["outcome"] == "stop"] == [
+        "max_text_length",
+        "min_rows_per_class",
+        "max_imbalance",
+    ]
+    assert results["classes"] == [["negative", 20], ["positive", 4]]
+    assert "Stopped: 3 rules broken" in (validate.REPORT / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_no_report_shows_a_text_or_needs_the_network(
+    name: str, start: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = BREAKS[name][0]().assign(label=lambda t: t["label"].replace("negative", "消极<b>"))
+    with pytest.raises(PipelineError) as error:
+        start(table, labels="[negative, positive]")
+    files = {file.name: file.read_text(encoding="utf-8") for file in validate.REPORT.iterdir()}
+    assert set(files) == {"index.html", "results.json"}
+    everything = " ".join([str(error.value), *capsys.readouterr(), *files.values()]).casefold()
+    assert not any(text.casefold() in everything for text in ["secret", "字字", "caf\ufffd", ".5 / 10"])
+    page = files["index.html"]
+    assert not re.search(
+        r"(?i)https?:|//\w|\b(src|href|action)\s*=|url\(|@import|<(script|link|iframe|img|object)", page
+    )
+    assert "prefers-color-scheme: dark" in page
+    assert "消极&lt;b&gt;" in page
+
+
+def test_the_page_says_what_is_broken_first() -> None:
+    table = BREAKS["max_imbalance"][0]()
+    tables = validate.measure(table)
+    page = data_docs.render(validate.results(validate.check(tables, validate.rules(SETTINGS)), tables))
+    assert page.index("<code>max_imbalance") < page.index("<code>columns")
+    assert "Stopped: 1 rule broken" in page
+    assert re.search(r"The largest class has at most 4 times the rows of any other\.", page)
+    assert re.search(r'"width: 24.39%"></i></span>\s*<span>10 \(19.6 %\)', page)
+    good_tables = validate.measure(good())
+    page = data_docs.render(validate.results(validate.check(good_tables, validate.rules(SETTINGS)), good_tables))
+    assert "Passed: all 15 rules kept" in page
