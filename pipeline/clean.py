@@ -61,16 +61,17 @@ def count(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     return counts.reindex(full, fill_value=0).rename("rows").reset_index()
 
 
-def check(counts: pd.DataFrame) -> None:
-    """Fail unless two classes or more have rows in every split."""
+def check(counts: pd.DataFrame, dropped: dict[str, int]) -> None:
+    """Fail, naming how many rows were `dropped` and why, unless two classes or more have rows in every split."""
+    reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in dropped.items() if rows) or "none"
     totals = counts.groupby("label", sort=False)["rows"].sum()
     if len(totals) < 2:
         found = f"all rows have the label {totals.index[0]!r}" if len(totals) else "no row is left"
-        raise PipelineError(f"after cleaning, {found}; there must be two classes or more, each with several texts")
+        raise PipelineError(f"after cleaning, {found} (dropped: {reasons}); there must be two classes or more")
     for row in counts[counts["rows"] == 0].itertuples():
         raise PipelineError(
-            f"class {row.label!r} has {totals[row.label]} row(s) after cleaning, but none in the {row.split} split; "
-            "give it more rows there, drop it with ingest.label_map, or change the shares of the splits"
+            f"class {row.label!r} has {totals[row.label]} row(s) after cleaning, but none in the {row.split} split "
+            f"(dropped: {reasons}); give it more rows there, drop it with ingest.label_map, or change the splits"
         )
 
 
@@ -88,12 +89,12 @@ def main() -> None:
     )
     classes = sorted(table["label"].unique())
     counts = count(table, classes)
-    check(counts)
+    dropped = {reason: int(rows.sum()) for reason, rows in reasons.items()}
+    check(counts, dropped)
     for split, path in paths.CLEAN_TABLES.items():
         write_table(path, table[table["split"] == split].drop(columns="raw").reset_index(drop=True))
     write_json(paths.CLEAN_CLASSES, classes)
     write_table(paths.CLEAN_COUNTS, counts)
-    dropped = {reason: int(rows.sum()) for reason, rows in reasons.items()}
     write_json(paths.CLEAN_SUMMARY, {"rows": rows, "kept": len(table), "dropped": dropped})
     print(f"{len(table):,} of {rows:,} rows kept; dropped: " + ", ".join(f"{v:,} {k}" for k, v in dropped.items()))
 

@@ -6,7 +6,6 @@ The rules are Great Expectations; the report for people is `reports/validate/ind
 import os
 import shutil
 import sys
-import unicodedata
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import pandas as pd
 
 from . import data_docs, params, paths, stage
 from .files import atomic, read_table, write_json
+from .split import split_key
 from .stage import PipelineError
 
 REPORT = paths.REPORTS / "validate"
@@ -161,8 +161,7 @@ def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         texts = table["text"].astype("str")
         rows["characters"] = texts.str.len().fillna(0).astype("int64")
         # Equal but for compatible forms, case and spaces: what clean keeps in one split.
-        alike = [" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts.fillna("")]
-        keys = pd.Series(alike, index=table.index, dtype="str")
+        keys = pd.Series(map(split_key, texts.fillna("")), index=table.index, dtype="str")
         present = keys != ""
         same = pd.Series(pd.factorize(keys)[0], index=table.index)
         rows["missing_texts"] = ~present

@@ -10,11 +10,12 @@ import pandas as pd
 from pipeline import datasets
 
 
-def good(rows: int = 400) -> pd.DataFrame:
-    """Real tweets, 30 of them of a small class."""
+def good(start: int = 0) -> pd.DataFrame:
+    """400 real tweets, 30 of them of a small class."""
     tweets = datasets.tweets().drop_duplicates("text")
-    small = tweets[tweets["label"] == "positive"].head(30)
-    return pd.concat([tweets[tweets["label"] != "positive"].head(rows - 30), small], ignore_index=True)
+    rows = {"negative": 200, "neutral": 170, "positive": 30}
+    classes = [tweets[tweets["label"] == label][start : start + count] for label, count in rows.items()]
+    return pd.concat(classes, ignore_index=True)
 
 
 def csv(table: pd.DataFrame) -> bytes:
@@ -132,7 +133,7 @@ CASES: dict[str, Case] = {
     "every text conflicting": Case(
         "validate",
         "max_conflicts",
-        lambda: csv(pd.concat([good(), good().assign(label=["neutral", "positive"] * 200)])),
+        lambda: csv(pd.concat([good(), good().assign(label=["positive", "neutral"] * 200)])),
     ),
     "a text of 50,000 characters": Case(
         "validate", "row 8 of own.csv", lambda: cells("text", slice(7, 7), "word " * 10_000)
@@ -142,7 +143,7 @@ CASES: dict[str, Case] = {
         "clean",
         "class 'rare' has 30 row(s) after cleaning, but none in the train split",
         params={"test_path": "test.csv"},
-        others={"test.csv": lambda: csv(good().assign(label=lambda t: t["label"].replace("positive", "rare")))},
+        others={"test.csv": lambda: csv(good(1_000).assign(label=lambda t: t["label"].replace("positive", "rare")))},
     ),
     "a label that the map lacks": Case(
         "ingest", "ingest.label_map lacks 'positive'", params={"label_map": "{negative: bad, neutral: so so}"}
@@ -170,7 +171,7 @@ CASES: dict[str, Case] = {
 
 def repeat(rows: int) -> pd.DataFrame:
     """Distinct real tweets, with a share of duplicates as exports have them."""
-    tweets = datasets.tweets().drop_duplicates("text").head(rows - 849)
+    tweets = datasets.tweets().drop_duplicates("text").sample(rows - 849, random_state=0)
     return pd.concat([tweets, tweets.head(849)], ignore_index=True)
 
 
@@ -185,7 +186,7 @@ def dirty() -> pd.DataFrame:
 
 def airline() -> bytes:
     """14,640 rows with one that holds bytes of no encoding."""
-    tweets = pd.concat([datasets.tweets().head(14_500), datasets.tweets().tail(140)])
+    tweets = datasets.tweets().sample(14_640, random_state=0)
     return csv(tweets.assign(text=tweets["text"] + " ✈")).replace(" ✈".encode(), b" \xe2\x9c", 1)
 
 

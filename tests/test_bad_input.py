@@ -58,7 +58,7 @@ def test_a_real_export_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (dropped["unlabelled"], dropped["empty"]) == (3, 2)
     assert dropped["duplicate"] >= 840
     by_row = table.set_index("row")["text"]
-    assert by_row[4] == "=@sum(a1)+cmd"
+    assert by_row[4] == "= [user] (a1)+cmd"
     assert by_row[6] == 'two lines, and a "quote"'
     assert by_row[8] == "none"
 

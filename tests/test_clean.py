@@ -46,18 +46,18 @@ def test_counts() -> None:
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([], "after cleaning, no row is left; there must be two classes"),
+        ([], r"after cleaning, no row is left \(dropped: 3 empty\); there must be two classes"),
         ([(name, "a") for name in SPLITS], "after cleaning, all rows have the label 'a'"),
         (
             [(name, "a") for name in SPLITS] + [("test", "b"), ("validation", "b")],
-            r"class 'b' has 2 row\(s\) after cleaning, but none in the train split",
+            r"class 'b' has 2 row\(s\) after cleaning, but none in the train split \(dropped: 3 empty\)",
         ),
     ],
 )
 def test_what_cannot_be_learnt_is_one_sentence(rows: list[tuple[str, str]], sentence: str) -> None:
     with pytest.raises(PipelineError, match=sentence):
-        clean.check(counted(rows))
+        clean.check(counted(rows), {"empty": 3, "duplicate": 0})
 
 
 def test_two_classes_in_every_split_pass() -> None:
-    clean.check(counted([(name, label) for name in SPLITS for label in "ab"]))
+    clean.check(counted([(name, label) for name in SPLITS for label in "ab"]), {})
