@@ -221,7 +221,7 @@ class Store:
         from mlflow.models import Model, ModelSignature
         from mlflow.types import ColSpec, Schema
 
-        figures = [ColSpec("float", name) for name in ("confidence", *(f"p_{name}" for name in classes))]
+        figures = [ColSpec("double", name) for name in ("confidence", *(f"p_{name}" for name in classes))]
         signature = ModelSignature(
             inputs=Schema([ColSpec("string", "text")]), outputs=Schema([ColSpec("string", "predicted_label"), *figures])
         )
