@@ -107,7 +107,8 @@ def nb_ngrams(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_c
         columns[:, number] = linear.predict_proba(test.multiply(ratio).tocsr())[:, 1]
     if len(present) == 2:
         columns[:, present[0]] = 1 - columns[:, present[1]]
-    return columns / columns.sum(axis=1, keepdims=True)
+    columns /= columns.sum(axis=1, keepdims=True)
+    return columns
 
 
 def _ngrams(train: "pd.Series[str]", test: "pd.Series[str]", unit: str) -> tuple["csr_matrix", "csr_matrix"]:

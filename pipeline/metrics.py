@@ -72,6 +72,10 @@ class Measured:
             figures |= dict(zip(RANKINGS, (_mean(areas) for areas in self.areas(weights, true)), strict=True))
         return figures | {"loss": weights @ self._losses / total, "ece": np.abs(gaps).sum() / total}
 
+    def overall(self) -> Figures:
+        """See the function of this name."""
+        return {"num_samples": len(self.labels)} | _rounded(self())
+
     def confusion(self, weights: np.ndarray) -> np.ndarray:
         """Weight by true and predicted class, shape (n_classes, n_classes)."""
         flat = np.bincount(self._cells, weights, minlength=self.num_classes**2)
@@ -110,7 +114,7 @@ def overall(labels: np.ndarray, probabilities: np.ndarray) -> Figures:
         `ece`, the expected calibration error over 15 bins of confidence (Guo et al. 2017). A mean is over the classes
         for which it is defined; a figure defined for none is left out.
     """
-    return {"num_samples": len(labels)} | _rounded(Measured(labels, probabilities)())
+    return Measured(labels, probabilities).overall()
 
 
 def per_class(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Figures]:
@@ -195,7 +199,8 @@ def interval(values: np.ndarray) -> dict[str, float]:
 
 def confidence_bins(confidence: np.ndarray) -> np.ndarray:
     """The bin of each confidence, shape (n_rows,): 0 to 14, bin b holding those above b/15 up to (b + 1)/15."""
-    return np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    bins: np.ndarray = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return bins
 
 
 def normalized(probabilities: np.ndarray) -> np.ndarray:
@@ -245,7 +250,8 @@ def _mcc(total: float, hits: float, true: np.ndarray, called: np.ndarray) -> flo
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Share by class; NaN where there is nothing to take a share of."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    shares: np.ndarray = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return shares
 
 
 def _mean(values: np.ndarray) -> float:

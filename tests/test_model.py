@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import model as network
 from pipeline import calibration, prediction, train
+from pipeline import model as network
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
 
