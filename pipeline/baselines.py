@@ -65,7 +65,7 @@ def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_class
 
     Parameters
     ----------
-    train, test : sparse matrix of shape (n_rows, n_columns), float32
+    train, test : sparse matrix of shape (n_rows, n_columns), float64
         Counts of n-grams.
     labels : ndarray of shape (n_train_rows,), int64
         Class numbers.
@@ -81,7 +81,8 @@ def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_class
     from sklearn.linear_model import LogisticRegression
 
     weighting = TfidfTransformer(sublinear_tf=True).fit(train)
-    linear = LogisticRegression(C=3, class_weight="balanced", max_iter=1_000)
+    # Ten times stricter than by default: there, the order of the rows moved the accuracy by 0.2 points.
+    linear = LogisticRegression(C=3, class_weight="balanced", tol=1e-5, max_iter=1_000)
     linear.fit(weighting.transform(train), labels)
     columns = np.zeros((test.shape[0], num_classes))
     columns[:, linear.classes_] = linear.predict_proba(weighting.transform(test))
@@ -120,9 +121,7 @@ def _ngrams(train: "pd.Series[str]", test: "pd.Series[str]", unit: str) -> tuple
         if unit == "word"
         else {"ngram_range": (1, 3), "analyzer": "char"}
     )
-    hashing = HashingVectorizer(
-        n_features=COLUMNS, norm=None, alternate_sign=False, lowercase=False, dtype=np.float32, **cut
-    )
+    hashing = HashingVectorizer(n_features=COLUMNS, norm=None, alternate_sign=False, lowercase=False, **cut)
     seen, new = (hashing.transform(texts.to_numpy(dtype=object)) for texts in (train, test))
     rows = np.bincount(seen.indices, minlength=COLUMNS)
     kept = np.flatnonzero(rows >= min(2, rows.max()))
