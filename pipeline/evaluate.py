@@ -1,4 +1,4 @@
-"""Evaluate: the model on the test rows, beside a linear baseline on the same rows."""
+"""Evaluate: the model on the test rows, beside simpler models on the same rows."""
 
 import hashlib
 from typing import Any
@@ -6,69 +6,87 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import metrics, params, paths, plots, publish, stage
+from . import baselines, calibration, curves, metrics, params, paths, plots, publish, slices, stage
 from .files import read_arrays, read_table, sha256, write_json, write_table
 from .model import predict
 from .prediction import Predictor, read_manifest
 
-WORDS = r"(?u)\w+|[^\w\s]"  # the baseline's words and single symbols
+MISTAKES = 100  # the worst ones listed
 
 
-def baseline_probabilities(train: pd.DataFrame, test: pd.DataFrame, classes: list[str]) -> np.ndarray:
-    """What a linear model makes of the same rows: TF-IDF of words and word pairs, balanced logistic regression.
-
-    Parameters
-    ----------
-    train, test : DataFrame
-        Have the column `text` (cleaned); `train` also `label`.
-    classes : list of str
-        Class names, in the order of the columns of the result.
-
-    Returns
-    -------
-    ndarray of shape (n_test_rows, n_classes), float64
-        Class probabilities.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    linear = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=WORDS),
-        LogisticRegression(class_weight="balanced", max_iter=1_000),
-    )
-    linear.fit(train["text"].to_numpy(dtype=object), train["label"].to_numpy(dtype=object))
-    probabilities: np.ndarray = linear.predict_proba(test["text"].to_numpy(dtype=object))
-    return probabilities[:, [list(linear.classes_).index(name) for name in classes]]
-
-
-def slice_members(ids: np.ndarray, texts: "pd.Series[str]", length_bounds: list[int]) -> dict[str, np.ndarray]:
-    """Which test rows belong to which slice.
+def compare(
+    labels: np.ndarray, model: np.ndarray, others: dict[str, np.ndarray], *, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """The model's figures and the baselines', with the 95 % intervals of the figures and of their differences.
 
     Parameters
     ----------
-    ids : ndarray of shape (n_rows, length), int32
-        Token ids; their number decides a row's length.
-    texts : Series of str, n_rows
-        Cleaned texts; their placeholders decide the other slices.
-    length_bounds : list of int
-        Tokens at which the length slices end.
+    labels : ndarray of shape (n_rows,), int
+        True class numbers.
+    model : ndarray of shape (n_rows, n_classes), float
+        The model's probabilities.
+    others : dict of str to ndarray of shape (n_rows, n_classes), float
+        Those of the baselines, by name.
+    resamples, seed : int
+        As in `metrics.bootstrap`.
 
     Returns
     -------
-    dict of str to ndarray of shape (n_rows,), bool
-        Members by slice.
+    dict
+        `overall`: the model's figures; `intervals`: {figure: {low, high}}; `baselines`: {name: figures}; `differences`:
+        {name: {figure: {difference, low, high}}}, model minus baseline, both measured on the same resamples.
     """
-    lengths = (ids > 0).sum(axis=1)
-    lows = [1, *(bound + 1 for bound in length_bounds)]
-    members = {
-        f"{low} to {high} tokens": (low <= lengths) & (lengths <= high)
-        for low, high in zip(lows, length_bounds, strict=False)
+    measured = {name: metrics.Measured(labels, rows) for name, rows in {"": model, **others}.items()}
+    figures = {name: of.overall() for name, of in measured.items()}
+    drawn = metrics.bootstrap(measured, resamples=resamples, seed=seed)
+    own = figures.pop("")
+    return {
+        "overall": own,
+        "intervals": {key: metrics.interval(values) for key, values in drawn[""].items() if key in own},
+        "baselines": figures,
+        "differences": {
+            name: {
+                key: {
+                    "difference": round(own[key] - other[key], 6),
+                    **metrics.interval(drawn[""][key] - drawn[name][key]),
+                }
+                for key in drawn[name]
+                if key in own and key in other
+            }
+            for name, other in figures.items()
+        },
     }
-    members[f"{lows[-1]} tokens or more"] = lengths >= lows[-1]
-    members["with address"] = texts.str.contains("[url]", regex=False).to_numpy(dtype=bool)
-    members["with user name"] = texts.str.contains("[user]", regex=False).to_numpy(dtype=bool)
-    return members
+
+
+def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
+    """The rows that the model gets most wrong: at most 100, the least probable true class first, without their texts.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_rows, n_columns)
+        What tells where a row comes from: `id`, `source`, `row`.
+    labels : ndarray of shape (n_rows,), int
+        True class numbers.
+    probabilities : ndarray of shape (n_rows, n_classes), float
+        Predicted probabilities.
+    classes : list of str
+        Class names.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `rows`, and `actual`, `predicted`, `confidence` and `p_actual`.
+    """
+    names, predicted = np.array(classes, dtype=object), probabilities.argmax(axis=1)
+    actual = probabilities[np.arange(len(labels)), labels]
+    worst = np.argsort(actual, kind="stable")
+    worst = worst[(predicted != labels)[worst]][:MISTAKES]
+    return rows.iloc[worst].assign(
+        actual=names[labels[worst]],
+        predicted=names[predicted[worst]],
+        confidence=probabilities.max(axis=1)[worst].round(6),
+        p_actual=actual[worst].round(6),
+    )
 
 
 def rows_digest(rows: np.ndarray, labels: np.ndarray) -> str:
@@ -92,21 +110,34 @@ def main() -> None:
     arrays = read_arrays(paths.TOKENIZE_ARRAYS["test"])
     train, test = read_table(paths.CLEAN_TABLES["train"]), read_table(paths.CLEAN_TABLES["test"])
     labels = arrays["label"]
-    probabilities = predict(predictor.model, arrays["ids"])
-    figures: dict[str, dict[str, Any]] = {
-        "overall": metrics.overall(labels, probabilities),
-        "baseline": metrics.overall(labels, baseline_probabilities(train, test, classes)),
+    raw = predict(predictor.model, arrays["ids"])
+    probabilities = calibration.apply(raw, predictor.temperature)
+    others = baselines.probabilities(
+        train, test, classes, unit=predictor.tokenizer.unit, max_rows=settings.baseline_rows
+    )
+    uncalibrated = metrics.overall(labels, raw)
+    members = slices.members(test, (arrays["ids"] > 0).sum(axis=1), settings.length_bounds)
+    figures: dict[str, Any] = {
+        **compare(labels, probabilities, others, resamples=settings.bootstrap, seed=settings.seed),
+        "uncalibrated": {key: uncalibrated[key] for key in ("loss", "ece")},
+        "temperature": predictor.temperature,
         "per_class": metrics.per_class(labels, probabilities, classes),
-        "slices": metrics.slices(
-            labels, probabilities, slice_members(arrays["ids"], test["text"], settings.length_bounds)
-        ),
+        "slices": metrics.slices(labels, probabilities, members),
     }
     names = np.array(classes, dtype=object)
     predictions = pd.DataFrame(
-        {"row": arrays["row"], "actual": names[labels], "predicted": names[probabilities.argmax(axis=1)]}
-        | {f"p_{name}": probabilities[:, number].astype(float).round(6) for number, name in enumerate(classes)}
+        {"id": arrays["row"], "actual": names[labels], "predicted": names[probabilities.argmax(axis=1)]}
+        | {f"p_{name}": probabilities[:, number].round(6) for number, name in enumerate(classes)}
     )
-    write_table(paths.EVALUATE_PREDICTIONS, predictions)
+    tables = {
+        paths.EVALUATE_PREDICTIONS: predictions,
+        paths.EVALUATE_MISTAKES: mistakes(test[["id", "source", "row"]], labels, probabilities, classes),
+        paths.EVALUATE_ROC: curves.roc(labels, probabilities, classes),
+        paths.EVALUATE_PR: curves.precision_recall(labels, probabilities, classes),
+        paths.EVALUATE_RELIABILITY: curves.reliability(labels, {"uncalibrated": raw, "calibrated": probabilities}),
+    }
+    for path, table in tables.items():
+        write_table(path, table)
     write_json(paths.EVALUATE_METRICS, figures)
     measured = {
         "model": read_manifest(paths.TRAIN_MODEL)["sha256"],
@@ -116,9 +147,9 @@ def main() -> None:
     }
     write_json(paths.EVALUATE_MEASURED, measured)
     plots.render(paths.REPORTS / "evaluate")
-    for name in ("overall", "baseline"):
-        of = figures[name]
+    for name, of in {"model": figures["overall"], **figures["baselines"]}.items():
         print(f"{name}: accuracy {of['accuracy']:.4f}, macro-F1 {of['macro_f1']:.4f}, loss {of['loss']:.4f}")
+    print(publish.verdict(figures))
     publish.after_evaluate()
 
 

@@ -1,12 +1,100 @@
-"""Metrics: pure functions from labels and probabilities to figures."""
+"""Metrics: pure functions from labels and probabilities to figures, with their bootstrap intervals.
+
+Everything is measured over row weights: all ones give the plain figures, and the number of times that each row was
+drawn gives those of a bootstrap resample, without copying or sorting a row again.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+BINS = 15  # of the calibration error, as in Guo et al. 2017
+RANKINGS = ("roc_auc", "pr_auc")  # dear: they pass over all rows once a class
+RANKING_BUDGET = 250_000_000  # rows x classes x resamples that they may pass over for each model: some seconds
+MIN_RESAMPLES = 100
 
-def overall(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+Figures = dict[str, float]
+
+
+class Measured:
+    """The predictions of one model, sorted once, measured under any row weights.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,), int
+        True class numbers.
+    probabilities : ndarray of shape (n_rows, n_classes), float
+        Predicted probabilities; the predicted class is the most probable one.
+    """
+
+    def __init__(self, labels: np.ndarray, probabilities: np.ndarray) -> None:
+        exact = normalized(probabilities)
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.num_classes = exact.shape[1]
+        self.predicted = probabilities.argmax(axis=1)
+        self._cells = self.labels * self.num_classes + self.predicted
+        # scikit-learn clips at the same number, so that one impossible row does not make the mean infinite.
+        epsilon = np.finfo(np.float64).eps
+        self._losses = -np.log(np.clip(exact[np.arange(len(exact)), self.labels], epsilon, 1 - epsilon))
+        confidence = exact.max(axis=1, initial=0)
+        self._excess = (self.predicted == self.labels) - confidence
+        self._bins = confidence_bins(confidence)
+        # By the figures as given: a division would tell equal ones apart.
+        self._rankings = [_ranked(probabilities[:, i], self.labels == i) for i in range(self.num_classes)]
+
+    def __call__(self, weights: np.ndarray | None = None, *, rankings: bool = True) -> Figures:
+        """All overall figures but `num_samples`, see `overall`; NaN where one is undefined.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_rows,), optional
+            How often each row counts; once by default.
+        rankings : bool
+            Whether to measure `roc_auc` and `pr_auc` as well.
+        """
+        weights = np.ones(len(self.labels)) if weights is None else weights
+        confusion = self.confusion(weights)
+        total, true, called = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+        if not total:
+            return {}
+        hits = np.diag(confusion)
+        recalls, f1 = _ratio(hits, true), _ratio(2 * hits, true + called)
+        gaps = np.bincount(self._bins, weights * self._excess, minlength=BINS)
+        figures = {
+            "accuracy": hits.sum() / total,
+            "balanced_accuracy": np.nanmean(recalls),
+            "macro_f1": np.nanmean(f1),
+            "weighted_f1": np.nansum(true * f1) / total,
+            "mcc": _mcc(total, hits.sum(), true, called),
+        }
+        if rankings:
+            figures |= dict(zip(RANKINGS, (_mean(areas) for areas in self.areas(weights, true)), strict=True))
+        return figures | {"loss": weights @ self._losses / total, "ece": np.abs(gaps).sum() / total}
+
+    def overall(self) -> Figures:
+        """See the function of this name."""
+        return {"num_samples": len(self.labels)} | _rounded(self())
+
+    def confusion(self, weights: np.ndarray) -> np.ndarray:
+        """Weight by true and predicted class, shape (n_classes, n_classes)."""
+        flat = np.bincount(self._cells, weights, minlength=self.num_classes**2)
+        return flat.reshape(self.num_classes, self.num_classes)
+
+    def areas(self, weights: np.ndarray, true: np.ndarray) -> np.ndarray:
+        """ROC-AUC and average precision of each class against the rest, shape (2, n_classes); NaN where undefined."""
+        total, areas = true.sum(), np.full((2, self.num_classes), np.nan)
+        for number, (order, rows, before, upto) in enumerate(self._rankings):
+            if 0 < true[number] < total:
+                called, found = _running(weights[order]), _running(weights[rows])
+                misses = called[upto[0]] - found[upto[1]] + called[before[0]] - found[before[1]]  # a tie counts half
+                areas[0, number] = 1 - weights[rows] @ misses / (2 * true[number] * (total - true[number]))
+                precision = found[upto[1]] / np.maximum(called[upto[0]], 1e-300)
+                areas[1, number] = weights[rows] @ precision / true[number]
+        return areas
+
+
+def overall(labels: np.ndarray, probabilities: np.ndarray) -> Figures:
     """Figures over all rows.
 
     Parameters
@@ -19,54 +107,107 @@ def overall(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        `num_samples`; `accuracy`; `macro_f1`, the mean of all classes' F1 (0 for a class never predicted);
-        `loss`, the mean cross-entropy in nats.
+        `num_samples`; `accuracy`; `balanced_accuracy`, the mean recall; `macro_f1` and `weighted_f1`, the means of the
+        classes' F1, each class counting the same or by its rows (0 for a class never predicted); `mcc`, Matthews'
+        correlation (Gorodkin 2004 for several classes); `roc_auc` and `pr_auc`, the area under the ROC curve and the
+        average precision, each the mean over the classes against the rest; `loss`, the mean cross-entropy in nats;
+        `ece`, the expected calibration error over 15 bins of confidence (Guo et al. 2017). A mean is over the classes
+        for which it is defined; a figure defined for none is left out.
     """
-    from sklearn.metrics import accuracy_score, f1_score, log_loss
+    return Measured(labels, probabilities).overall()
 
-    classes = np.arange(probabilities.shape[1])
-    predicted = probabilities.argmax(axis=1)
+
+def per_class(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Figures]:
+    """By class name: `num_samples` (true rows), `precision`, `recall`, `f1`, `roc_auc`, `pr_auc`; as in `overall`."""
+    measured = Measured(labels, probabilities)
+    weights = np.ones(len(labels))
+    confusion = measured.confusion(weights)
+    true, called, hits = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    columns = {
+        "precision": np.nan_to_num(_ratio(hits, called)),
+        "recall": np.nan_to_num(_ratio(hits, true)),
+        "f1": np.nan_to_num(_ratio(2 * hits, true + called)),
+        **dict(zip(RANKINGS, measured.areas(weights, true), strict=True)),
+    }
     return {
-        "num_samples": len(labels),
-        "accuracy": _round(accuracy_score(labels, predicted)),
-        "macro_f1": _round(f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)),
-        "loss": _round(log_loss(labels, _normalized(probabilities), labels=classes)),
+        name: {"num_samples": int(true[i])} | _rounded({key: values[i] for key, values in columns.items()})
+        for i, name in enumerate(classes)
     }
 
 
-def per_class(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    """`precision`, `recall`, `f1` and `num_samples` (true rows) by class name; shapes as in `overall`."""
-    from sklearn.metrics import precision_recall_fscore_support
+def slices(labels: np.ndarray, probabilities: np.ndarray, members: Mapping[str, np.ndarray]) -> dict[str, Figures]:
+    """`num_samples`, `accuracy`, `balanced_accuracy` and `macro_f1` of each named part of the rows.
 
-    figures = precision_recall_fscore_support(
-        labels, probabilities.argmax(axis=1), labels=np.arange(len(classes)), zero_division=0
-    )
-    return {
-        name: {"num_samples": int(rows), "precision": _round(precision), "recall": _round(recall), "f1": _round(f1)}
-        for name, precision, recall, f1, rows in zip(classes, *figures, strict=True)
-    }
-
-
-def slices(
-    labels: np.ndarray, probabilities: np.ndarray, members: Mapping[str, np.ndarray]
-) -> dict[str, dict[str, float]]:
-    """`num_samples` and `accuracy` of each named part of the rows.
-
-    Macro-F1 is left out: in a small part a class may have no rows, and its F1 would be noise.
+    The two means are over the classes that occur in the part: read them beside its number of rows.
 
     Parameters
     ----------
     labels, probabilities
         As in `overall`.
     members : mapping of str to ndarray of shape (n_rows,), bool
-        Which rows belong to each slice; a slice without rows is left out.
+        Which rows belong to each slice. A slice with no rows is left out, and one with all rows: it says nothing new.
     """
-    right = probabilities.argmax(axis=1) == labels
-    return {
-        name: {"num_samples": int(rows.sum()), "accuracy": _round(right[rows].mean())}
-        for name, rows in members.items()
-        if rows.any()
-    }
+    measured = Measured(labels, probabilities)
+    figures = {}
+    for name, rows in members.items():
+        if rows.any() and not rows.all():
+            of = measured(rows.astype(float), rankings=False)
+            kept = {key: of[key] for key in ("accuracy", "balanced_accuracy", "macro_f1")}
+            figures[name] = {"num_samples": int(rows.sum())} | _rounded(kept)
+    return figures
+
+
+def bootstrap(models: Mapping[str, Measured], *, resamples: int, seed: int) -> dict[str, dict[str, np.ndarray]]:
+    """Measure models of the same rows on the same resamples of them (Efron 1979).
+
+    Parameters
+    ----------
+    models : mapping of str to Measured
+        By name; all of the same rows.
+    resamples : int
+        How often as many rows as there are get drawn with replacement. For `roc_auc` and `pr_auc` it is fewer, though
+        no less than 100, where rows times classes times resamples exceed `RANKING_BUDGET`.
+    seed : int
+        Which rows are drawn.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray of shape (n_resamples,)
+        By model and figure: its values; NaN where a resample leaves one undefined. The n-th values of all models are
+        of the same resample, and so can be paired.
+    """
+    random = np.random.default_rng(seed)
+    drawn: dict[str, dict[str, list[float]]] = {name: {} for name in models}
+    first = next(iter(models.values()))
+    rows = len(first.labels)
+    ranked = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, rows * first.num_classes))
+    for number in range(resamples):
+        weights = np.bincount(random.integers(rows, size=rows), minlength=rows).astype(float)
+        for name, model in models.items():
+            for key, value in model(weights, rankings=number < ranked).items():
+                drawn[name].setdefault(key, []).append(value)
+    return {name: {key: np.array(values) for key, values in of.items()} for name, of in drawn.items()}
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    """The 95 % percentile interval of a figure's bootstrap values, without those that are undefined."""
+    defined = values[~np.isnan(values)]
+    return (
+        _rounded(dict(zip(("low", "high"), np.percentile(defined, [2.5, 97.5]), strict=True))) if len(defined) else {}
+    )
+
+
+def confidence_bins(confidence: np.ndarray) -> np.ndarray:
+    """The bin of each confidence, shape (n_rows,): 0 to 14, bin b holding those above b/15 up to (b + 1)/15."""
+    bins: np.ndarray = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return bins
+
+
+def normalized(probabilities: np.ndarray) -> np.ndarray:
+    """Rows that sum to 1 in double precision (those of a float32 softmax are off by 1e-7)."""
+    exact = probabilities.astype(np.float64)
+    rows: np.ndarray = exact / exact.sum(axis=1, keepdims=True)
+    return rows
 
 
 def flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -78,13 +219,46 @@ def flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return flat
 
 
-def _round(figure: float) -> float:
-    """Six decimals: more than any test set resolves."""
-    return round(float(figure), 6)
+def _ranked(scores: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What ranking by `scores` needs of one class; `right` says which rows are of it.
+
+    Returns
+    -------
+    tuple of ndarray
+        The rows by falling score, shape (n_rows,). Those of the class in the same order, shape (n_right,). For each of
+        these, shape (2, n_right): how many rows, and how many of the class, have a higher score; then the same for
+        higher or equal ones.
+    """
+    order = np.argsort(-scores, kind="stable")
+    falling, hits = -scores[order], right[order]
+    found = _running(hits)
+    before, upto = (np.searchsorted(falling, falling[hits], side) for side in ("left", "right"))
+    return order, order[hits], np.stack([before, found[before]]), np.stack([upto, found[upto]])
 
 
-def _normalized(probabilities: np.ndarray) -> np.ndarray:
-    """Rows that sum to 1 in double precision, as scikit-learn asks for (a float32 softmax is off by 1e-7)."""
-    exact = probabilities.astype(np.float64)
-    normalized: np.ndarray = exact / exact.sum(axis=1, keepdims=True)
-    return normalized
+def _running(weights: np.ndarray) -> np.ndarray:
+    """The sum of the first i weights, for i from 0."""
+    sums = np.zeros(len(weights) + 1, dtype=np.int64 if weights.dtype == bool else np.float64)
+    np.cumsum(weights, out=sums[1:])
+    return sums
+
+
+def _mcc(total: float, hits: float, true: np.ndarray, called: np.ndarray) -> float:
+    spread = (total**2 - true @ true) * (total**2 - called @ called)
+    return float((hits * total - true @ called) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Share by class; NaN where there is nothing to take a share of."""
+    shares: np.ndarray = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return shares
+
+
+def _mean(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else np.nan
+
+
+def _rounded(figures: Mapping[str, float]) -> Figures:
+    """Six decimals, more than any test set resolves; without the figures that are undefined."""
+    return {key: round(float(value), 6) for key, value in figures.items() if not np.isnan(value)}

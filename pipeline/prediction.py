@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import calibration
 from .files import read_json, sha256, write_json
 from .model import build, predict, prepare_keras
 from .stage import PipelineError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-FORMAT = 1  # of the model folder; raised when older code can no longer read it
+FORMAT = 2  # of the model folder; raised when older code can no longer read it
 MANIFEST, WEIGHTS, TOKENIZER = "model.json", "model.weights.h5", "tokenizer.json"
 
 
@@ -30,6 +31,7 @@ def save(
     *,
     classes: Sequence[str],
     network: Mapping[str, int],
+    temperature: float,
     state: str,
 ) -> None:
     """Write a model folder: weights, tokenizer, and a manifest with their digests.
@@ -46,6 +48,7 @@ def save(
             "state": state,
             "classes": list(classes),
             "network": dict(network),
+            "temperature": temperature,
             "sha256": {name: sha256(folder / name) for name in (WEIGHTS, TOKENIZER)},
         },
     )
@@ -72,11 +75,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with its tokenizer and class names."""
+    """A network with its tokenizer, class names and temperature."""
 
     model: "keras.Model"
     tokenizer: Tokenizer
     classes: tuple[str, ...]
+    temperature: float
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -86,10 +90,10 @@ class Predictor:
         model = build(**manifest["network"])
         model.load_weights(folder / WEIGHTS)
         model.compile(jit_compile=True)
-        return cls(model, Tokenizer.load(folder / TOKENIZER), tuple(manifest["classes"]))
+        return cls(model, Tokenizer.load(folder / TOKENIZER), tuple(manifest["classes"]), manifest["temperature"])
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Class probabilities of raw texts.
+        """Calibrated class probabilities of raw texts.
 
         Parameters
         ----------
@@ -98,10 +102,11 @@ class Predictor:
 
         Returns
         -------
-        ndarray of shape (n_texts, n_classes), float32
+        ndarray of shape (n_texts, n_classes), float64
             A text's row depends on that text alone: every text is padded to the tokenizer's length.
         """
-        return predict(self.model, self.tokenizer.encode([clean_text(text) for text in texts]))
+        raw = predict(self.model, self.tokenizer.encode([clean_text(text) for text in texts]))
+        return calibration.apply(raw, self.temperature)
 
     def predict(self, texts: Sequence[str]) -> "pd.DataFrame":
         """Labels of raw texts: `predicted_label`, `confidence` (its probability), and `p_<class>` for each class."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import metrics, packaging, params, paths, plots, revision, stage, tracking
+from . import baselines, metrics, packaging, params, paths, plots, revision, stage, tracking
 from .files import read_json, read_table, read_yaml, sha256
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
@@ -166,9 +166,24 @@ def _parameters() -> dict[str, Any]:
 
 
 def _shown(figures: dict[str, Any]) -> dict[str, float]:
-    """The figures under names that MLflow's UI groups: `test/macro_f1`, `per_class/<class>/recall`."""
-    groups = {"test": figures["overall"], "baseline": figures["baseline"], "per_class": figures["per_class"]}
-    return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("num_samples")}
+    """The figures under names that MLflow's UI groups: `test/macro_f1`, `difference/tfidf/macro_f1`."""
+    differences = {
+        baseline: {
+            key if bound == "difference" else f"{key}_{bound}": value
+            for key, found in of.items()
+            for bound, value in found.items()
+        }
+        for baseline, of in figures["differences"].items()
+    }
+    groups = {
+        "test": figures["overall"] | {"temperature": figures["temperature"]},
+        "uncalibrated": figures["uncalibrated"],
+        "baseline": figures["baselines"],
+        "difference": differences,
+        "per_class": figures["per_class"],
+        "slices": figures["slices"],
+    }
+    return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("/num_samples")}
 
 
 def _datasets() -> dict[str, tuple[Path, str, int]]:
@@ -179,27 +194,70 @@ def _datasets() -> dict[str, tuple[Path, str, int]]:
 
 def _files() -> dict[str, list[Path]]:
     return {
-        "evaluation": [paths.EVALUATE_METRICS, paths.TRAIN_HISTORY, paths.CLEAN_COUNTS],
+        "evaluation": [
+            paths.EVALUATE_METRICS,
+            paths.EVALUATE_MISTAKES,
+            paths.EVALUATE_ROC,
+            paths.EVALUATE_PR,
+            paths.EVALUATE_RELIABILITY,
+            paths.TRAIN_HISTORY,
+            paths.CLEAN_COUNTS,
+        ],
         "pipeline": [params.PARAMS_FILE, DVC_FILE, paths.TRAIN_MODEL / MANIFEST],
     }
 
 
+def verdict(figures: dict[str, Any]) -> str:
+    """Whether the model beats the best baseline, in a sentence: by macro-F1, with its paired 95 % interval."""
+    name = _best_baseline(figures)
+    of = {key: 100 * value for key, value in figures["differences"][name]["macro_f1"].items()}
+    difference, low, high, best = (
+        of["difference"],
+        of["low"],
+        of["high"],
+        f"the best baseline ({baselines.TITLES[name]})",
+    )
+    if low > 0:
+        return f"The model is ahead of {best} by {difference:.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
+    if high < 0:
+        return f"The model is behind {best} by {-difference:.1f} points of macro-F1 [{-high:.1f}, {-low:.1f}]."
+    return f"No clear difference from {best}: {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
+
+
+def _best_baseline(figures: dict[str, Any]) -> str:
+    names: dict[str, dict[str, float]] = figures["baselines"]
+    return max(names, key=lambda name: names[name]["macro_f1"])
+
+
 def _summary(figures: dict[str, Any], decision: Decision) -> str:
     """One line, because MLflow's table of versions shows no Markdown."""
-    model, baseline = figures["overall"], figures["baseline"]
-    compared = f"macro-F1 {model['macro_f1']:.4f} (baseline {baseline['macro_f1']:.4f})"
+    model, baseline = figures["overall"], figures["baselines"][_best_baseline(figures)]
+    compared = f"macro-F1 {model['macro_f1']:.4f} (best baseline {baseline['macro_f1']:.4f})"
     return f"{compared} on {model['num_samples']:,} test rows; {decision.reason}"
 
 
 def _description(figures: dict[str, Any], version: "ModelVersion", decision: Decision) -> str:
-    model, baseline = figures["overall"], figures["baseline"]
-    rows = [
-        f"| {title} | {of['accuracy']:.4f} | {of['macro_f1']:.4f} | {of['loss']:.4f} |"
-        for title, of in (("LSTM", model), ("TF-IDF + logistic regression", baseline))
-    ]
-    header = f"| {model['num_samples']:,} test rows | accuracy | macro-F1 | loss |\n| --- | --- | --- | --- |"
-    verdict = "champion" if decision.promote else "not promoted"
-    return "\n".join([header, *rows, "", f"{version.name} version {version.version}, {verdict}: {decision.reason}."])
+    shown = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
+
+    def row(title: str, of: dict[str, float], intervals: dict[str, dict[str, float]]) -> str:
+        cells = (f"{of[key]:.4f}" + _range(intervals.get(key)) for key in shown)
+        return f"| {title} | {' | '.join(cells)} |"
+
+    rows = [row("LSTM", figures["overall"], figures["intervals"])]
+    for name, of in figures["baselines"].items():
+        rows.append(row(baselines.TITLES[name], of, {}))
+        differences = figures["differences"][name]
+        rows.append(row("LSTM minus it", {k: d["difference"] for k, d in differences.items()}, differences))
+    header = f"| {figures['overall']['num_samples']:,} test rows | {' | '.join(shown.values())} |"
+    rule = "| --- |" + " --- |" * len(shown)
+    promoted = "champion" if decision.promote else "not promoted"
+    last = f"{version.name} version {version.version}, {promoted}: {decision.reason}."
+    note = "In brackets: 95 % bootstrap intervals, paired where two models are compared."
+    return "\n".join([verdict(figures), "", header, rule, *rows, "", note, "", last])
+
+
+def _range(interval: dict[str, float] | None) -> str:
+    return f" [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
 
 
 def main() -> None:

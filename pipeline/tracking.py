@@ -5,6 +5,7 @@ one pipeline state and is found by its tag, so that a second `dvc repro`, a cras
 `PIPELINE_TRACKING=off` turns tracking off; no stage's output depends on it.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -221,7 +222,7 @@ class Store:
         from mlflow.models import Model, ModelSignature
         from mlflow.types import ColSpec, Schema
 
-        figures = [ColSpec("float", name) for name in ("confidence", *(f"p_{name}" for name in classes))]
+        figures = [ColSpec("double", name) for name in ("confidence", *(f"p_{name}" for name in classes))]
         signature = ModelSignature(
             inputs=Schema([ColSpec("string", "text")]), outputs=Schema([ColSpec("string", "predicted_label"), *figures])
         )
@@ -390,8 +391,9 @@ def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
 
 
 def _metric_name(name: str) -> str:
-    """A name as MLflow's UI groups it: train_loss becomes train/loss; characters that it refuses become underscores."""
-    for group in ("train", "validation"):
-        if name.startswith(f"{group}_"):
-            name = f"{group}/{name.removeprefix(f'{group}_')}"
-    return re.sub(r"[^\w/.\- :]", "_", name)
+    """A name as MLflow's UI groups it: train_loss becomes train/loss; a digest replaces what MLflow refuses."""
+    grouped = re.sub(r"^(train|validation)_", r"\1/", name)
+    taken = re.sub(r"[^\w/.\- :]|(?<=/)\.*(?=/)", "_", grouped)[:240]  # also parts that are empty or dots alone
+    if taken != grouped:  # two classes never share a name
+        taken += "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return taken

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from . import metrics, params, paths, stage, tracking
+from . import calibration, metrics, params, paths, stage, tracking
 from .files import read_arrays, read_json, write_json, write_table
 from .model import build, make_repeatable, predict, prepare_keras
 from .prediction import save
@@ -158,10 +158,21 @@ def main() -> None:
             seed=settings.seed,
             on_epoch=on_epoch,
         )
+    validation = arrays["validation"]
+    temperature = calibration.fit_temperature(validation["label"], predict(model, trim(validation["ids"])))
+    print(f"temperature {temperature:.2f}")
     write_json(paths.TRAIN_SETTINGS, {"batch_size": batch_size, "epochs": epochs})
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
-        save(Path(folder) / "model", model, tokenizer, classes=classes, network=network, state=state)
+        save(
+            Path(folder) / "model",
+            model,
+            tokenizer,
+            classes=classes,
+            network=network,
+            temperature=temperature,
+            state=state,
+        )
         shutil.rmtree(paths.TRAIN_MODEL, ignore_errors=True)
         (Path(folder) / "model").rename(paths.TRAIN_MODEL)
 

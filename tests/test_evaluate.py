@@ -1,30 +1,47 @@
-"""Evaluate: the baseline learns, and slices hold the right rows."""
+"""Evaluate: paired differences, the worst mistakes, and which rows were measured."""
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from pipeline.evaluate import baseline_probabilities, rows_digest, slice_members
-
-
-def test_the_baseline_learns_and_keeps_the_order_of_the_classes() -> None:
-    train = pd.DataFrame({"text": ["good film", "bad film"] * 10, "label": ["pos", "neg"] * 10}, dtype="str")
-    test = pd.DataFrame({"text": ["good", "bad"], "label": ["pos", "neg"]}, dtype="str")
-    probabilities = baseline_probabilities(train, test, ["pos", "neg"])
-    assert list(probabilities.argmax(axis=1)) == [0, 1]
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+from pipeline.evaluate import MISTAKES, compare, mistakes, rows_digest
 
 
-def test_slices() -> None:
-    ids = np.array([[2, 0, 0, 0], [2, 1, 0, 0], [2, 2, 2, 0], [5, 5, 5, 5]], dtype=np.int32)
-    texts = pd.Series(["[url]", "a b", "[user] a [url]", "a b c d"], dtype="str")
-    members = slice_members(ids, texts, [1, 3])
-    assert {name: list(np.flatnonzero(rows)) for name, rows in members.items()} == {
-        "1 to 1 tokens": [0],
-        "2 to 3 tokens": [1, 2],
-        "4 tokens or more": [3],
-        "with address": [0, 2],
-        "with user name": [2],
-    }
+def test_the_difference_is_paired() -> None:
+    """A baseline that errs on one row more than the model: both vary by 13 points, their difference by far less."""
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=200)
+    wrong = random.random(200) < 0.4
+    extra = wrong.copy()
+    extra[np.flatnonzero(~wrong)[0]] = True
+    model, baseline = (np.where((labels ^ errs)[:, None] == [0, 1], 0.9, 0.1) for errs in (wrong, extra))
+    figures = compare(labels, model, {"other": baseline}, resamples=200, seed=0)
+    assert list(figures) == ["overall", "intervals", "baselines", "differences"]
+    assert figures["overall"]["accuracy"] == pytest.approx(1 - wrong.mean())
+    assert figures["baselines"]["other"]["accuracy"] == pytest.approx(1 - extra.mean())
+    assert list(figures["intervals"]) == [key for key in figures["overall"] if key != "num_samples"]
+    alone = figures["intervals"]["accuracy"]
+    assert 0.1 < alone["high"] - alone["low"] < 0.16
+    of = figures["differences"]["other"]["accuracy"]
+    assert of == {"difference": 0.005, "low": 0.0, "high": pytest.approx(0.0175, abs=0.0051)}
+    again = compare(labels, model, {"other": baseline}, resamples=200, seed=0)
+    assert again == figures
+    assert compare(labels, model, {"other": baseline}, resamples=200, seed=1)["intervals"] != figures["intervals"]
+
+
+def test_mistakes_are_the_worst_first_and_hold_no_text() -> None:
+    rows = pd.DataFrame({"id": list("abcd"), "source": "s", "row": [7, 8, 9, 10]})
+    probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.9, 0.1], [0.7, 0.3]])
+    found = mistakes(rows, np.array([1, 0, 1, 1]), probabilities, ["neg", "pos"])
+    assert list(found.columns) == ["id", "source", "row", "actual", "predicted", "confidence", "p_actual"]
+    assert found.to_numpy().tolist() == [
+        ["c", "s", 9, "pos", "neg", 0.9, 0.1],
+        ["d", "s", 10, "pos", "neg", 0.7, 0.3],
+        ["a", "s", 7, "pos", "neg", 0.6, 0.4],
+    ]
+    many = pd.DataFrame({"id": np.arange(300).astype(str)})
+    assert len(mistakes(many, np.ones(300, dtype=int), np.tile([0.9, 0.1], (300, 1)), ["a", "b"])) == MISTAKES
+    assert mistakes(rows, np.zeros(4, dtype=int), probabilities, ["neg", "pos"]).empty
 
 
 def test_the_digest_of_the_rows_ignores_their_order_alone() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import calibration, prediction, train
 from pipeline import model as network
-from pipeline import prediction, train
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
 
@@ -100,7 +100,13 @@ def test_a_prediction_depends_on_its_text_alone(trained: Trained) -> None:
 @pytest.fixture
 def folder(trained: Trained, tmp_path: Path) -> Path:
     prediction.save(
-        tmp_path / "model", trained[0], Tokenizer(WORDS, 6), classes=["happy", "sad"], network=SIZES, state="s"
+        tmp_path / "model",
+        trained[0],
+        Tokenizer(WORDS, 6),
+        classes=["happy", "sad"],
+        network=SIZES,
+        temperature=2.0,
+        state="s",
     )
     return tmp_path / "model"
 
@@ -111,7 +117,8 @@ def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained
     assert list(table.columns) == ["predicted_label", "confidence", "p_happy", "p_sad"]
     assert list(table["predicted_label"]) == ["happy", "sad"]
     np.testing.assert_array_equal(table["confidence"], table[["p_happy", "p_sad"]].max(axis=1))
-    expected = network.predict(trained[0], np.array([[2, 4, 0, 0, 0, 0]], dtype=np.int32))
+    raw = network.predict(trained[0], np.array([[2, 4, 0, 0, 0, 0]], dtype=np.int32))
+    expected = calibration.apply(raw, 2.0)
     np.testing.assert_allclose(table.loc[0, ["p_happy", "p_sad"]].to_numpy(dtype=float), expected[0], atol=1e-6)
     assert predictor.predict([]).shape == (0, 4)
 
@@ -125,7 +132,13 @@ def test_the_served_model_refuses_what_is_no_text(folder: Path, text: object) ->
 
 def test_equal_models_have_equal_bytes(folder: Path, trained: Trained, tmp_path: Path) -> None:
     prediction.save(
-        tmp_path / "again", trained[0], Tokenizer(WORDS, 6), classes=["happy", "sad"], network=SIZES, state="s"
+        tmp_path / "again",
+        trained[0],
+        Tokenizer(WORDS, 6),
+        classes=["happy", "sad"],
+        network=SIZES,
+        temperature=2.0,
+        state="s",
     )
     for name in ("model.json", "model.weights.h5", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
@@ -143,7 +156,7 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
 def test_another_format_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(PipelineError, match="has format 99, this code reads 1"):
+    with pytest.raises(PipelineError, match="has format 99, this code reads 2"):
         prediction.Predictor.load(folder)
 
 

@@ -33,14 +33,32 @@ def repro(project: Project) -> str:
 
 def test_figures_and_plots(small: Project) -> None:
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
-    assert list(figures) == ["overall", "baseline", "per_class", "slices"]
-    assert {"num_samples", "accuracy", "macro_f1", "loss"} == set(figures["overall"]) == set(figures["baseline"])
-    groups = [figures["overall"], figures["baseline"], *figures["per_class"].values(), *figures["slices"].values()]
+    assert list(figures) == [
+        *("overall", "intervals", "baselines", "differences", "uncalibrated", "temperature", "per_class", "slices"),
+    ]
+    assert list(figures["baselines"]) == list(figures["differences"]) == ["majority", "tfidf", "nb_ngrams"]
+    groups = [figures["overall"], *figures["baselines"].values()]
+    assert all(list(group) == list(figures["overall"]) for group in groups)
+    groups += [*figures["per_class"].values(), *figures["slices"].values()]
     assert all(group["num_samples"] > 0 for group in groups)
     assert sum(of["num_samples"] for of in figures["per_class"].values()) == figures["overall"]["num_samples"]
     assert figures["overall"]["accuracy"] > 0.4  # a real, if tiny, model
-    for name in ("learning_curve", "confusion_matrix", "class_counts"):
+    for key, interval in figures["intervals"].items():
+        if key != "ece":  # which resampling makes larger, because chance adds to every gap
+            assert interval["low"] < figures["overall"][key] < interval["high"], key
+    assert figures["overall"]["loss"] <= figures["uncalibrated"]["loss"] + 0.01
+    for name in ("learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts"):
         assert (small.folder / f"reports/evaluate/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_mistakes_lead_back_to_the_rows_and_hold_no_text(small: Project) -> None:
+    mistakes = pd.read_csv(small.folder / "data/evaluate/mistakes.csv")
+    assert 10 < len(mistakes) <= 100
+    assert "text" not in mistakes
+    test = pd.read_parquet(small.folder / "data/clean/test.parquet").set_index("id")
+    assert (test.loc[mistakes["id"], "label"].to_numpy() == mistakes["actual"].to_numpy()).all()
+    assert (mistakes["actual"] != mistakes["predicted"]).all()
+    assert mistakes["p_actual"].is_monotonic_increasing
 
 
 def test_no_text_crosses_the_splits_and_only_train_is_rebalanced(small: Project) -> None:
@@ -72,6 +90,10 @@ def test_one_complete_run(small: Project) -> None:
     assert run.data.params["rebalance.strategy"] == "class_weight"
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
     assert run.data.metrics["test/macro_f1"] == figures["overall"]["macro_f1"]
+    assert run.data.metrics["baseline/tfidf/mcc"] == figures["baselines"]["tfidf"]["mcc"]
+    difference = figures["differences"]["nb_ngrams"]["macro_f1"]
+    assert run.data.metrics["difference/nb_ngrams/macro_f1_low"] == difference["low"]
+    assert "best baseline" in run.data.tags["mlflow.note.content"]
     assert run.data.metrics["per_class/positive/recall"] == figures["per_class"]["positive"]["recall"]
     store = client(small)
     assert {len(store.get_metric_history(run.info.run_id, key)) for key in run.data.metrics if "train/" in key} == {2}
@@ -83,7 +105,7 @@ def test_one_complete_run(small: Project) -> None:
     version = store.get_model_version_by_alias(NAME, "champion")
     assert str(version.version) == "1"
     assert version.tags["promotion.reason"] == "the first model of this name"
-    assert version.description.startswith(f"macro-F1 {figures['overall']['macro_f1']:.4f} (baseline ")
+    assert version.description.startswith(f"macro-F1 {figures['overall']['macro_f1']:.4f} (best baseline ")
 
 
 def test_dvc_shows_metrics_and_plots(small: Project) -> None:
@@ -91,7 +113,10 @@ def test_dvc_shows_metrics_and_plots(small: Project) -> None:
     assert shown[""]["data"]["data/evaluate/metrics.json"]["data"]["overall"]["num_samples"] > 100
     small.run("dvc", "plots", "show")
     page = (small.folder / "dvc_plots/index.html").read_text()
-    assert all(title in page for title in ("Learning curve", "Confusion matrix (test)", "Rows by class"))
+    titles = ["Learning curve", "Confusion matrix (test)", "Rows by class"]
+    titles += ["ROC (test)", "Precision and recall (test)", "Reliability (test)"]
+    assert all(title in page for title in titles)
+    assert page.count('"as": "curve"') == 3
     dag = small.run("dvc", "dag", "--dot").stdout
     assert '"tokenize" -> "rebalance"' in dag
 

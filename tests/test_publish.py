@@ -82,3 +82,74 @@ def test_a_champion_measured_again_has_its_new_figures() -> None:
     champion = version(1, test="a", macro_f1="0.5")
     assert publish._promote(Registry(champion), champion, {"test": "b", "macro_f1": "0.6"}).promote
     assert champion.tags == {"test": "b", "macro_f1": "0.6"}
+
+
+def figures(difference: float, low: float, high: float) -> dict[str, Any]:
+    of = {"num_samples": 10, "accuracy": 0.7, "macro_f1": 0.6, "mcc": 0.5, "loss": 0.4, "ece": 0.1}
+    found = {"difference": difference, "low": low, "high": high}
+    none = {"difference": 0.0, "low": 0.0, "high": 0.0}
+    return {
+        "overall": of | {"macro_f1": 0.65},
+        "intervals": {key: {"low": 0.1, "high": 0.9} for key in of if key != "num_samples"},
+        "baselines": {"majority": of | {"macro_f1": 0.2}, "tfidf": of, "nb_ngrams": of | {"macro_f1": 0.59}},
+        "differences": {
+            name: {key: found if key == "macro_f1" and name == "tfidf" else none for key in of if key != "num_samples"}
+            for name in ("majority", "tfidf", "nb_ngrams")
+        },
+        "uncalibrated": {"loss": 0.5, "ece": 0.2},
+        "temperature": 1.5,
+        "per_class": {"a$": {"num_samples": 3, "recall": 0.5}, "a%": {"num_samples": 7, "recall": 0.6}},
+        "slices": {"with emoji": {"num_samples": 2, "accuracy": 0.5}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            (0.012, 0.003, 0.021),
+            "The model is ahead of the best baseline (TF-IDF + logistic regression) by 1.2 points of macro-F1 "
+            "[0.3, 2.1].",
+        ),
+        (
+            (-0.028, -0.038, -0.018),
+            "The model is behind the best baseline (TF-IDF + logistic regression) by 2.8 points of macro-F1 "
+            "[1.8, 3.8].",
+        ),
+        (
+            (0.004, -0.003, 0.011),
+            "No clear difference from the best baseline (TF-IDF + logistic regression): +0.4 points of macro-F1 "
+            "[-0.3, 1.1].",
+        ),
+    ],
+)
+def test_the_verdict_on_the_best_baseline(found: tuple[float, float, float], sentence: str) -> None:
+    assert publish.verdict(figures(*found)) == sentence
+
+
+def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
+    note = publish._description(figures(0.05, 0.01, 0.09), version(3), decide({}, None))
+    lines = note.splitlines()
+    assert lines[0].startswith("The model is ahead of the best baseline")
+    table = [line for line in lines if line.startswith("|")]
+    assert {line.count("|") for line in table} == {7}
+    assert table[0] == "| 10 test rows | accuracy | macro-F1 | MCC | loss (nats) | ECE |"
+    assert table[2].startswith("| LSTM | 0.7000 [0.1000, 0.9000] | 0.6500 [0.1000, 0.9000] |")
+    assert "| LSTM minus it | 0.0000 [0.0000, 0.0000] | 0.0500 [0.0100, 0.0900] |" in note
+    assert [line.split(" | ")[0] for line in table[3::2]] == [
+        *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),
+    ]
+    assert lines[-1] == "m version 3, champion: the first model of this name."
+
+
+def test_what_mlflow_shows() -> None:
+    shown = publish._shown(figures(0.05, 0.01, 0.09))
+    assert shown["test/macro_f1"] == 0.65
+    assert shown["test/temperature"] == 1.5
+    assert shown["uncalibrated/ece"] == 0.2
+    assert shown["baseline/tfidf/loss"] == 0.4
+    assert shown["difference/tfidf/macro_f1"] == 0.05
+    assert (shown["difference/tfidf/macro_f1_low"], shown["difference/tfidf/macro_f1_high"]) == (0.01, 0.09)
+    assert shown["per_class/a$/recall"] == 0.5
+    assert shown["slices/with emoji/accuracy"] == 0.5
+    assert not [key for key in shown if "num_samples" in key]

@@ -44,6 +44,20 @@ def test_logging_again_changes_nothing(store: tracking.Store) -> None:
     assert len(run.inputs.dataset_inputs) == 1
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("a$", "a%"), ("a\n", "a\t"), ("..", ""), (".", ".."), ("x" * 300, "x" * 301), ("a//b", "a/./b"), ("😀", "😡")],
+)
+def test_names_that_mlflow_refuses_stay_apart(store: tracking.Store, names: tuple[str, str]) -> None:
+    run = store.open_run(STATE)
+    figures = {f"per_class/{name}/recall": value for name, value in zip(names, (0.1, 0.2), strict=True)}
+    store.log_figures(run, figures)
+    store.log_figures(run, {"per_class/好评 a_b/recall": 0.3})
+    logged = store.client.get_run(run.info.run_id).data.metrics
+    assert sorted(logged.values()) == [0.1, 0.2, 0.3]
+    assert logged["per_class/好评 a_b/recall"] == 0.3  # as it is, where MLflow takes it
+
+
 def test_a_killed_run_is_taken_up_again(store: tracking.Store) -> None:
     def interrupted() -> None:
         with tracking.live_run(STATE) as on_epoch:

@@ -1,0 +1,104 @@
+"""Plots: every kind of class name, any number of classes; what overlaps was looked at by eye, in part measured here."""
+
+import itertools
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+
+from pipeline import curves, metrics, paths, plots
+from pipeline.files import write_json, write_table
+
+ODD = ["$a_b$ 50%", "好评与差评", "line\nbreak", r"\frac{1}", "x" * 200, "100"]
+
+
+def outputs(classes: list[str]) -> None:
+    """The stages' outputs that plots are drawn from, for a model that is right in four of five rows."""
+    count = len(classes)
+    labels = np.arange(20 * count) % count
+    scores = np.full((len(labels), count), 0.2 / count)
+    scores[np.arange(len(labels)), np.where(np.arange(len(labels)) % 5, labels, (labels + 1) % count)] += 0.8
+    names = np.array(classes, dtype=object)
+    table = pd.DataFrame({"id": "i", "actual": names[labels], "predicted": names[scores.argmax(axis=1)]})
+    write_json(paths.CLEAN_CLASSES, classes)
+    counts = [(split, name, 10) for split in paths.SPLITS for name in classes]
+    write_table(paths.CLEAN_COUNTS, pd.DataFrame(counts, columns=["split", "label", "rows"]))
+    write_table(
+        paths.TRAIN_HISTORY, pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.4], "validation_loss": [0.6, 0.5]})
+    )
+    write_table(paths.EVALUATE_PREDICTIONS, table)
+    write_table(paths.EVALUATE_ROC, curves.roc(labels, scores, classes))
+    write_table(paths.EVALUATE_PR, curves.precision_recall(labels, scores, classes))
+    write_table(paths.EVALUATE_RELIABILITY, curves.reliability(labels, {"uncalibrated": scores, "calibrated": scores}))
+    overall = metrics.overall(labels, scores)
+    figures = {"overall": overall, "uncalibrated": overall, "per_class": metrics.per_class(labels, scores, classes)}
+    write_json(paths.EVALUATE_METRICS, figures)
+
+
+@pytest.mark.parametrize("classes", [["neg", "pos"], ODD, [f"an awfully long name of topic {i}" for i in range(50)]])
+def test_every_picture_is_drawn_without_a_warning(
+    classes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outputs(classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        files = plots.render(Path("reports"))
+    names = ["learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts"]
+    assert [file.stem for file in files] == names
+    for file in files:
+        assert file.read_bytes().startswith(b"\x89PNG")
+    drawn = {file: file.stat().st_mtime_ns for file in files}
+    assert {file: file.stat().st_mtime_ns for file in plots.render(Path("reports"))} == drawn  # not drawn again
+
+
+def test_chinese_names_have_a_font() -> None:
+    figure = Figure()
+    with plots._style(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = figure.text(0.5, 0.5, "好评 and $x_1$ 50%")
+        figure.canvas.draw()
+        assert text.get_parse_math() is False
+        assert "Noto Sans SC" in {font.name for font in font_manager.fontManager.ttflist}
+
+
+@pytest.mark.parametrize("classes", [2, 6, 50])
+def test_the_labels_of_a_confusion_matrix_do_not_overlap(classes: int) -> None:
+    names = [f"客户服务的投诉与建议 {i}" if i % 2 else f"some class of texts {i}" for i in range(classes)]
+    predictions = pd.DataFrame({"actual": names, "predicted": names})
+    with plots._style():
+        figure = plots._figure("confusion_matrix", classes)
+        axes = figure.add_subplot()
+        plots.confusion_matrix(axes, predictions, names)
+        figure.canvas.draw()
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == [plots.shown(name) for name in names]
+        if labels[0].get_rotation() in {0, 90}:  # the boxes of slanted labels overlap, and their letters do not
+            boxes = [label.get_window_extent() for label in labels]
+            assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
+
+
+def test_a_legend_of_many_classes_names_the_weakest() -> None:
+    names = [f"c{i:02d}" for i in range(30)]
+    table = pd.DataFrame({"class": names * 2, "x": [0] * 30 + [1] * 30, "y": [0] * 30 + [1] * 30})
+    figure = Figure(layout="constrained")
+    areas = {"": 0.7, **{name: 0.5 + i / 100 for i, name in enumerate(reversed(names))}}
+    plots.curve_by_class(figure.add_subplot(), table, areas, x="x", y="y", title="t")
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [*(f"c{i}  0.{50 + 29 - i}0" for i in range(29, 23, -1)), "24 other classes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("short", "short"), ("two\nlines", "two lines"), ("a" * 30 + "the end", "a" * 15 + "…he end")],
+)
+def test_shown(name: str, expected: str) -> None:
+    assert plots.shown(name) == expected
+
+
+def test_a_long_chinese_name_is_as_wide_as_an_english_one() -> None:
+    assert plots._width(plots.shown("很" * 40)) <= plots.NAME_WIDTH
