@@ -81,7 +81,7 @@ def test_a_few_words_count_as_the_main_language() -> None:
 
 
 def test_han_is_chinese_even_in_one_word_and_kana_is_not() -> None:
-    found = slices.by_language(["好"] * 40 + ["この映画はとても面白かったです"] * 30)
+    found = slices.by_language(["好"] * 40 + ["東京都知事選挙の結果発表は明日です"] * 30)
     assert {name: int(rows.sum()) for name, rows in found.items()} == {
         "language ja": 30,
         "language zh": 40,
