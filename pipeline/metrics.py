@@ -176,16 +176,19 @@ def bootstrap(models: Mapping[str, Measured], *, resamples: int, seed: int) -> d
         By model and figure: its values; NaN where a resample leaves one undefined. The n-th values of all models are
         of the same resample, and so can be paired.
     """
+    from threadpoolctl import threadpool_limits
+
     random = np.random.default_rng(seed)
     drawn: dict[str, dict[str, list[float]]] = {name: {} for name in models}
     first = next(iter(models.values()))
     rows = len(first.labels)
     ranked = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, rows * first.num_classes))
-    for number in range(resamples):
-        weights = np.bincount(random.integers(rows, size=rows), minlength=rows).astype(float)
-        for name, model in models.items():
-            for key, value in model(weights, rankings=number < ranked).items():
-                drawn[name].setdefault(key, []).append(value)
+    with threadpool_limits(1):  # more threads would wait for one another at each short sum
+        for number in range(resamples):
+            weights = np.bincount(random.integers(rows, size=rows), minlength=rows).astype(float)
+            for name, model in models.items():
+                for key, value in model(weights, rankings=number < ranked).items():
+                    drawn[name].setdefault(key, []).append(value)
     return {name: {key: np.array(values) for key, values in of.items()} for name, of in drawn.items()}
 
 

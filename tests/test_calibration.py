@@ -28,6 +28,11 @@ def test_three_rows_have_the_closed_form() -> None:
     assert calibration.fit_temperature(np.array([0, 0, 1]), sure) == pytest.approx(2.0, abs=1e-3)
 
 
+def test_an_impossible_row_that_came_true_makes_no_infinite_loss() -> None:
+    probabilities = np.array([[1.0, 0.0]] * 3 + [[0.8, 0.2]] * 3, dtype=np.float32)
+    assert 1 < calibration.fit_temperature(np.array([0, 0, 1, 0, 0, 1]), probabilities) <= 20
+
+
 @pytest.mark.parametrize("right", [True, False])
 def test_rows_that_are_all_right_or_all_wrong_stay_within_the_bounds(right: bool) -> None:
     labels = np.zeros(4, dtype=int) if right else np.ones(4, dtype=int)

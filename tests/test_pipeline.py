@@ -139,7 +139,9 @@ def test_an_experiment_a_change_and_the_way_back_are_two_runs(small: Project) ->
     path = small.folder / "params.yaml"
     before = path.read_text(encoding="utf-8")
     head, train = before.split("\ntrain:\n")
-    path.write_text(head + "\ntrain:\n" + set_params(train, {"seed": "1"}), encoding="utf-8")
+    train, tail = train.split("\nevaluate:\n")
+    changed = set_params(train, {"seed": "1"})
+    path.write_text(f"{head}\ntrain:\n{changed}\nevaluate:\n{tail}", encoding="utf-8")
     changed = repro(small)  # the experiment's outputs come from the cache, and its run is found
     diff = json.loads(small.run("dvc", "metrics", "diff", "--json").stdout)
     assert "overall.loss" in diff["data/evaluate/metrics.json"]

@@ -50,20 +50,13 @@ def test_source_and_placeholders() -> None:
     assert not [name for name in of(["a"]) if name.startswith("source")]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("this is not it", "no way", "never again", "don't go", "it isn’t", "cant wait", "dont", "nobody cares"),
+def test_negation() -> None:
+    negated = [
+        *("this is not it", "no way", "never again", "don't go", "it isn’t", "cant wait", "DONT", "nobody cares"),
         *("without you", "we cannot", "不好", "没有", "无聊", "别去", "并非如此", "未必"),
-    ],
-)
-def test_negation(text: str) -> None:
-    assert of([text])["with negation"] == [0]
-
-
-@pytest.mark.parametrize("text", ["know it", "a notable knot", "plant", "want", "非常好", "特别好", "别人家"])
-def test_what_is_no_negation(text: str) -> None:
-    assert of([text])["with negation"] == []
+    ]
+    others = ["know it", "a notable knot", "plant", "want", "the ant", "非常好", "特别好", "别人家"]
+    assert of(negated + others)["with negation"] == list(range(len(negated)))
 
 
 def test_emoji() -> None:
@@ -88,7 +81,7 @@ def test_a_few_words_count_as_the_main_language() -> None:
 
 
 def test_han_is_chinese_even_in_one_word_and_kana_is_not() -> None:
-    found = slices.by_language(["好"] * 40 + ["この映画はとても面白かったです"] * 30)
+    found = slices.by_language(["好"] * 40 + ["東京都知事選挙の結果発表は明日です"] * 30)
     assert {name: int(rows.sum()) for name, rows in found.items()} == {
         "language ja": 30,
         "language zh": 40,
