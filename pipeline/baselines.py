@@ -81,7 +81,8 @@ def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_class
     from sklearn.linear_model import LogisticRegression
 
     weighting = TfidfTransformer(sublinear_tf=True).fit(train)
-    # Ten times stricter than by default: there, the order of the rows moved the accuracy by 0.2 points.
+    # C by the validation rows of four data sets. The tolerance is ten times stricter than by default: there, the
+    # order of the rows moved the accuracy by 0.2 points.
     linear = LogisticRegression(C=3, class_weight="balanced", tol=1e-5, max_iter=1_000)
     linear.fit(weighting.transform(train), labels)
     columns = np.zeros((test.shape[0], num_classes))
@@ -104,7 +105,7 @@ def nb_ngrams(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_c
         own = labels == number
         inside, outside = (1 + np.asarray(train[rows].sum(axis=0), dtype=np.float64).ravel() for rows in (own, ~own))
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
-        linear = LogisticRegression(C=0.1, max_iter=1_000).fit(train.multiply(ratio).tocsr(), own)
+        linear = LogisticRegression(C=0.3, max_iter=1_000).fit(train.multiply(ratio).tocsr(), own)
         columns[:, number] = linear.predict_proba(test.multiply(ratio).tocsr())[:, 1]
     if len(present) == 2:
         columns[:, present[0]] = 1 - columns[:, present[1]]

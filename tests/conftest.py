@@ -25,6 +25,7 @@ SMALL = {
     "batch_size": "64",
     "epochs": "2",
     "learning_rate": "0.01",
+    "bootstrap": "100",
 }
 
 
