@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import baselines, calibration, curves, metrics, params, paths, plots, publish, slices, stage
+from . import baselines, calibration, curves, metrics, params, paths, plots, publish, slices, stage, summary
 from .files import read_arrays, read_table, sha256, write_json, write_table
 from .model import predict
 from .prediction import Predictor, read_manifest
@@ -138,18 +138,29 @@ def main() -> None:
     }
     for path, table in tables.items():
         write_table(path, table)
+    of_classes = metrics.per_class_intervals(
+        metrics.Measured(labels, probabilities), classes, resamples=settings.bootstrap, seed=settings.seed
+    )
+    says = summary.verdict(figures)
+    # Apart, because `dvc metrics show` is for the figures themselves.
+    intervals = {
+        "overall": figures.pop("intervals"),
+        "per_class": of_classes,
+        "differences": figures.pop("differences"),
+    }
+    write_json(paths.EVALUATE_INTERVALS, intervals)
     write_json(paths.EVALUATE_METRICS, figures)
     measured = {
         "model": read_manifest(paths.TRAIN_MODEL)["sha256"],
         "test": rows_digest(arrays["row"], labels),
-        "metrics": sha256(paths.EVALUATE_METRICS),
+        "sha256": {path.name: sha256(path) for path in (paths.EVALUATE_METRICS, paths.EVALUATE_INTERVALS)},
         "settings": settings.model_dump(),
     }
     write_json(paths.EVALUATE_MEASURED, measured)
     plots.render(paths.REPORTS / "evaluate")
     for name, of in {"model": figures["overall"], **figures["baselines"]}.items():
         print(f"{name}: accuracy {of['accuracy']:.4f}, macro-F1 {of['macro_f1']:.4f}, loss {of['loss']:.4f}")
-    print(publish.verdict(figures))
+    print(says)
     publish.after_evaluate()
 
 

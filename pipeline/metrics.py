@@ -4,7 +4,7 @@ Everything is measured over row weights: all ones give the plain figures, and th
 drawn gives those of a bootstrap resample, without copying or sorting a row again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,17 +122,19 @@ def per_class(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[s
     measured = Measured(labels, probabilities)
     weights = np.ones(len(labels))
     confusion = measured.confusion(weights)
-    true, called, hits = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
-    columns = {
-        "precision": np.nan_to_num(_ratio(hits, called)),
-        "recall": np.nan_to_num(_ratio(hits, true)),
-        "f1": np.nan_to_num(_ratio(2 * hits, true + called)),
-        **dict(zip(RANKINGS, measured.areas(weights, true), strict=True)),
-    }
+    true = confusion.sum(axis=1)
+    columns = {key: np.nan_to_num(values) for key, values in _by_class(confusion).items()}
+    columns |= dict(zip(RANKINGS, measured.areas(weights, true), strict=True))
     return {
         name: {"num_samples": int(true[i])} | _rounded({key: values[i] for key, values in columns.items()})
         for i, name in enumerate(classes)
     }
+
+
+def _by_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of each class, shape (n_classes,); NaN where a class is never called, or has no rows."""
+    true, called, hits = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    return {"precision": _ratio(hits, called), "recall": _ratio(hits, true), "f1": _ratio(2 * hits, true + called)}
 
 
 def slices(labels: np.ndarray, probabilities: np.ndarray, members: Mapping[str, np.ndarray]) -> dict[str, Figures]:
@@ -176,20 +178,34 @@ def bootstrap(models: Mapping[str, Measured], *, resamples: int, seed: int) -> d
         By model and figure: its values; NaN where a resample leaves one undefined. The n-th values of all models are
         of the same resample, and so can be paired.
     """
-    from threadpoolctl import threadpool_limits
 
-    random = np.random.default_rng(seed)
     drawn: dict[str, dict[str, list[float]]] = {name: {} for name in models}
     first = next(iter(models.values()))
     rows = len(first.labels)
     ranked = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, rows * first.num_classes))
-    with threadpool_limits(1):  # more threads would wait for one another at each short sum
-        for number in range(resamples):
-            weights = np.bincount(random.integers(rows, size=rows), minlength=rows).astype(float)
-            for name, model in models.items():
-                for key, value in model(weights, rankings=number < ranked).items():
-                    drawn[name].setdefault(key, []).append(value)
+    for number, weights in enumerate(_resampled(rows, resamples, seed)):
+        for name, model in models.items():
+            for key, value in model(weights, rankings=number < ranked).items():
+                drawn[name].setdefault(key, []).append(value)
     return {name: {key: np.array(values) for key, values in of.items()} for name, of in drawn.items()}
+
+
+def per_class_intervals(
+    measured: Measured, classes: Sequence[str], *, resamples: int, seed: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """By class name: the 95 % intervals of `precision`, `recall` and `f1`, on the resamples of `bootstrap`."""
+    drawn = [_by_class(measured.confusion(weights)) for weights in _resampled(len(measured.labels), resamples, seed)]
+    return {
+        name: {key: interval(np.array([of[key][number] for of in drawn])) for key in drawn[0]}
+        for number, name in enumerate(classes)
+    }
+
+
+def _resampled(rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each row gets drawn, shape (rows,), for each resample."""
+    random = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.bincount(random.integers(rows, size=rows), minlength=rows).astype(float)
 
 
 def interval(values: np.ndarray) -> dict[str, float]:

@@ -25,6 +25,7 @@ TRAIN_HISTORY = Path("data/train/history.csv")
 TRAIN_SETTINGS = Path("data/train/settings.json")
 
 EVALUATE_METRICS = Path("data/evaluate/metrics.json")
+EVALUATE_INTERVALS = Path("data/evaluate/intervals.json")
 EVALUATE_PREDICTIONS = Path("data/evaluate/predictions.csv")
 EVALUATE_ROC = Path("data/evaluate/roc.csv")
 EVALUATE_PR = Path("data/evaluate/pr.csv")

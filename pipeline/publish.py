@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import baselines, metrics, packaging, params, paths, plots, revision, stage, tracking
+from . import metrics, packaging, params, paths, plots, revision, stage, summary, tracking
 from .files import read_json, read_table, read_yaml, sha256
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
@@ -60,7 +60,9 @@ def publish() -> str:
     """
     experiment, name = params.load(params.Publish).experiment, params.model_name()
     manifest = read_manifest(paths.TRAIN_MODEL)
-    figures, measured = read_json(paths.EVALUATE_METRICS), read_json(paths.EVALUATE_MEASURED)
+    figures, intervals = read_json(paths.EVALUATE_METRICS), read_json(paths.EVALUATE_INTERVALS)
+    figures |= {"intervals": intervals["overall"], "differences": intervals["differences"]}
+    measured = read_json(paths.EVALUATE_MEASURED)
     _check_state(manifest, measured)
     pictures = plots.render(paths.REPORTS / "evaluate")
     digest = packaging.digest(manifest)
@@ -76,13 +78,14 @@ def publish() -> str:
             return f"already published: model {name}, state {manifest['state'][:12]}"
         store.log_params(run, _parameters())
         store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
-        store.log_figures(run, _shown(figures))
+        store.log_figures(run, summary.shown(figures))
         store.log_datasets(run, _datasets())
         store.log_files(run, {"plots": pictures, **_files()})
         version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
         decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
-        store.annotate(version, {}, _summary(figures, decision))
-        note = _description(figures, version, decision)
+        store.annotate(version, {}, summary.line(figures, decision.reason))
+        promoted = "champion" if decision.promote else "not promoted"
+        note = summary.note(figures, f"{name} version {version.version}, {promoted}: {decision.reason}.")
         store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
@@ -93,7 +96,7 @@ def _check_state(manifest: dict[str, Any], measured: dict[str, Any]) -> None:
     complete = (
         manifest["state"] == state_id(params.PARAMS_FILE)
         and measured["model"] == manifest["sha256"]
-        and measured["metrics"] == sha256(paths.EVALUATE_METRICS)
+        and all(sha256(paths.EVALUATE_METRICS.with_name(name)) == digest for name, digest in measured["sha256"].items())
         and measured["settings"] == params.load(params.Evaluate).model_dump()
     )
     recorded = read_yaml(revision.DVC_LOCK)["stages"] if revision.DVC_LOCK.is_file() else {}
@@ -165,27 +168,6 @@ def _parameters() -> dict[str, Any]:
     return values | chosen | {f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()}
 
 
-def _shown(figures: dict[str, Any]) -> dict[str, float]:
-    """The figures under names that MLflow's UI groups: `test/macro_f1`, `difference/tfidf/macro_f1`."""
-    differences = {
-        baseline: {
-            key if bound == "difference" else f"{key}_{bound}": value
-            for key, found in of.items()
-            for bound, value in found.items()
-        }
-        for baseline, of in figures["differences"].items()
-    }
-    groups = {
-        "test": figures["overall"] | {"temperature": figures["temperature"]},
-        "uncalibrated": figures["uncalibrated"],
-        "baseline": figures["baselines"],
-        "difference": differences,
-        "per_class": figures["per_class"],
-        "slices": figures["slices"],
-    }
-    return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("/num_samples")}
-
-
 def _datasets() -> dict[str, tuple[Path, str, int]]:
     contexts = {"train": "training", "validation": "validation", "test": "test"}
     tables = {context: paths.CLEAN_TABLES[split] for split, context in contexts.items()}
@@ -196,6 +178,7 @@ def _files() -> dict[str, list[Path]]:
     return {
         "evaluation": [
             paths.EVALUATE_METRICS,
+            paths.EVALUATE_INTERVALS,
             paths.EVALUATE_MISTAKES,
             paths.EVALUATE_ROC,
             paths.EVALUATE_PR,
@@ -205,59 +188,6 @@ def _files() -> dict[str, list[Path]]:
         ],
         "pipeline": [params.PARAMS_FILE, DVC_FILE, paths.TRAIN_MODEL / MANIFEST],
     }
-
-
-def verdict(figures: dict[str, Any]) -> str:
-    """Whether the model beats the best baseline, in a sentence: by macro-F1, with its paired 95 % interval."""
-    name = _best_baseline(figures)
-    of = {key: 100 * value for key, value in figures["differences"][name]["macro_f1"].items()}
-    difference, low, high, best = (
-        of["difference"],
-        of["low"],
-        of["high"],
-        f"the best baseline ({baselines.TITLES[name]})",
-    )
-    if low > 0:
-        return f"The model is ahead of {best} by {difference:.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
-    if high < 0:
-        return f"The model is behind {best} by {-difference:.1f} points of macro-F1 [{-high:.1f}, {-low:.1f}]."
-    return f"No clear difference from {best}: {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
-
-
-def _best_baseline(figures: dict[str, Any]) -> str:
-    names: dict[str, dict[str, float]] = figures["baselines"]
-    return max(names, key=lambda name: names[name]["macro_f1"])
-
-
-def _summary(figures: dict[str, Any], decision: Decision) -> str:
-    """One line, because MLflow's table of versions shows no Markdown."""
-    model, baseline = figures["overall"], figures["baselines"][_best_baseline(figures)]
-    compared = f"macro-F1 {model['macro_f1']:.4f} (best baseline {baseline['macro_f1']:.4f})"
-    return f"{compared} on {model['num_samples']:,} test rows; {decision.reason}"
-
-
-def _description(figures: dict[str, Any], version: "ModelVersion", decision: Decision) -> str:
-    shown = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
-
-    def row(title: str, of: dict[str, float], intervals: dict[str, dict[str, float]]) -> str:
-        cells = (f"{of[key]:.4f}" + _range(intervals.get(key)) for key in shown)
-        return f"| {title} | {' | '.join(cells)} |"
-
-    rows = [row("LSTM", figures["overall"], figures["intervals"])]
-    for name, of in figures["baselines"].items():
-        rows.append(row(baselines.TITLES[name], of, {}))
-        differences = figures["differences"][name]
-        rows.append(row("LSTM minus it", {k: d["difference"] for k, d in differences.items()}, differences))
-    header = f"| {figures['overall']['num_samples']:,} test rows | {' | '.join(shown.values())} |"
-    rule = "| --- |" + " --- |" * len(shown)
-    promoted = "champion" if decision.promote else "not promoted"
-    last = f"{version.name} version {version.version}, {promoted}: {decision.reason}."
-    note = "In brackets: 95 % bootstrap intervals, paired where two models are compared."
-    return "\n".join([verdict(figures), "", header, rule, *rows, "", note, "", last])
-
-
-def _range(interval: dict[str, float] | None) -> str:
-    return f" [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
 
 
 def main() -> None:

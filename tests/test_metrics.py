@@ -154,3 +154,17 @@ def test_the_rankings_of_many_rows_are_resampled_less_often(monkeypatch: pytest.
 
 def test_flatten() -> None:
     assert metrics.flatten({"a": {"b": {"c": 1}}, "d": 2}) == {"a/b/c": 1, "d": 2}
+
+
+def test_intervals_of_a_class_hold_its_figures_and_narrow_with_its_rows() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [900, 100])
+    right = random.random(1_000) < 0.8
+    probabilities = np.where((labels == 0) == right, 0.9, 0.1)[:, None] * [1, -1] + [0, 1]
+    measured = metrics.Measured(labels, probabilities)
+    found = metrics.per_class_intervals(measured, ["large", "small"], resamples=200, seed=0)
+    figures = metrics.per_class(labels, probabilities, ["large", "small"])
+    for name, of in found.items():
+        assert all(interval["low"] < figures[name][key] < interval["high"] for key, interval in of.items())
+    width = {name: of["recall"]["high"] - of["recall"]["low"] for name, of in found.items()}
+    assert width["small"] > 2 * width["large"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import publish
+from pipeline import publish, summary
 from pipeline.publish import decide
 
 
@@ -124,11 +124,11 @@ def figures(difference: float, low: float, high: float) -> dict[str, Any]:
     ],
 )
 def test_the_verdict_on_the_best_baseline(found: tuple[float, float, float], sentence: str) -> None:
-    assert publish.verdict(figures(*found)) == sentence
+    assert summary.verdict(figures(*found)) == sentence
 
 
 def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
-    note = publish._description(figures(0.05, 0.01, 0.09), version(3), decide({}, None))
+    note = summary.note(figures(0.05, 0.01, 0.09), "m version 3, champion: the first model of this name.")
     lines = note.splitlines()
     assert lines[0].startswith("The model is ahead of the best baseline")
     table = [line for line in lines if line.startswith("|")]
@@ -143,7 +143,7 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
 
 
 def test_what_mlflow_shows() -> None:
-    shown = publish._shown(figures(0.05, 0.01, 0.09))
+    shown = summary.shown(figures(0.05, 0.01, 0.09))
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
     assert shown["uncalibrated/ece"] == 0.2

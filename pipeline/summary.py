@@ -1,0 +1,75 @@
+"""Summary: what a person reads of the figures first: a sentence, a line, a table; and their names in MLflow."""
+
+from typing import Any
+
+from . import baselines, metrics
+
+
+def shown(figures: dict[str, Any]) -> dict[str, float]:
+    """The figures under names that MLflow's UI groups: `test/macro_f1`, `difference/tfidf/macro_f1`."""
+    differences = {
+        baseline: {
+            key if bound == "difference" else f"{key}_{bound}": value
+            for key, found in of.items()
+            for bound, value in found.items()
+        }
+        for baseline, of in figures["differences"].items()
+    }
+    groups = {
+        "test": figures["overall"] | {"temperature": figures["temperature"]},
+        "uncalibrated": figures["uncalibrated"],
+        "baseline": figures["baselines"],
+        "difference": differences,
+        "per_class": figures["per_class"],
+        "slices": figures["slices"],
+    }
+    return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("/num_samples")}
+
+
+def verdict(figures: dict[str, Any]) -> str:
+    """Whether the model beats the best baseline, in a sentence: by macro-F1, with its paired 95 % interval."""
+    name = best_baseline(figures)
+    found = figures["differences"][name]["macro_f1"]
+    difference, low, high = (100 * found[key] for key in ("difference", "low", "high"))
+    best = f"the best baseline ({baselines.TITLES[name]})"
+    if low > 0:
+        return f"The model is ahead of {best} by {difference:.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
+    if high < 0:
+        return f"The model is behind {best} by {-difference:.1f} points of macro-F1 [{-high:.1f}, {-low:.1f}]."
+    return f"No clear difference from {best}: {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
+
+
+def best_baseline(figures: dict[str, Any]) -> str:
+    """The baseline of highest macro-F1."""
+    names: dict[str, dict[str, float]] = figures["baselines"]
+    return max(names, key=lambda name: names[name]["macro_f1"])
+
+
+def line(figures: dict[str, Any], reason: str) -> str:
+    """One line, because MLflow's table of versions shows no Markdown."""
+    model, baseline = figures["overall"], figures["baselines"][best_baseline(figures)]
+    compared = f"macro-F1 {model['macro_f1']:.4f} (best baseline {baseline['macro_f1']:.4f})"
+    return f"{compared} on {model['num_samples']:,} test rows; {reason}"
+
+
+def note(figures: dict[str, Any], last: str) -> str:
+    """The run's description, in Markdown: the verdict, the model beside the baselines, and a `last` sentence."""
+    columns = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
+
+    def row(title: str, of: dict[str, float], intervals: dict[str, dict[str, float]]) -> str:
+        cells = (f"{of[key]:.4f}" + _range(intervals.get(key)) for key in columns)
+        return f"| {title} | {' | '.join(cells)} |"
+
+    rows = [row("LSTM", figures["overall"], figures["intervals"])]
+    for name, of in figures["baselines"].items():
+        rows.append(row(baselines.TITLES[name], of, {}))
+        differences = figures["differences"][name]
+        rows.append(row("LSTM minus it", {k: d["difference"] for k, d in differences.items()}, differences))
+    header = f"| {figures['overall']['num_samples']:,} test rows | {' | '.join(columns.values())} |"
+    rule = "| --- |" + " --- |" * len(columns)
+    brackets = "In brackets: 95 % bootstrap intervals, paired where two models are compared."
+    return "\n".join([verdict(figures), "", header, rule, *rows, "", brackets, "", last])
+
+
+def _range(interval: dict[str, float] | None) -> str:
+    return f" [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
