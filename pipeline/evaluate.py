@@ -15,9 +15,15 @@ MISTAKES = 100  # the worst ones listed
 
 
 def compare(
-    labels: np.ndarray, model: np.ndarray, others: dict[str, np.ndarray], *, resamples: int, seed: int
-) -> dict[str, dict[str, Any]]:
-    """The model's figures and the baselines', with the 95 % intervals of the figures and of their differences.
+    labels: np.ndarray,
+    model: np.ndarray,
+    others: dict[str, np.ndarray],
+    classes: list[str],
+    *,
+    resamples: int,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's figures and the baselines', and the 95 % intervals of the figures and of their differences.
 
     Parameters
     ----------
@@ -27,23 +33,26 @@ def compare(
         The model's probabilities.
     others : dict of str to ndarray of shape (n_rows, n_classes), float
         Those of the baselines, by name.
+    classes : list of str
+        Class names.
     resamples, seed : int
         As in `metrics.bootstrap`.
 
     Returns
     -------
-    dict
-        `overall`: the model's figures; `intervals`: {figure: {low, high}}; `baselines`: {name: figures}; `differences`:
-        {name: {figure: {difference, low, high}}}, model minus baseline, both measured on the same resamples.
+    figures : dict
+        `overall`: the model's; `baselines`: {name: figures}; `per_class`: {class: figures}, the model's.
+    intervals : dict
+        `overall`: {figure: {low, high}} and `per_class`: {class: {figure: {low, high}}}, the model's; `differences`:
+        {baseline: {figure: {difference, low, high}}}, model minus baseline, both measured on the same resamples.
     """
     measured = {name: metrics.Measured(labels, rows) for name, rows in {"": model, **others}.items()}
     figures = {name: of.overall() for name, of in measured.items()}
     drawn = metrics.bootstrap(measured, resamples=resamples, seed=seed)
     own = figures.pop("")
-    return {
-        "overall": own,
-        "intervals": {key: metrics.interval(values) for key, values in drawn[""].items() if key in own},
-        "baselines": figures,
+    intervals = {
+        "overall": {key: metrics.interval(values) for key, values in drawn[""].items() if key in own},
+        "per_class": metrics.per_class_intervals(measured[""], classes, resamples=resamples, seed=seed),
         "differences": {
             name: {
                 key: {
@@ -56,6 +65,7 @@ def compare(
             for name, other in figures.items()
         },
     }
+    return {"overall": own, "baselines": figures, "per_class": metrics.per_class(labels, model, classes)}, intervals
 
 
 def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
@@ -115,15 +125,14 @@ def main() -> None:
     others = baselines.probabilities(
         train, test, classes, unit=predictor.tokenizer.unit, max_rows=settings.baseline_rows
     )
+    figures, intervals = compare(
+        labels, probabilities, others, classes, resamples=settings.bootstrap, seed=settings.seed
+    )
     uncalibrated = metrics.overall(labels, raw)
+    figures["uncalibrated"] = {key: uncalibrated[key] for key in ("loss", "ece")}
+    figures["temperature"] = predictor.temperature
     members = slices.members(test, (arrays["ids"] > 0).sum(axis=1), settings.length_bounds)
-    figures: dict[str, Any] = {
-        **compare(labels, probabilities, others, resamples=settings.bootstrap, seed=settings.seed),
-        "uncalibrated": {key: uncalibrated[key] for key in ("loss", "ece")},
-        "temperature": predictor.temperature,
-        "per_class": metrics.per_class(labels, probabilities, classes),
-        "slices": metrics.slices(labels, probabilities, members),
-    }
+    figures["slices"] = metrics.slices(labels, probabilities, members)
     names = np.array(classes, dtype=object)
     predictions = pd.DataFrame(
         {"id": arrays["row"], "actual": names[labels], "predicted": names[probabilities.argmax(axis=1)]}
@@ -138,17 +147,7 @@ def main() -> None:
     }
     for path, table in tables.items():
         write_table(path, table)
-    of_classes = metrics.per_class_intervals(
-        metrics.Measured(labels, probabilities), classes, resamples=settings.bootstrap, seed=settings.seed
-    )
-    says = summary.verdict(figures)
-    # Apart, because `dvc metrics show` is for the figures themselves.
-    intervals = {
-        "overall": figures.pop("intervals"),
-        "per_class": of_classes,
-        "differences": figures.pop("differences"),
-    }
-    write_json(paths.EVALUATE_INTERVALS, intervals)
+    write_json(paths.EVALUATE_INTERVALS, intervals)  # apart: `dvc metrics show` is for the figures themselves
     write_json(paths.EVALUATE_METRICS, figures)
     measured = {
         "model": read_manifest(paths.TRAIN_MODEL)["sha256"],
@@ -160,7 +159,7 @@ def main() -> None:
     plots.render(paths.REPORTS / "evaluate")
     for name, of in {"model": figures["overall"], **figures["baselines"]}.items():
         print(f"{name}: accuracy {of['accuracy']:.4f}, macro-F1 {of['macro_f1']:.4f}, loss {of['loss']:.4f}")
-    print(says)
+    print(summary.verdict(figures, intervals))
     publish.after_evaluate()
 
 

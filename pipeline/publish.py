@@ -61,7 +61,6 @@ def publish() -> str:
     experiment, name = params.load(params.Publish).experiment, params.model_name()
     manifest = read_manifest(paths.TRAIN_MODEL)
     figures, intervals = read_json(paths.EVALUATE_METRICS), read_json(paths.EVALUATE_INTERVALS)
-    figures |= {"intervals": intervals["overall"], "differences": intervals["differences"]}
     measured = read_json(paths.EVALUATE_MEASURED)
     _check_state(manifest, measured)
     pictures = plots.render(paths.REPORTS / "evaluate")
@@ -78,14 +77,14 @@ def publish() -> str:
             return f"already published: model {name}, state {manifest['state'][:12]}"
         store.log_params(run, _parameters())
         store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
-        store.log_figures(run, summary.shown(figures))
+        store.log_figures(run, summary.shown(figures, intervals))
         store.log_datasets(run, _datasets())
         store.log_files(run, {"plots": pictures, **_files()})
         version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
         decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
         store.annotate(version, {}, summary.line(figures, decision.reason))
         promoted = "champion" if decision.promote else "not promoted"
-        note = summary.note(figures, f"{name} version {version.version}, {promoted}: {decision.reason}.")
+        note = summary.note(figures, intervals, f"{name} version {version.version}, {promoted}: {decision.reason}.")
         store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"

@@ -5,7 +5,7 @@ from typing import Any
 from . import baselines, metrics
 
 
-def shown(figures: dict[str, Any]) -> dict[str, float]:
+def shown(figures: dict[str, Any], intervals: dict[str, Any]) -> dict[str, float]:
     """The figures under names that MLflow's UI groups: `test/macro_f1`, `difference/tfidf/macro_f1`."""
     differences = {
         baseline: {
@@ -13,7 +13,7 @@ def shown(figures: dict[str, Any]) -> dict[str, float]:
             for key, found in of.items()
             for bound, value in found.items()
         }
-        for baseline, of in figures["differences"].items()
+        for baseline, of in intervals["differences"].items()
     }
     groups = {
         "test": figures["overall"] | {"temperature": figures["temperature"]},
@@ -26,10 +26,10 @@ def shown(figures: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("/num_samples")}
 
 
-def verdict(figures: dict[str, Any]) -> str:
+def verdict(figures: dict[str, Any], intervals: dict[str, Any]) -> str:
     """Whether the model beats the best baseline, in a sentence: by macro-F1, with its paired 95 % interval."""
     name = best_baseline(figures)
-    found = figures["differences"][name]["macro_f1"]
+    found = intervals["differences"][name]["macro_f1"]
     difference, low, high = (100 * found[key] for key in ("difference", "low", "high"))
     best = f"the best baseline ({baselines.TITLES[name]})"
     if low > 0:
@@ -52,23 +52,23 @@ def line(figures: dict[str, Any], reason: str) -> str:
     return f"{compared} on {model['num_samples']:,} test rows; {reason}"
 
 
-def note(figures: dict[str, Any], last: str) -> str:
+def note(figures: dict[str, Any], intervals: dict[str, Any], last: str) -> str:
     """The run's description, in Markdown: the verdict, the model beside the baselines, and a `last` sentence."""
     columns = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
 
-    def row(title: str, of: dict[str, float], intervals: dict[str, dict[str, float]]) -> str:
-        cells = (f"{of[key]:.4f}" + _range(intervals.get(key)) for key in columns)
+    def row(title: str, of: dict[str, float], ranges: dict[str, dict[str, float]]) -> str:
+        cells = (f"{of[key]:.4f}" + _range(ranges.get(key)) for key in columns)
         return f"| {title} | {' | '.join(cells)} |"
 
-    rows = [row("LSTM", figures["overall"], figures["intervals"])]
+    rows = [row("LSTM", figures["overall"], intervals["overall"])]
     for name, of in figures["baselines"].items():
         rows.append(row(baselines.TITLES[name], of, {}))
-        differences = figures["differences"][name]
+        differences = intervals["differences"][name]
         rows.append(row("LSTM minus it", {k: d["difference"] for k, d in differences.items()}, differences))
     header = f"| {figures['overall']['num_samples']:,} test rows | {' | '.join(columns.values())} |"
     rule = "| --- |" + " --- |" * len(columns)
     brackets = "In brackets: 95 % bootstrap intervals, paired where two models are compared."
-    return "\n".join([verdict(figures), "", header, rule, *rows, "", brackets, "", last])
+    return "\n".join([verdict(figures, intervals), "", header, rule, *rows, "", brackets, "", last])
 
 
 def _range(interval: dict[str, float] | None) -> str:

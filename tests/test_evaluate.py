@@ -15,18 +15,18 @@ def test_the_difference_is_paired() -> None:
     extra = wrong.copy()
     extra[np.flatnonzero(~wrong)[0]] = True
     model, baseline = (np.where((labels ^ errs)[:, None] == [0, 1], 0.9, 0.1) for errs in (wrong, extra))
-    figures = compare(labels, model, {"other": baseline}, resamples=200, seed=0)
-    assert list(figures) == ["overall", "intervals", "baselines", "differences"]
+    figures, intervals = compare(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
     assert figures["overall"]["accuracy"] == pytest.approx(1 - wrong.mean())
     assert figures["baselines"]["other"]["accuracy"] == pytest.approx(1 - extra.mean())
-    assert list(figures["intervals"]) == [key for key in figures["overall"] if key != "num_samples"]
-    alone = figures["intervals"]["accuracy"]
+    assert list(figures["per_class"]) == list(intervals["per_class"]) == ["a", "b"]
+    assert list(intervals["overall"]) == [key for key in figures["overall"] if key != "num_samples"]
+    alone = intervals["overall"]["accuracy"]
     assert 0.1 < alone["high"] - alone["low"] < 0.16
-    of = figures["differences"]["other"]["accuracy"]
+    of = intervals["differences"]["other"]["accuracy"]
     assert of == {"difference": 0.005, "low": 0.0, "high": pytest.approx(0.0175, abs=0.0051)}
-    again = compare(labels, model, {"other": baseline}, resamples=200, seed=0)
-    assert again == figures
-    assert compare(labels, model, {"other": baseline}, resamples=200, seed=1)["intervals"] != figures["intervals"]
+    again = compare(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
+    assert again == (figures, intervals)
+    assert compare(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=1)[1] != intervals
 
 
 def test_mistakes_are_the_worst_first_and_hold_no_text() -> None:

@@ -34,7 +34,7 @@ def repro(project: Project) -> str:
 def test_figures_and_plots(small: Project) -> None:
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
     intervals = json.loads((small.folder / "data/evaluate/intervals.json").read_text())
-    assert list(figures) == ["overall", "baselines", "uncalibrated", "temperature", "per_class", "slices"]
+    assert list(figures) == ["overall", "baselines", "per_class", "uncalibrated", "temperature", "slices"]
     assert list(intervals) == ["overall", "per_class", "differences"]
     assert list(figures["baselines"]) == list(intervals["differences"]) == ["majority", "tfidf", "nb_ngrams"]
     groups = [figures["overall"], *figures["baselines"].values()]

@@ -84,27 +84,30 @@ def test_a_champion_measured_again_has_its_new_figures() -> None:
     assert champion.tags == {"test": "b", "macro_f1": "0.6"}
 
 
-def figures(difference: float, low: float, high: float) -> dict[str, Any]:
+def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], dict[str, Any]]:
     of = {"num_samples": 10, "accuracy": 0.7, "macro_f1": 0.6, "mcc": 0.5, "loss": 0.4, "ece": 0.1}
-    found = {"difference": difference, "low": low, "high": high}
+    large = {"difference": difference, "low": low, "high": high}
     none = {"difference": 0.0, "low": 0.0, "high": 0.0}
-    return {
+    figures = {
         "overall": of | {"macro_f1": 0.65},
-        "intervals": {key: {"low": 0.1, "high": 0.9} for key in of if key != "num_samples"},
         "baselines": {"majority": of | {"macro_f1": 0.2}, "tfidf": of, "nb_ngrams": of | {"macro_f1": 0.59}},
-        "differences": {
-            name: {key: found if key == "macro_f1" and name == "tfidf" else none for key in of if key != "num_samples"}
-            for name in ("majority", "tfidf", "nb_ngrams")
-        },
         "uncalibrated": {"loss": 0.5, "ece": 0.2},
         "temperature": 1.5,
         "per_class": {"a$": {"num_samples": 3, "recall": 0.5}, "a%": {"num_samples": 7, "recall": 0.6}},
         "slices": {"with emoji": {"num_samples": 2, "accuracy": 0.5}},
     }
+    intervals = {
+        "overall": {key: {"low": 0.1, "high": 0.9} for key in of if key != "num_samples"},
+        "differences": {
+            name: {key: large if key == "macro_f1" and name == "tfidf" else none for key in of if key != "num_samples"}
+            for name in ("majority", "tfidf", "nb_ngrams")
+        },
+    }
+    return figures, intervals
 
 
 @pytest.mark.parametrize(
-    ("found", "sentence"),
+    ("difference", "sentence"),
     [
         (
             (0.012, 0.003, 0.021),
@@ -123,12 +126,12 @@ def figures(difference: float, low: float, high: float) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_verdict_on_the_best_baseline(found: tuple[float, float, float], sentence: str) -> None:
-    assert summary.verdict(figures(*found)) == sentence
+def test_the_verdict_on_the_best_baseline(difference: tuple[float, float, float], sentence: str) -> None:
+    assert summary.verdict(*found(*difference)) == sentence
 
 
 def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
-    note = summary.note(figures(0.05, 0.01, 0.09), "m version 3, champion: the first model of this name.")
+    note = summary.note(*found(0.05, 0.01, 0.09), "m version 3, champion: the first model of this name.")
     lines = note.splitlines()
     assert lines[0].startswith("The model is ahead of the best baseline")
     table = [line for line in lines if line.startswith("|")]
@@ -143,7 +146,7 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
 
 
 def test_what_mlflow_shows() -> None:
-    shown = summary.shown(figures(0.05, 0.01, 0.09))
+    shown = summary.shown(*found(0.05, 0.01, 0.09))
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
     assert shown["uncalibrated/ece"] == 0.2
