@@ -5,21 +5,26 @@ from typing import Any
 from . import baselines, metrics
 
 
+HEADLINES = ("accuracy", "macro_f1", "loss")
+
+
 def shown(figures: dict[str, Any], intervals: dict[str, Any]) -> dict[str, float]:
-    """The figures under names that MLflow's UI groups: `test/macro_f1`, `difference/tfidf/macro_f1`."""
-    differences = {
-        baseline: {
-            key if bound == "difference" else f"{key}_{bound}": value
-            for key, found in of.items()
-            for bound, value in found.items()
-        }
-        for baseline, of in intervals["differences"].items()
-    }
+    """What MLflow shows, under names that its UI groups: `test/macro_f1`, `difference/tfidf/macro_f1_low`.
+
+    Of baselines and differences it is the headlines alone: the UI draws a chart for each metric.
+    """
     groups = {
         "test": figures["overall"] | {"temperature": figures["temperature"]},
         "uncalibrated": figures["uncalibrated"],
-        "baseline": figures["baselines"],
-        "difference": differences,
+        "baseline": {name: {key: of[key] for key in HEADLINES} for name, of in figures["baselines"].items()},
+        "difference": {
+            name: {
+                key if bound == "difference" else f"{key}_{bound}": value
+                for key in HEADLINES
+                for bound, value in of[key].items()
+            }
+            for name, of in intervals["differences"].items()
+        },
         "per_class": figures["per_class"],
         "slices": figures["slices"],
     }

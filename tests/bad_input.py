@@ -46,7 +46,7 @@ class Case:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content())
             else:
-                (folder / name).mkdir(parents=True)
+                (folder / name).mkdir(parents=True, exist_ok=True)
 
 
 def damaged(old: bytes, new: bytes) -> bytes:

@@ -90,7 +90,7 @@ def test_one_complete_run(small: Project) -> None:
     assert run.data.params["rebalance.strategy"] == "class_weight"
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
     assert run.data.metrics["test/macro_f1"] == figures["overall"]["macro_f1"]
-    assert run.data.metrics["baseline/tfidf/mcc"] == figures["baselines"]["tfidf"]["mcc"]
+    assert run.data.metrics["baseline/tfidf/loss"] == figures["baselines"]["tfidf"]["loss"]
     intervals = json.loads((small.folder / "data/evaluate/intervals.json").read_text())
     difference = intervals["differences"]["nb_ngrams"]["macro_f1"]
     assert run.data.metrics["difference/nb_ngrams/macro_f1_low"] == difference["low"]
