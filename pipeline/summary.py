@@ -4,7 +4,6 @@ from typing import Any
 
 from . import baselines, metrics
 
-
 HEADLINES = ("accuracy", "macro_f1", "loss")
 
 
