@@ -25,7 +25,8 @@ SMALL = {
     "batch_size": "64",
     "epochs": "2",
     "learning_rate": "0.01",
-    "bootstrap": "100",
+    "bootstrap": "120",
+    "baseline_rows": "1000",
 }
 
 

@@ -1,15 +1,18 @@
 """After the first run: the registered model and predicting with it, other stores, other ways to start."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from conftest import Project, clean_environment
+from conftest import SMALL, Project, clean_environment
 from mlflow import MlflowClient
 
-from pipeline.files import read_yaml
+from pipeline import baselines, evaluate, slices
+from pipeline.files import read_arrays, read_json, read_table, read_yaml
 
 OUTSIDE = """
 import sys
@@ -66,6 +69,33 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
     assert done.returncode == 1
     assert done.stderr.endswith("has no column 'text' but id, review, note; set --text-column\n")
     assert not (tmp_path / "no.csv").exists()
+
+
+def test_prediction_gives_what_evaluate_measured(reference: Project, tmp_path: Path) -> None:
+    """From the raw texts and by the registered model: no skew between the two."""
+    raw = pd.read_parquet(reference.folder / "data/ingest/table.parquet").drop_duplicates("id").set_index("id")["text"]
+    measured = pd.read_csv(reference.folder / "data/evaluate/predictions.csv")
+    raw.loc[measured["id"]].to_csv(tmp_path / "in.csv", index=False, quoting=csv.QUOTE_ALL)
+    reference.run("python", "-m", "pipeline.predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv"))
+    found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    assert found["predicted_label"].tolist() == measured["predicted"].tolist()
+    np.testing.assert_allclose(found.filter(like="p_"), measured.filter(like="p_"), atol=2e-6)
+
+
+def test_evaluate_obeys_its_parameters_and_the_baselines_learn_from_train(reference: Project) -> None:
+    """All figures once more, by the functions that evaluate calls."""
+    data = reference.folder / "data"
+    train, test = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("train", "test"))
+    classes, tokens = read_json(data / "clean/classes.json"), read_arrays(data / "tokenize/test.npz")
+    others = baselines.probabilities(train, test, classes, max_rows=int(SMALL["baseline_rows"]))
+    measured = read_table(data / "evaluate/predictions.csv").filter(like="p_").to_numpy()
+    resamples = int(SMALL["bootstrap"])
+    figures, intervals = evaluate.compare(tokens["label"], measured, others, classes, resamples=resamples, seed=0)
+    found = read_json(data / "evaluate/metrics.json")
+    assert found["baselines"] == figures["baselines"]
+    assert read_json(data / "evaluate/intervals.json")["per_class"] == intervals["per_class"]
+    lengths = (tokens["ids"] > 0).sum(axis=1)
+    assert {name for name in found["slices"] if "tokens" in name} == set(slices.by_length(lengths, None))
 
 
 def test_another_store_gets_the_whole_state_once(reference: Project, tmp_path: Path) -> None:

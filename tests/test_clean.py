@@ -1,10 +1,15 @@
 """Clean: what is dropped, why, and in which order; splits that cannot be learnt from."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import set_params
 
-from pipeline import clean
+from pipeline import clean, params, paths
+from pipeline.files import read_table, write_json, write_table
+from pipeline.ingest import complete
 from pipeline.stage import PipelineError
 
 
@@ -57,6 +62,26 @@ def test_counts() -> None:
 def test_what_cannot_be_learnt_is_one_sentence(rows: list[tuple[str, str]], sentence: str) -> None:
     with pytest.raises(PipelineError, match=sentence):
         clean.check(counted(rows), {"empty": 3, "duplicate": 0})
+
+
+def test_the_stage_splits_as_its_parameters_say_and_leaves_no_raw_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = params.PARAMS_FILE.read_text(encoding="utf-8")
+    table = pd.DataFrame({"text": [f"Text {n}" for n in range(2_000)], "label": ["x", "y"] * 1_000}, dtype="str")
+    monkeypatch.chdir(tmp_path)
+    write_table(paths.INGEST_TABLE, complete(table, source="s"))
+    write_json(paths.VALIDATE_PASSED, {})
+    tests = []
+    for seed in ("0", "1"):
+        changes = {"validation_share": "0.3", "test_share": "0.1", "split_seed": seed}
+        Path("params.yaml").write_text(set_params(text, changes), encoding="utf-8")
+        clean.main()
+        found = {split: read_table(path) for split, path in paths.CLEAN_TABLES.items()}
+        assert [len(found[split]) / 2_000 for split in SPLITS] == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
+        assert list(found["test"].columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
+        tests.append(set(found["test"]["id"]))
+    assert len(tests[0] & tests[1]) < 60
 
 
 def test_two_classes_in_every_split_pass() -> None:

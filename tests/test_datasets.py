@@ -71,6 +71,16 @@ def test_keras_imdb_is_turned_back_into_words() -> None:
     assert table.to_numpy().tolist() == [["good film", "positive"], ["film", "negative"]]
 
 
+def test_keras_imdb_keeps_its_official_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    from keras.datasets import imdb
+
+    splits = [(np.array([[1, 4]], dtype=object), np.array([label])) for label in (1, 0)]
+    monkeypatch.setattr(imdb, "load_data", lambda: splits)
+    monkeypatch.setattr(imdb, "get_word_index", lambda: {"film": 1})
+    expected = [["film", "positive", "train"], ["film", "negative", "test"]]
+    assert datasets.keras_imdb().to_numpy().tolist() == expected
+
+
 def test_keras_imdb_without_the_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     from keras.datasets import imdb
 

@@ -41,6 +41,11 @@ def test_mistakes_are_the_worst_first_and_hold_no_text() -> None:
     ]
     many = pd.DataFrame({"id": np.arange(300).astype(str)})
     assert len(mistakes(many, np.ones(300, dtype=int), np.tile([0.9, 0.1], (300, 1)), ["a", "b"])) == MISTAKES
+    three = np.array([[0.5, 0.2, 0.3], [0.4, 0.1, 0.5], [0.34, 0.33, 0.33]])
+    order = mistakes(rows.head(3), np.array([1, 1, 0]), three, ["a", "b", "c"])["id"]
+    assert order.tolist() == ["b", "a"]  # by the true class, not by the confidence
+    unsure = np.repeat([[0.34, 0.33, 0.33], [0.5, 0.4, 0.1]], 150, axis=0)  # right, but unsure; wrong
+    assert len(mistakes(many, np.repeat([0, 1], 150), unsure, ["a", "b", "c"])) == MISTAKES
     assert mistakes(rows, np.zeros(4, dtype=int), probabilities, ["neg", "pos"]).empty
 
 

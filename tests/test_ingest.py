@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import set_params
 
-from pipeline import datasets, ingest, params
+from pipeline import datasets, ingest, params, paths
+from pipeline.files import read_json, read_table
 from pipeline.stage import PipelineError
 
 CONTENT = """text,label,film,part,when
@@ -47,13 +49,14 @@ def test_times_are_numbers_in_their_order(tmp_path: Path) -> None:
     assert list(np.argsort(table["time"])) == [0, 3, 1, 2]  # row 3 is 01:00 of the new year in UTC
     numbers = ingest.times(pd.Series(["2015", "2014.5"], dtype="str"), Path("a"))
     assert numbers.tolist() == [2015.0, 2014.5]
+    assert ingest.times(pd.Series(["1970-01-02 00:00:01"], dtype="str"), Path("a")).tolist() == [86_401.0]
 
 
 def test_a_folder_and_a_test_file(tmp_path: Path) -> None:
     for name in ("b.csv", "a/c.csv", "test.csv"):
         write(tmp_path / name)
     table = ingest.read_files(settings(tmp_path, test_path=str(tmp_path / "test.csv")))
-    assert table["source"].drop_duplicates().tolist() == ["a/c.csv", "b.csv", "test.csv"]
+    assert table["source"].tolist() == ["a/c.csv"] * 4 + ["b.csv"] * 4 + ["test.csv"] * 4
     assert set(table["split"][table["source"] == "test.csv"]) == {"test"}
     assert set(table["split"][table["source"] != "test.csv"]) == {""}
 
@@ -91,6 +94,19 @@ def test_an_unknown_split_is_named_by_its_row(tmp_path: Path) -> None:
         ingest.read_files(settings(tmp_path / "a.csv", split_column="part"))
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_split_has_several_names(tmp_path: Path, split: str) -> None:
+    names = {"train": "Training", "validation": "val valid dev development", "test": "testing eval evaluation"}
+    cells = "".join(f"a,b,{name}\n" for name in [split, *names[split].split()])
+    table = ingest.read_files(settings(write(tmp_path / "a.csv", "text,label,part\n" + cells), split_column="part"))
+    assert set(table["split"]) == {split}
+
+
+def test_the_delimiter_named_is_used(tmp_path: Path) -> None:
+    table = ingest.read_files(settings(write(tmp_path / "a.csv", "text^label\na^b\n"), delimiter="^"))
+    assert table[["text", "label"]].to_numpy().tolist() == [["a", "b"]]
+
+
 def test_labels_are_mapped_and_dropped() -> None:
     table = pd.DataFrame({"text": list("abcd"), "label": ["3", "2", None, "true"]}, dtype="str")
     mapped = ingest.map_labels(table, {3: "three", "2": None, True: "yes"})
@@ -116,4 +132,29 @@ def test_a_sample_keeps_its_rows_when_the_table_grows() -> None:
     assert len(set(small["id"]) & set(large["id"])) > 280
     assert ingest.sample(tweets, None) is tweets
     positions = tweets.head(1_000)["id"].tolist()
-    assert [positions.index(i) for i in small["id"]] == sorted(positions.index(i) for i in small["id"])
+    drawn = [positions.index(i) for i in small["id"]]
+    assert drawn == sorted(drawn)
+    assert np.mean(drawn) == pytest.approx(500, abs=60)  # from the whole table
+
+
+def test_copies_of_a_text_are_drawn_one_by_one() -> None:
+    copies = pd.DataFrame({"text": list("abcdefghij") * 100, "label": "x"}, dtype="str")
+    drawn = ingest.sample(ingest.complete(copies, source="s"), 300)["text"].value_counts()
+    assert len(drawn) == 10
+    assert drawn.max() < 60
+
+
+def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = params.PARAMS_FILE.read_text(encoding="utf-8")
+    changes = {"dataset": "file", "path": "a.csv", "max_rows": "200"}
+    (tmp_path / "params.yaml").write_text(set_params(text, changes), encoding="utf-8")
+    write(
+        tmp_path / "a.csv", "text,label\n" + "".join(f"text {n},{'xy'[n % 2] if n % 5 else ''}\n" for n in range(300))
+    )
+    monkeypatch.chdir(tmp_path)
+    ingest.main()
+    table, summary = read_table(paths.INGEST_TABLE), read_json(paths.INGEST_SUMMARY)
+    assert len(table) == summary["rows"] == 200
+    assert summary["without_label"] == table["label"].isna().sum() > 20
+    assert summary["classes"] == table["label"].value_counts().sort_index().to_dict()
+    assert summary["sources"] == {"a.csv": 200}

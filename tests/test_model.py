@@ -162,7 +162,14 @@ def test_another_format_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [(500, (32, 40)), (12_000, (32, 21)), (25_000, (32, 10)), (100_000, (128, 10)), (10**6, (128, 3))],
+    [
+        (500, (32, 40)),
+        (12_000, (32, 21)),
+        (25_000, (32, 10)),
+        (40_000, (64, 13)),
+        (100_000, (128, 10)),
+        (10**6, (128, 3)),
+    ],
 )
 def test_the_data_choose_batch_and_epochs(rows: int, expected: tuple[int, int]) -> None:
     assert train.sizes(rows) == expected

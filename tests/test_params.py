@@ -36,6 +36,7 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = par
         ("dataset: tweets", "dataset: file", "ingest.path must name the file or folder of ingest.dataset: file"),
         ("  path: data/none", "  path: a.csv", "ingest.path is for ingest.dataset: file alone; the data set is tweets"),
         ("time_column: null", "time_column: t", "ingest.time_column is for ingest.dataset: file alone"),
+        ("label_map: null", "label_map: {a: b}", "ingest.label_map is for ingest.dataset: file alone"),
         ("encoding: null", "encoding: utf-99", "ingest.encoding is for ingest.dataset: file alone"),
         ("delimiter: null", "delimiter: '||'", "ingest.delimiter must"),
         ("labels: null", "labels: [one]", "validate.labels must"),
@@ -70,6 +71,7 @@ def test_missing_file_and_empty_file(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is no text encoding that Python knows"),
+        ({"encoding": "hex"}, "ingest.encoding 'hex' is no text encoding that Python knows"),
         ({"group_column": "text"}, "ingest names the column 'text' for two purposes"),
         ({"label_column": "text"}, "ingest names the column 'text' for two purposes"),
         (
@@ -94,6 +96,10 @@ def test_a_file_that_is_not_there_stops_before_any_work(tmp_path: Path, monkeypa
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PipelineError, match=r"params\.yaml: ingest\.path names a\.csv, which does not exist"):
+        params.main()
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "params.yaml").write_text(set_params(text, {"test_path": "b.csv"}), encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"params\.yaml: ingest\.test_path names b\.csv, which does not exist"):
         params.main()
 
 
@@ -129,6 +135,7 @@ def test_every_parameter_has_a_comment() -> None:
         ("data/my reviews.v2.csv.gz", "my-reviews-lstm"),
         ("data/评论.csv", "评论-lstm"),
         ("data/incoming", "incoming-lstm"),
+        ("data/(!).csv", "file-lstm"),
     ],
 )
 def test_a_model_is_called_after_its_file(tmp_path: Path, path: str, name: str) -> None:
@@ -136,3 +143,5 @@ def test_a_model_is_called_after_its_file(tmp_path: Path, path: str, name: str) 
     file.write_text(set_params(TEXT, {"dataset": "file", "path": path}), encoding="utf-8")
     assert params.model_name(file) == name
     assert params.model_name() == "tweets-lstm"
+    file.write_text(set_params(TEXT, {"model": "mine"}), encoding="utf-8")
+    assert params.model_name(file) == "mine"

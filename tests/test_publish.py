@@ -124,6 +124,16 @@ def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], d
             "No clear difference from the best baseline (TF-IDF + logistic regression): +0.4 points of macro-F1 "
             "[-0.3, 1.1].",
         ),
+        (
+            (0.004, 0.0, 0.011),
+            "No clear difference from the best baseline (TF-IDF + logistic regression): +0.4 points of macro-F1 "
+            "[0.0, 1.1].",
+        ),
+        (
+            (-0.004, -0.011, 0.0),
+            "No clear difference from the best baseline (TF-IDF + logistic regression): -0.4 points of macro-F1 "
+            "[-1.1, 0.0].",
+        ),
     ],
 )
 def test_the_verdict_on_the_best_baseline(difference: tuple[float, float, float], sentence: str) -> None:
@@ -143,6 +153,11 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
         *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),
     ]
     assert lines[-1] == "m version 3, champion: the first model of this name."
+
+
+def test_the_line_names_the_best_baseline() -> None:
+    line = summary.line(found(0.05, 0.01, 0.09)[0], "the first model of this name")
+    assert line == "macro-F1 0.6500 (best baseline 0.6000) on 10 test rows; the first model of this name"
 
 
 def test_what_mlflow_shows() -> None:

@@ -39,6 +39,11 @@ def test_unicode_encodings_are_detected(tmp_path: Path, encoding: str, content: 
     assert rows(read(tmp_path, "a.csv", csv_text(content).encode(encoding))) == content
 
 
+def test_big_endian_is_known_by_its_mark_where_no_character_is_ascii(tmp_path: Path) -> None:
+    content = b"\xfe\xff" + csv_text([("很好" * 500, "正面")]).encode("utf-16-be")
+    assert rows(read(tmp_path, "a.csv", content)) == [("很好" * 500, "正面")]
+
+
 def test_gbk_and_windows_1252_are_detected(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.csv", csv_text(CHINESE).encode("gbk"))) == CHINESE
     assert rows(read(tmp_path, "b.csv", csv_text(ENGLISH * 30).encode("cp1252"))) == ENGLISH * 30
@@ -53,6 +58,12 @@ def test_an_encoding_given_wins(tmp_path: Path) -> None:
 def test_delimiters_are_detected(tmp_path: Path, delimiter: str) -> None:
     assert rows(read(tmp_path, "a.csv", csv_text(ENGLISH, delimiter).encode())) == ENGLISH
     assert rows(read(tmp_path, "b.csv", csv_text(ENGLISH, delimiter).encode(), delimiter=delimiter)) == ENGLISH
+
+
+def test_the_delimiter_is_the_one_that_gives_the_columns_wanted(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "a.csv", b"text;label;a, b, c, d\nx;y;z\n")) == [("x", "y")]
+    assert rows(read(tmp_path, "b.csv", csv_text(ENGLISH, "^").encode(), delimiter="^")) == ENGLISH
+    assert rows(read(tmp_path, "c.tsv", csv_text(ENGLISH, "\t").encode(), delimiter=";")) == ENGLISH
 
 
 def zipped(content: bytes, files: int = 1) -> bytes:
@@ -77,12 +88,23 @@ def test_compressed_files(tmp_path: Path, ending: str, pack: Callable[[bytes], b
     assert rows(read(tmp_path, f"A.CSV{ending}", pack(csv_text(CHINESE).encode()))) == CHINESE
 
 
+def test_what_a_mac_adds_to_a_zip_is_no_table(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
+        for name in ("a.csv", "__MACOSX/._a.csv"):
+            archive.writestr(name, csv_text(ENGLISH))
+        archive.mkdir("folder")
+    assert rows(reading.read(tmp_path / "a.csv.zip", COLUMNS)) == ENGLISH
+
+
 def test_tsv_json_lines_and_parquet(tmp_path: Path) -> None:
     table = pd.DataFrame(CHINESE, columns=COLUMNS)
     assert rows(read(tmp_path, "a.tsv", csv_text(CHINESE, "\t").encode())) == CHINESE
-    assert rows(read(tmp_path, "a.jsonl", table.to_json(orient="records", lines=True).encode())) == CHINESE
+    for name in ("a.jsonl", "a.ndjson"):
+        assert rows(read(tmp_path, name, table.to_json(orient="records", lines=True).encode())) == CHINESE
     table.to_parquet(tmp_path / "a.parquet")
     assert rows(reading.read(tmp_path / "a.parquet", COLUMNS)) == CHINESE
+    for name in ("a.tsv", "a.jsonl", "a.parquet"):
+        assert list(reading.read(tmp_path / name, ["label", "text"]).columns) == ["label", "text"]
 
 
 def test_json_lines_keep_their_types_and_lose_half_characters(tmp_path: Path) -> None:
@@ -115,6 +137,11 @@ def test_damaged_bytes_are_replaced_and_reported(tmp_path: Path, capsys: pytest.
     assert "1 line(s) hold bytes that are not utf-8, the first being line 5002" in message
 
 
+def test_one_damaged_line_among_plain_ones_is_no_other_encoding(tmp_path: Path) -> None:
+    table = read(tmp_path, "a.csv", b"text,label\n" + b"fine,x\n" * 2_000 + b"brok\xffen,x\n")
+    assert table["text"][2_000] == "brok�en"
+
+
 def test_a_folder_is_its_tables_by_name(tmp_path: Path) -> None:
     for name in ("b.csv", "a/c.jsonl.gz", "README.md", ".hidden.csv", ".git/d.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -135,6 +162,7 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "too many cells": ("a.csv", b"text,label\na,b\nc,d,e\n", "has 3 cells in line 3, but 2 columns"),
     "too many cells everywhere": ("a.csv", b"text,label\na,b,c\n", "every row has more cells than the header's 2"),
     "NUL byte": ("a.csv", b"text,label\na,b\nc\0,d\n", "line 3, holds a NUL byte"),
+    "half a UTF-16 character": ("a.csv", "text,label\na,b\n".encode("utf-16")[:-1], "is not utf-16"),
     "no encoding": ("a.csv", b"text,label\n" + b"\x81\x8d\x9d,b\n" * 9, "is neither UTF-8, UTF-16, GBK nor"),
     "Shift JIS": ("a.csv", "text,label\nかなです,b\n".encode("shift-jis") * 9, "is neither UTF-8, UTF-16, GBK nor"),
     "malformed JSON": ("a.jsonl", b'{"text": "a", "label": "b"}\n{"text": \n', "line 2, is no valid JSON"),
@@ -170,6 +198,9 @@ def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
         reading.table_files(tmp_path / "no.csv")
     with pytest.raises(PipelineError, match="holds no table"):
         reading.table_files(tmp_path)
+    pd.DataFrame(columns=COLUMNS).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(PipelineError, match=r"a\.parquet has columns and no rows"):
+        reading.read(tmp_path / "a.parquet", COLUMNS)
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(PipelineError, match="is a folder; name a file"):
         reading.read(tmp_path / "a.csv", COLUMNS)

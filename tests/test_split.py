@@ -62,6 +62,9 @@ def test_a_given_split_wins_and_only_what_is_not_given_is_drawn() -> None:
     assert set(found[100:150]) == {"train"}
     assert "test" not in found[100:]
     assert (found[150:] == "validation").mean() == pytest.approx(0.15, abs=0.02)
+    with_validation = assign(frame(TEXTS, split=["validation"] * 100 + [""] * 3_900))
+    assert "validation" not in with_validation[100:]
+    assert (with_validation[100:] == "test").mean() == pytest.approx(0.15, abs=0.02)
     whole = ["test", "validation", "train"] * 1_000 + ["train"] * 1_000
     assert list(assign(frame(TEXTS, split=whole))) == whole
 
@@ -78,6 +81,8 @@ def test_a_group_counts_by_its_first_time() -> None:
     found = pd.Series(assign(frame(TEXTS, time=np.arange(4_000.0), group=groups)))
     assert found.groupby(groups).nunique().max() == 1
     assert set(found[-400:]) == {"test"}
+    long = ["long", *[""] * 3_998, "long"]  # its last post is the latest of all
+    assert assign(frame(TEXTS, time=np.arange(4_000.0), group=long))[-1] != "test"
 
 
 def test_one_time_for_most_rows_cannot_be_split() -> None:
@@ -90,8 +95,55 @@ def test_a_small_class_has_rows_in_every_split() -> None:
     for seed in range(10):
         found = assign(frame(TEXTS, label=labels), seed=seed)
         assert set(found[labels == "small"]) == {"train", "validation", "test"}
+    pairs = ["", "", ""] * 1_332 + [""] + [f"pair {number}" for number in range(3)]
+    pairs[:3] = pairs[-3:]  # a row of the large class in each group goes where its group goes
+    for seed in range(10):
+        found = assign(frame(TEXTS, label=labels, group=pairs), seed=seed)
+        assert list(found[:3]) == list(found[-3:])
     lonely = assign(frame(TEXTS, label=labels, group=[""] * 3_997 + ["one"] * 3))
     assert len(set(lonely[-3:])) == 1
+    alone = frame(TEXTS, label=["large"] * 3_999 + ["alone"])
+    assert [assign(alone, seed)[-1] for seed in range(10)] == [assign(frame(TEXTS), seed)[-1] for seed in range(10)]
+
+
+def test_given_rows_are_never_moved_to_fill_a_split() -> None:
+    labels, given = ["large"] * 3_900 + ["small"] * 100, [""] * 3_900 + ["train"] * 94 + [""] * 6
+    for seed in range(10):
+        found = assign(frame(TEXTS, label=labels, split=given), seed=seed)
+        assert set(found[3_900:3_994]) == {"train"}
+        assert set(found[3_994:]) >= {"validation", "test"}
+
+
+def test_a_class_that_lacks_a_split_gives_its_row_of_lowest_draw() -> None:
+    table = frame(TEXTS[:30], label=["large"] * 25 + ["small"] * 5)
+    for seed in range(10):
+        shared = assign(table.assign(label="x"), seed=seed)  # by the hash alone
+        found = assign(table, seed=seed)
+        draws = np.array([split._draw(f"{seed}\0{key}") for key in table["raw"]])
+        for moved in np.flatnonzero(found != shared):
+            others = (
+                (table["label"] == table["label"][moved]).to_numpy() & (shared == shared[moved]) & (found == shared)
+            )
+            assert (draws[moved] < draws[others]).all()
+
+
+def test_given_splits_are_not_filled() -> None:
+    """A class that the user's test file lacks is an error of `clean`, not a reason to take rows from train."""
+    labels = ["a"] * 2_000 + ["b"] * 2_000
+    found = assign(frame(TEXTS, label=labels, split=["test"] * 100 + [""] * 3_900))
+    assert set(found[2_000:]) == {"train", "validation"}
+    kept = assign(frame(TEXTS, label=labels, split=["train"] * 3_999 + [""]))
+    assert set(kept[:3_999]) == {"train"}
+
+
+def test_the_raw_text_decides_and_no_cleaning_rule() -> None:
+    cleaned = frame(TEXTS, text=[f"cleaned {number}" for number in range(4_000)])
+    np.testing.assert_array_equal(assign(frame(TEXTS)), assign(cleaned))
+
+
+def test_a_group_is_no_text() -> None:
+    alike = assign(frame(TEXTS, raw=[f"x{text}" for text in TEXTS], group=TEXTS))
+    assert (alike != assign(frame(TEXTS))).any()
 
 
 def test_copies_of_given_test_rows_are_held_out() -> None:
@@ -100,3 +152,5 @@ def test_copies_of_given_test_rows_are_held_out() -> None:
     groups = ["", "", "", "", "film", "film", "", ""]
     found = split.held_out(frame(texts, split=given, group=groups))
     assert list(np.flatnonzero(found)) == [1, 3, 5]
+    both = split.held_out(frame(["a", "a"], split=["validation", "test"]))
+    assert list(both) == [True, False]  # test comes before validation

@@ -18,6 +18,7 @@ from pipeline.text import Tokenizer, characters, chinese_words, clean_text, word
         ("2 < 3 and 4 > 1", "2 < 3 and 4 > 1"),
         ("see https://t.co/x?a=1&b=2 now", "see [url] now"),
         ("see www.example.org, now", "see [url] , now"),
+        ("WWW.EXAMPLE.ORG or Http://a.b", "[url] or [url]"),
         ("看这里https://t.co/abc真好", "看这里 [url] 真好"),
         ("@Bob_1 and .@Alice@Carol hi", "[user] and . [user] hi"),
         ("mail me: bob.b@example.org!", "mail me: [email] !"),
@@ -34,6 +35,10 @@ from pipeline.text import Tokenizer, characters, chinese_words, clean_text, word
         ("你好，世界！Ａ", "你好，世界！ａ"),
         ("call +44 20 7946 0958 or (212) 555 0187.", "call [phone] or [phone] ."),
         ("1-800-356-9377, 555-0123", "[phone] , [phone]"),
+        (
+            "12 345 678, 123 456 789, 12345 12345 12345, 12345 12345 123456",
+            "12 345 678, [phone] , [phone] , 12345 12345 123456",
+        ),
         ("电话13812345678谢谢", "电话 [phone] 谢谢"),
         ("2012-11-04 10:30, 2019-2020, $1,234,567.89, 10-3", "2012-11-04 10:30, 2019-2020, $1,234,567.89, 10-3"),
         ("AB123456789 #123456789 10 9 8 7 6 5 4 3 2 1", "ab123456789 #123456789 10 9 8 7 6 5 4 3 2 1"),
@@ -60,19 +65,29 @@ def test_characters_and_chinese_words() -> None:
     cleaned = clean_text("我不喜欢这个iPhone手机，@bob 很失望！😂")
     expected = ["我", "不", "喜欢", "这个", "iphone", "手机", "，", "[user]", "很", "失望", "！", "😂"]
     assert chinese_words(cleaned) == expected
+    assert chinese_words("㐀㐁a") == [*chinese_words("㐀㐁"), "a"]  # rare characters are Chinese as well
+
+
+def test_a_tokenizer_learns_and_gives_ids_by_its_unit() -> None:
+    tokenizer = Tokenizer.fit(["ab", "ba"], vocabulary_size=None, length=3, unit="character")
+    assert tokenizer.vocabulary == ("a", "b")
+    np.testing.assert_array_equal(tokenizer.encode(["ba"]), [[3, 2, 0]])
 
 
 def test_the_data_choose_vocabulary_and_length() -> None:
-    texts = ["a b"] * 19 + ["a c " + "x" + " y" * 39] + ["z " * 500]
+    texts = ["a b"] * 19 + ["a c " + "x w w" + " y" * 39] + ["z " * 500]
     tokenizer = Tokenizer.fit(texts, vocabulary_size=None, length=None)
-    assert tokenizer.vocabulary == ("z", "y", "a", "b")  # c and x occur once
-    assert tokenizer.length == 42  # 20 of 21 texts are that long or shorter
+    assert tokenizer.vocabulary == ("z", "y", "a", "b", "w")  # c and x occur once
+    assert tokenizer.length == 44  # 20 of 21 texts are that long or shorter
+    many = [" ".join(f"w{number}" for number in range(20_001))] * 2
+    assert len(Tokenizer.fit(many, vocabulary_size=None, length=None).vocabulary) == 20_000
+    assert Tokenizer.fit(["a b"], vocabulary_size=None, length=None).vocabulary == ("a",)
     assert Tokenizer.fit(["a"], vocabulary_size=None, length=None).length == 16
     assert Tokenizer.fit(["a " * 900], vocabulary_size=None, length=None).length == 400
 
 
 def test_vocabulary_is_by_frequency_then_alphabet() -> None:
-    tokenizer = Tokenizer.fit(["b a", "b c", "a b d"], vocabulary_size=3, length=4)
+    tokenizer = Tokenizer.fit(["b a", "b d", "a b c"], vocabulary_size=3, length=4)
     assert tokenizer.vocabulary == ("b", "a", "c")
     assert tokenizer.num_ids == 5
 

@@ -1,9 +1,14 @@
 """Tokenize: every split as arrays of the documented shapes."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import set_params
 
+from pipeline import params, paths, tokenize
+from pipeline.files import write_json, write_table
 from pipeline.text import Tokenizer
 from pipeline.tokenize import detect_language, encode
 
@@ -28,3 +33,38 @@ def test_encode() -> None:
 )
 def test_the_language_is_detected(language: str, texts: list[str]) -> None:
     assert detect_language(pd.Series(texts * 900, dtype="str")) == language
+
+
+def test_the_language_is_that_of_the_whole_table_and_not_of_placeholders() -> None:
+    texts = ["what a waste of time"] * 1_000 + ["das ist leider gar nicht gut, ich bin sehr enttäuscht"] * 4_000
+    assert detect_language(pd.Series(texts, dtype="str")) == "de"
+    assert detect_language(pd.Series(["muy mal [url] [email] [user] [phone]"] * 3, dtype="str")) == "es"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("zh", "chinese", 5)),
+        ({"unit": "character"}, ("zh", "character", 8)),
+        ({"language": "en"}, ("en", "word", 2)),
+        ({"vocabulary_size": "100"}, ("zh", "chinese", 100)),
+        ({"length": "5"}, ("zh", "chinese", 5)),
+    ],
+)
+def test_the_stage_obeys_its_parameters_and_learns_from_train_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], expected: tuple[str, str, int]
+) -> None:
+    text = params.PARAMS_FILE.read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(set_params(text, changes), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    write_json(paths.CLEAN_CLASSES, ["x"])
+    for split, path in paths.CLEAN_TABLES.items():
+        texts = {"train": ["我不喜欢", "这个手机"] * 2, "validation": ["酒店"] * 9, "test": ["书"] * 9}[split]
+        if "vocabulary_size" in changes:
+            texts = [*texts, " ".join(f"w{number}" for number in range(200))]
+        write_table(path, pd.DataFrame({"id": "f" * 16, "text": texts, "label": "x"}, dtype="str"))
+    tokenize.main()
+    tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
+    assert (tokenizer.language, tokenizer.unit, len(tokenizer.vocabulary)) == expected
+    assert tokenizer.length == int(changes.get("length", tokenizer.length))
+    assert not {"酒店", "店", "书"} & set(tokenizer.vocabulary)
