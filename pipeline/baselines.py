@@ -26,14 +26,14 @@ def probabilities(
     Parameters
     ----------
     train, test : DataFrame
-        Have the columns `text` (cleaned) and `label`.
+        Have the columns `id`, `text` (cleaned) and `label`.
     classes : sequence of str
         Class names, in the order of the columns of the results.
     unit : str
         "word" for n-grams of one and two words; anything else for those of one to three characters, which need no
         spaces between words.
     max_rows : int
-        Most training rows used, the first ones.
+        Most training rows used: those of lowest id, which is a hash.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def probabilities(
     """
     from threadpoolctl import threadpool_limits
 
-    train = train.head(max_rows)
+    train = train.sort_values("id").head(max_rows) if len(train) > max_rows else train
     number = {name: number for number, name in enumerate(classes)}
     labels = train["label"].map(number).to_numpy(dtype=np.int64)
     seen, new = _ngrams(train["text"], test["text"], unit)

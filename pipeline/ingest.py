@@ -16,7 +16,7 @@ from . import params, paths, stage
 from .datasets import DATASETS
 from .files import write_json, write_table
 from .reading import read, table_files
-from .stage import PipelineError
+from .stage import PipelineError, shown
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -46,7 +46,9 @@ def read_files(settings: params.Ingest) -> pd.DataFrame:
     """
     path, test_path = Path(settings.path), Path(settings.test_path)
     test_files = [] if test_path == params.NO_FILE else [test_path]
-    files = [file for file in table_files(path) if file not in test_files]
+    files = [file for file in table_files(path) if file.resolve() != test_path.resolve()]
+    if not files:
+        raise PipelineError(f"{path} holds the test file alone; name your training rows with ingest.path")
     if test_path.is_dir():
         raise PipelineError(f"{test_path} is a folder; name a file with ingest.test_path")
     roles = {
@@ -63,6 +65,8 @@ def read_files(settings: params.Ingest) -> pd.DataFrame:
         source = file.relative_to(path).as_posix() if path.is_dir() and file.is_relative_to(path) else file.name
         table = _typed(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
         tables.append(table.assign(split="test") if file in test_files else table)
+    if len({table.attrs.get("times") for table in tables}) > 1:
+        raise PipelineError(f"column {settings.time_column!r} holds numbers in some files and dates in others; use one")
     return pd.concat(tables, ignore_index=True)
 
 
@@ -79,6 +83,8 @@ def _typed(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.Da
         )
     table["split"] = split.map(SPLIT_NAMES)
     table["time"] = times(cells[columns["time"]], file) if "time" in columns else np.nan
+    if "time" in columns:
+        table.attrs["times"] = bool(pd.to_numeric(cells[columns["time"]], errors="coerce").notna().all())
     return table
 
 
@@ -100,7 +106,12 @@ def names(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
     if cells.dtype == object:
         cells = pd.Series([_name(cell, place, cells, file) for place, cell in enumerate(cells)], dtype="str")
     cells = cells.str.strip()
-    return cells.where(cells != "")
+    cells = cells.where(cells != "")
+    if cells.dropna().str.fullmatch(r"-?\d+(\.0)?").all():  # integers, as pandas writes them beside empty cells
+        cells = cells.str.removesuffix(".0")
+    elif cells.dropna().str.fullmatch(r"(?i)true|false").all():  # as JSON writes them
+        cells = cells.str.lower()
+    return cells
 
 
 def _name(cell: Any, place: int, cells: "pd.Series[Any]", file: Path) -> str | None:
@@ -108,10 +119,12 @@ def _name(cell: Any, place: int, cells: "pd.Series[Any]", file: Path) -> str | N
         return cell
     if isinstance(cell, bool):
         return str(cell).lower()
-    if isinstance(cell, int | float):
+    if isinstance(cell, int):
+        return str(cell)
+    if isinstance(cell, float):
         if np.isnan(cell):
             return None
-        if float(cell).is_integer():
+        if cell.is_integer():
             return str(int(cell))
     raise PipelineError(
         f"{file}, row {place + 1}: column {cells.name!r} must hold names, integers, or true and false, "
@@ -121,11 +134,12 @@ def _name(cell: Any, place: int, cells: "pd.Series[Any]", file: Path) -> str | N
 
 def times(cells: "pd.Series[Any]", file: Path) -> "pd.Series[float]":
     """The cells of a column of times as numbers in their order: ISO 8601 as seconds since 1970, numbers as they are."""
-    found = pd.to_numeric(cells, errors="coerce").astype(float)
+    found = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
     if found.isna().any():
-        iso = cells.astype("str").str.strip().str.replace(r"^(\d{4})/(\d\d?)/", r"\1-\2-", regex=True)
+        iso = cells.astype("str").str.strip().str.removesuffix(" UTC")
+        iso = iso.str.replace(r"^(\d{4})/(\d\d?)/", r"\1-\2-", regex=True)
         moments = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
-        found = (moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+        found = (moments.dt.as_unit("us") - pd.Timestamp(0, tz="UTC").as_unit("us")).dt.total_seconds()
     missing = np.flatnonzero(found.isna())
     if len(missing):
         raise PipelineError(
@@ -158,7 +172,8 @@ def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) 
 
 
 def _listed(labels: list[str]) -> str:
-    return ", ".join(map(repr, labels[:20])) + (", …" if len(labels) > 20 else "")
+    """Labels for a message; where they are too many to be classes, they may be texts, and only their number is told."""
+    return ", ".join(repr(shown(label)) for label in labels) if len(labels) <= 50 else f"{len(labels):,} labels"
 
 
 def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
@@ -211,9 +226,10 @@ def main() -> None:
             "classes": counts["label"],
         },
     )
-    shown = [f"{label} {rows:,}" for label, rows in list(counts["label"].items())[:50]]
-    shown += [f"without label {missing:,}"] if missing else []
-    print(f"{len(table):,} rows of {', '.join(list(counts['source'])[:5])}: " + ", ".join(shown))
+    classes = [f"{shown(label)} {rows:,}" for label, rows in counts["label"].items()]
+    classes = classes if len(classes) <= 50 else [f"{len(classes):,} labels"]
+    classes += [f"without label {missing:,}"] if missing else []
+    print(f"{len(table):,} rows of {', '.join(list(counts['source'])[:5])}: " + ", ".join(classes))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
 Name = Annotated[str, Field(pattern=r"^[\w.-]+( [\w.-]+)*$")]
 Column = Annotated[str, Field(min_length=1)]
-Label = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 
 
@@ -67,7 +67,7 @@ class Ingest(Section):
     split_column: Column | None
     time_column: Column | None
     encoding: str | None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
+    delimiter: Annotated[str, Field(pattern=r"^[\x01-\x7f]$")] | None
     label_map: dict[str | int | bool, Label | None] | None
     max_rows: Annotated[int, Field(ge=200)] | None
 
@@ -84,6 +84,10 @@ class Ingest(Section):
             raise ValueError(f"ingest.{given[0]} is for ingest.dataset: file alone; the data set is {self.dataset}")
         if self.dataset == "file" and self.path == str(NO_FILE):
             raise ValueError("ingest.path must name the file or folder of ingest.dataset: file")
+        if "://" in self.path + self.test_path:
+            raise ValueError(
+                "ingest.path must be a file or folder; bring an address with `dvc import-url`, see docs/data.md"
+            )
         splits = [key for key in ("test_path", "split_column", "time_column") if key in given]
         if len(splits) > 1:
             raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
@@ -93,8 +97,8 @@ class Ingest(Section):
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
         if self.encoding is not None:
             try:
-                b"a".decode(self.encoding)
-            except LookupError:
+                "a".encode(self.encoding)
+            except (LookupError, UnicodeError):
                 raise ValueError(f"ingest.encoding {self.encoding!r} is no text encoding that Python knows") from None
         return self
 

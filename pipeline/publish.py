@@ -38,10 +38,17 @@ def decide(challenger: dict[str, str], champion: dict[str, str] | None) -> Decis
     Parameters
     ----------
     challenger, champion : dict of str to str
-        `test`: digest of the test rows; `macro_f1`: the figure on them. None where no model is in service yet.
+        `test`: digest of the test rows; `macro_f1`: the figure on them; `classes` where they are others than the
+        challenger's. None where no model is in service yet.
     """
     if champion is None:
         return Decision(True, "the first model of this name")
+    if "classes" in champion:
+        return Decision(
+            False,
+            "its classes are not the champion's: not comparable; name another model with publish.model, or predict "
+            "with --model challenger",
+        )
     if challenger["test"] != champion.get("test"):
         return Decision(False, "measured on other test rows than the champion: not comparable")
     new, old = float(challenger["macro_f1"]), float(champion["macro_f1"])
@@ -126,7 +133,7 @@ def _promote(store: tracking.Store, version: "ModelVersion", measured: dict[str,
     known = champion.tags if champion else None
     if champion is not None and champion.tags.get("test") != measured["test"]:
         score = _macro_f1_on_test_rows(champion)
-        known = {"test": measured["test"], "macro_f1": str(score)} if score is not None else champion.tags
+        known = {"test": measured["test"], "macro_f1": str(score)} if score is not None else {"classes": "others"}
     decision = decide(measured, known)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     store.annotate(version, measured | {"promotion.time": now, "promotion.reason": decision.reason})

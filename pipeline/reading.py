@@ -4,6 +4,7 @@ CSV, TSV and JSON lines become UTF-8 first; whatever cannot be read is one sente
 """
 
 import bz2
+import codecs
 import csv
 import difflib
 import gzip
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .stage import PipelineError
+from .stage import PipelineError, shown
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -81,6 +82,8 @@ def read(
     if kind not in FORMATS:
         raise PipelineError(f"{path} has no ending that is known; convert it to one of {_known()}")
     content = _decompress(path)
+    if content.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+        raise PipelineError(f"{path} is compressed or a spreadsheet, by its first bytes; rename or convert it")
     if not content.strip():
         raise PipelineError(f"{path} is empty; it must hold the columns {', '.join(columns)}")
     if kind == ".parquet":
@@ -111,12 +114,9 @@ def detect_encoding(content: bytes) -> str | None:
         ends = {wide: content.decode(wide, errors="replace").count("\n") for wide in ("utf-16-le", "utf-16-be")}
         if any(ends.values()):  # else NULs in another encoding
             return max(ends, key=ends.__getitem__)
-    lines = content.split(b"\n")
-    other = [line for line in lines if not line.isascii()]
-    broken = sum(not _decodes(line, "utf-8") for line in other)
-    if broken <= max(len(other) / 2, DAMAGED * len(lines)):
+    if _decodes(content, "utf-8") or _damage(content, "utf-8")[1]:
         return "utf-8"
-    sample = b"\n".join(other)
+    sample = b"\n".join(line for line in content.split(b"\n") if not line.isascii())
     if _decodes(sample, "gb18030") and _share_of_gb2312(sample.decode("gb18030")) > 0.9:
         return "gb18030"
     # Languages of the west write mostly plain letters; a page of accents is text in another encoding.
@@ -149,6 +149,8 @@ def to_utf8(content: bytes, encoding: str | None, path: Path) -> bytes:
         raise PipelineError(
             f"{path} is neither UTF-8, UTF-16, GBK nor Windows-1252; name its encoding with ingest.encoding"
         )
+    if not encoding and not known.startswith("utf"):
+        print(f"ingest: {path} is read as {known}; name another encoding with ingest.encoding", file=sys.stderr)
     try:
         text = content.decode(known)
     except UnicodeDecodeError as error:
@@ -165,12 +167,19 @@ def to_utf8(content: bytes, encoding: str | None, path: Path) -> bytes:
     return content
 
 
+def _damage(content: bytes, encoding: str) -> tuple[int, bool]:
+    """How many lines are not of an encoding, and whether they are so few that it is the file's all the same."""
+    lines = content.split(b"\n")
+    other = [line for line in lines if not line.isascii()]
+    broken = sum(not _decodes(line, encoding) for line in other)
+    return broken, broken <= max(len(other) / 2, DAMAGED * len(lines))
+
+
 def _report_damage(content: bytes, encoding: str, path: Path, error: UnicodeDecodeError) -> None:
     """Say how many lines are damaged, unless so many are that the encoding is another."""
     place = content.count(b"\n", 0, error.start) + 1
-    other = [line for line in content.split(b"\n") if not line.isascii()]
-    broken = sum(not _decodes(line, encoding) for line in other)
-    if encoding.startswith("utf-16") or broken > max(len(other) / 2, 1):
+    broken, few = _damage(content, encoding)
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")) or not few:
         raise PipelineError(f"{path}, line {place}, is not {encoding}; name its encoding with ingest.encoding")
     print(
         f"ingest: {path}: {broken} line(s) hold bytes that are not {encoding}, the first being line {place}; "
@@ -194,7 +203,7 @@ def _decompress(path: Path) -> bytes:
         raise PipelineError(f"{path} does not exist") from error
     except IsADirectoryError as error:
         raise PipelineError(f"{path} is a folder; name a file") from error
-    except (zlib.error, lzma.LZMAError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zlib.error, lzma.LZMAError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
         raise PipelineError(f"{path} cannot be read ({error}); is it whole and what its ending says?") from error
 
 
@@ -208,7 +217,8 @@ def _unpack_zstd(content: bytes) -> bytes:
 
 def _unpack_zip(content: bytes, path: Path) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+        files = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+        names = [name for name in files if not Path(name).name.startswith(".")]
         if len(names) != 1:
             raise PipelineError(f"{path} holds {len(names)} files; it must hold one table")
         return archive.read(names[0])
@@ -216,33 +226,50 @@ def _unpack_zip(content: bytes, path: Path) -> bytes:
 
 def _parse_csv(content: bytes, columns: Sequence[str], delimiter: str | None, path: Path) -> pd.DataFrame:
     content = content.lstrip(b"\n")
+    if content.startswith(b"sep="):  # Excel's own way to name the delimiter
+        first, _, content = content.partition(b"\n")
+        delimiter = delimiter or first[4:5].decode() or None
     headers = {each: _header(content, each) for each in (delimiter or DELIMITERS)}
     best = max(headers, key=lambda each: (set(columns) <= set(headers[each]), len(headers[each])))
     header = headers[best]
     _check_columns(header, columns, path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # every row has a cell too many
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # the first row has a cell too many
             table = pd.read_csv(
                 io.BytesIO(content),
                 sep=best,
                 header=0,
-                names=header,
+                names=range(len(header)),  # of the columns that are not wanted, several may have one name, or none
                 index_col=False,
                 dtype=str,
                 keep_default_na=False,  # a review that reads "None" is a text
                 lineterminator="\n",
                 low_memory=False,
+                quoting=csv.QUOTE_NONE if _quotes_are_text(content, best, len(header)) else csv.QUOTE_MINIMAL,
             )
     except pd.errors.ParserWarning as error:
         raise PipelineError(
-            f"{path}: every row has more cells than the header's {len(header)}; name all columns in the header"
+            f"{path}: row 1 has more cells than the header's {len(header)}; name all columns, quote cells that hold "
+            "the delimiter, or name the delimiter with ingest.delimiter"
         ) from error
     except pd.errors.ParserError as error:
         raise PipelineError(f"{path} {_csv_fault(str(error))}") from error
     if table.empty:
         raise PipelineError(f"{path} has a header and no rows")
-    return table[list(columns)]
+    return pd.DataFrame({column: table[header.index(column)] for column in columns})
+
+
+def _quotes_are_text(content: bytes, delimiter: str, columns: int) -> bool:
+    """Whether quotes are characters like others: each line has all its cells without them, and one opens and ends not.
+
+    To read such a file as if they quoted would make one text of all the rows up to the next quote.
+    """
+    if b'"' not in content or delimiter != "\t":
+        return False
+    lines = [line.split(b"\t") for line in content.split(b"\n") if line]
+    whole = all(len(line) == columns for line in lines)
+    return whole and any(cell.count(b'"') % 2 for line in lines for cell in line)
 
 
 def _header(content: bytes, delimiter: str) -> list[str]:
@@ -257,7 +284,7 @@ def _csv_fault(message: str) -> str:
     """What pandas says of a broken CSV, in the words of the person who has to mend it."""
     if cells := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
         expected, line, saw = cells.groups()
-        return f"has {saw} cells in line {line}, but {expected} columns; quote cells that hold the delimiter"
+        return f"has {saw} cells in row {int(line) - 1}, but {expected} columns; quote cells that hold the delimiter"
     if quote := re.search(r"EOF inside string starting at row (\d+)", message):
         return f"opens a quote in row {max(int(quote[1]), 1)} that nothing closes; close or double it"
     return f"is no valid CSV: {message}"
@@ -266,12 +293,14 @@ def _csv_fault(message: str) -> str:
 def _parse_json_lines(content: bytes, columns: Sequence[str], path: Path) -> pd.DataFrame:
     cells: dict[str, list[object]] = {column: [] for column in columns}
     seen: dict[str, None] = {}
+    if content.lstrip().startswith(b"[") and content.rstrip().endswith(b"]"):
+        raise PipelineError(f"{path} is a JSON array; write one object a line instead (pandas: to_json(lines=True))")
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PipelineError(f"{path}, line {number}, is no valid JSON: {error}") from error
         if not isinstance(row, dict):
             raise PipelineError(f"{path}, line {number}, is no JSON object; each line must be one, such as {{...}}")
@@ -304,8 +333,10 @@ def _check_columns(found: list[str], wanted: Sequence[str], path: Path) -> None:
     for column in wanted:
         if column not in found:
             close = difflib.get_close_matches(column, found, n=1)
-            there = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, found[:20]))}"
-            raise PipelineError(f"{path} has no column {column!r}; {there}")
+            names = ", ".join(repr(shown(name)) for name in found[:20])
+            there = f"did you mean {close[0]!r}?" if close else f"it has {names}"
+            hint = "; is the header its first line, and ingest.delimiter right?" if len(found) == 1 else ""
+            raise PipelineError(f"{path} has no column {column!r}; {there}{hint}")
         if found.count(column) > 1:
             raise PipelineError(f"{path} has the column {column!r} {found.count(column)} times; rename or remove one")
 

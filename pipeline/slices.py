@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+MOST_SOURCES = 20  # of a folder of many files, those with the most rows; the others share one slice
 MIN_LANGUAGE_ROWS = 30  # languages with fewer share one slice
 # Another language than the main one must be this probable. On 5,315 English tweets, the likeliest of all languages is
 # another one for 176, and at 0.7 for none; short sentences in Spanish, French, German or Russian exceed it.
@@ -48,7 +49,10 @@ def members(table: pd.DataFrame, lengths: np.ndarray, bounds: Sequence[int] | No
     texts = table["text"]
     found = by_length(lengths, bounds)
     if "source" in table:
-        found |= {f"source {name}": (table["source"] == name).to_numpy(bool) for name in sorted(set(table["source"]))}
+        sources = table["source"].value_counts()
+        for name in sorted(sources.index[:MOST_SOURCES]):
+            found[f"source {name}"] = (table["source"] == name).to_numpy(bool)
+        found["other source"] = table["source"].isin(sources.index[MOST_SOURCES:]).to_numpy(bool)
     found |= by_language(texts.to_list())
     for name, pattern in (("emoji", _EMOJI), ("negation", _NEGATION)):
         found[f"with {name}"] = np.array([bool(pattern.search(text)) for text in texts], dtype=bool)

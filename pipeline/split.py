@@ -12,6 +12,8 @@ import pandas as pd
 
 from .stage import PipelineError
 
+MOST_LATEST = 0.4  # share of the rows that may test because they have the latest time
+
 
 def split_key(text: str) -> str:
     """The part of a raw text that decides its split. Frozen: a change here moves rows between the splits."""
@@ -48,7 +50,7 @@ def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: fl
         Has `raw` (the text before cleaning), `label`, `group`, `split` and `time`.
     validation_share, test_share : float
         Expected share of the rows, of each class alike; between 0 and 1, together below 1. A split that `table` gives
-        rows for gets no others.
+        rows for gets no others; where it is the test split, or time decides that, `validation_share` is of the rest.
     seed : int
         Another seed draws another split.
 
@@ -60,16 +62,19 @@ def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: fl
     grouped = table["group"] != ""
     keys = ("group\0" + table["group"]).where(grouped, table["raw"].map(split_key))
     draws = np.array([_draw(f"{seed}\0{key}") for key in keys])
-    given = table["split"].to_numpy(dtype=object)
+    of_group = table["split"].where(table["split"] != "").groupby(table["group"]).transform("first").where(grouped)
+    given = table["split"].where(table["split"] != "", of_group.fillna("")).to_numpy(dtype=object)
     shares = {
         "test": 0.0 if (given == "test").any() else test_share,
         "validation": 0.0 if (given == "validation").any() else validation_share,
     }
-    split: np.ndarray = given.copy()
+    # What is blank is drawn; where nothing is, train gives the splits that are never named.
+    free = given == ("" if (given == "").any() else "train")
+    split: np.ndarray = np.where(free, "", given)
     if table["time"].notna().any():
         split[_latest(table, shares["test"])] = "test"
         shares["test"] = 0.0
-    free = split == ""
+    free &= split == ""
     drawn = np.select([draws < shares["test"], draws < sum(shares.values())], ["test", "validation"], "train")
     split[free] = drawn[free]
     for name in ["train", *(name for name, share in shares.items() if share)]:
@@ -85,8 +90,9 @@ def _draw(key: str) -> float:
 def _latest(table: pd.DataFrame, share: float) -> np.ndarray:
     """The latest rows, about `share` of all; a group counts by its first time, and rows of one time stay together."""
     first = table["time"].groupby(table["group"]).transform("min").where(table["group"] != "", table["time"])
-    latest: np.ndarray = (first > np.quantile(first, 1 - share, method="inverted_cdf")).to_numpy()
-    if not latest.any():
+    cut = np.quantile(first, 1 - share, method="inverted_cdf")
+    latest: np.ndarray = (first > cut if (first > cut).any() else first >= cut).to_numpy()
+    if latest.mean() > MOST_LATEST:
         raise PipelineError("ingest.time_column: so many rows have the latest time that no split by time can be made")
     return latest
 
@@ -95,6 +101,7 @@ def _fill(split: np.ndarray, name: str, labels: np.ndarray, draws: np.ndarray, f
     """Give a split that the hash left without a class one row of it, with its group: that of lowest draw.
 
     It comes from the split that has most of that class, which keeps others; of `free` rows alone, decided by the hash.
+    These few rows may move when the class grows.
     """
     for label in sorted(set(labels) - set(labels[split == name])):
         members = free & (labels == label)

@@ -3,9 +3,16 @@
 import sys
 from collections.abc import Callable
 
+LONGEST_NAME = 60  # characters of a column's or class's name that messages show: a longer one may be a text
+
 
 class PipelineError(Exception):
     """What was wrong, where (file, row, column, parameter), and what to do: one sentence for the user."""
+
+
+def shown(name: str) -> str:
+    """A name from the user's data as messages and reports show it: not where it is so long that it may be a text."""
+    return name if len(name) <= LONGEST_NAME else f"(a name of {len(name):,} characters)"
 
 
 def run(name: str, main: Callable[[], None]) -> None:

@@ -22,13 +22,13 @@ PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]")
 # Mojibake becomes what was meant, curly quotes straight ones; full-width punctuation is Chinese, and stays.
 _FIXES = TextFixerConfig(unescape_html=False, fix_character_width=False, remove_control_chars=False)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff]")
-_MARKUP = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
+_MARKUP = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 # An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
 _URL = re.compile(
     r"(?:https?://|(?<![A-Za-z0-9_])www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
     re.ASCII | re.IGNORECASE,
 )
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 # A Latin name ends where another script begins; others end, as in Weibo, at a space or colon.
 _HANDLE = re.compile(r"(?:@(?:[A-Za-z0-9_]+|[\w-]{1,30}(?=[\s:：]|$)))+")
 # Nine digits or more in groups, or seven as in 555-0123; a date and part of a longer number or code are none.
@@ -38,7 +38,9 @@ _PHONE = re.compile(
     re.ASCII,
 )
 _PLACEHOLDER = "|".join(re.escape(placeholder) for placeholder in PLACEHOLDERS)
-_WORD = re.compile(rf"{_PLACEHOLDER}|\w+(?:['’]\w+)*|[^\w\s]")
+# Vowel signs and accents of their own, which `\w` leaves out, belong to the word that they stand in (Hindi, Thai).
+_MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
+_WORD = re.compile(rf"{_PLACEHOLDER}|\w[\w{_MARKS}]*(?:['’][\w{_MARKS}]+)*|[^\w\s]")
 _CHARACTER = re.compile(rf"{_PLACEHOLDER}|.")
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")
 
@@ -63,7 +65,7 @@ def clean_text(text: str) -> str:
     for _ in range(2):  # real exports escape twice: "R&amp;amp;D"
         text = html.unescape(text)
     if not text.isascii():  # ftfy changes no ASCII text, and takes longer than all the rest
-        text = unicodedata.normalize("NFC", fix_text(text, _FIXES))
+        text = fix_text(text, _FIXES)
     text = _CONTROL.sub(" ", text)
     text = _URL.sub(" [url] ", text)
     text = _EMAIL.sub(" [email] ", text)
@@ -105,6 +107,8 @@ def _segmenter() -> Any:
     return segmenter
 
 
+# What is no word between spaces. Others of the kind have no segmenter here.
+UNIT_OF_LANGUAGE = {"zh": "chinese", **dict.fromkeys(("ja", "th", "lo", "km", "my"), "character")}
 UNITS: dict[str, Callable[[str], list[str]]] = {"word": words, "character": characters, "chinese": chinese_words}
 
 

@@ -6,14 +6,14 @@ from tqdm import tqdm
 
 from . import params, paths, stage
 from .files import read_json, read_table, write_arrays
-from .text import PLACEHOLDERS, UNKNOWN, Tokenizer
+from .text import PLACEHOLDERS, UNIT_OF_LANGUAGE, UNKNOWN, Tokenizer
 
 
 def detect_language(texts: "pd.Series[str]") -> str:
-    """The language of most of the cleaned texts, as two letters, by py3langid on up to 1,000 of them, evenly drawn."""
+    """The language of cleaned texts, as two letters, by py3langid on the starts of 1,000 of them."""
     from py3langid import classify
 
-    sample = " ".join(texts.iloc[:: -(-len(texts) // 1_000)])
+    sample = " ".join(texts.iloc[:: -(-len(texts) // 1_000)].str[:1_000])
     for placeholder in PLACEHOLDERS:
         sample = sample.replace(placeholder, " ")
     language: str = classify(sample)[0]
@@ -56,7 +56,7 @@ def main() -> None:
         texts,
         vocabulary_size=settings.vocabulary_size,
         length=settings.length,
-        unit=settings.unit or ("chinese" if language == "zh" else "word"),
+        unit=settings.unit or UNIT_OF_LANGUAGE.get(language, "word"),
         language=language,
     )
     tokenizer.save(paths.TOKENIZE_TOKENIZER)

@@ -15,13 +15,12 @@ import pandas as pd
 from . import data_docs, params, paths, stage
 from .files import atomic, read_table, write_json
 from .split import split_key
-from .stage import PipelineError
+from .stage import PipelineError, shown
 
 REPORT = paths.REPORTS / "validate"
 
 COLUMNS = ["id", "text", "label", "source", "group", "split", "time", "row"]
 MAX_CLASSES = 50
-LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -129,11 +128,6 @@ def percent(share: float) -> str:
 
 def number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
-
-
-def shown(label: str) -> str:
-    """The label as reports name it; not where it is so long that it may be a text."""
-    return label if len(label) <= LONGEST_NAME else f"(a name of {len(label):,} characters)"
 
 
 def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

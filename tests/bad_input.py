@@ -97,7 +97,7 @@ CASES: dict[str, Case] = {
     "unclosed quote": Case(
         "ingest", "opens a quote in row 401 that nothing closes", lambda: last_line(b'"never closed,negative\n')
     ),
-    "too many cells": Case("ingest", "has 3 cells in line", lambda: last_line(b"one, two,negative\n")),
+    "too many cells": Case("ingest", "has 3 cells in row 401", lambda: last_line(b"one, two,negative\n")),
     "malformed JSON line": Case(
         "ingest", "line 2, is no valid JSON", lambda: b'{"text": "a", "label": "b"}\n{"text": "a",\n', "own.jsonl"
     ),

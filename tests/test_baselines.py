@@ -9,7 +9,8 @@ from pipeline import baselines
 
 
 def table(*rows: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["text", "label"], dtype="str")
+    made = pd.DataFrame(rows, columns=["text", "label"], dtype="str")
+    return made.assign(id=[f"{number:016x}" for number in range(len(made))])
 
 
 def test_majority_gives_the_shares_of_training() -> None:

@@ -158,3 +158,40 @@ def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.Monk
     assert summary["without_label"] == table["label"].isna().sum() > 20
     assert summary["classes"] == table["label"].value_counts().sort_index().to_dict()
     assert summary["sources"] == {"a.csv": 200}
+
+
+def test_integers_beside_empty_cells_are_integers() -> None:
+    """As pandas writes them; else the same labels would differ between a CSV and a Parquet file."""
+    assert ingest.names(pd.Series(["1.0", "", "-2.0"], dtype="str"), Path("a")).dropna().tolist() == ["1", "-2"]
+    assert ingest.names(pd.Series(["1.0", "1.5"], dtype="str"), Path("a")).tolist() == ["1.0", "1.5"]
+
+
+def test_times_far_away_and_none_at_all() -> None:
+    assert list(np.argsort(ingest.times(pd.Series(["9999-12-31", "1600-01-01"], dtype="str"), Path("a")))) == [1, 0]
+    with pytest.raises(PipelineError, match="row 1: column 'when' must hold a time"):
+        ingest.times(pd.Series(["inf"], dtype="str", name="when"), Path("a"))
+
+
+def test_numbers_and_dates_do_not_mix(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "text,label,when\na,b,20240101\n")
+    write(tmp_path / "b.csv", "text,label,when\na,b,2023-01-01\n")
+    with pytest.raises(PipelineError, match="column 'when' holds numbers in some files and dates in others"):
+        ingest.read_files(settings(tmp_path, time_column="when"))
+
+
+def test_labels_that_may_be_texts_are_counted_and_not_shown() -> None:
+    assert ingest._listed([f"text {number}" for number in range(51)]) == "51 labels"
+    assert ingest._listed(["a", "b" * 61]) == "'a', '(a name of 61 characters)'"
+
+
+def test_labels_are_the_same_in_every_format() -> None:
+    assert ingest.names(pd.Series(["True", "false"], dtype="str"), Path("a")).tolist() == ["true", "false"]
+    assert ingest.names(pd.Series([2**64], dtype=object), Path("a")).tolist() == [str(2**64)]
+    utc = ingest.times(pd.Series(["2020-01-01 00:00:00 UTC"], dtype="str"), Path("a"))
+    assert utc.tolist() == [1577836800.0]
+
+
+def test_a_test_file_alone_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv")
+    with pytest.raises(PipelineError, match="holds the test file alone"):
+        ingest.read_files(settings(path, test_path=str(tmp_path / "x/../a.csv")))

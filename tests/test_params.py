@@ -70,8 +70,8 @@ def test_missing_file_and_empty_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is no text encoding that Python knows"),
         ({"encoding": "hex"}, "ingest.encoding 'hex' is no text encoding that Python knows"),
+        ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is no text encoding that Python knows"),
         ({"group_column": "text"}, "ingest names the column 'text' for two purposes"),
         ({"label_column": "text"}, "ingest names the column 'text' for two purposes"),
         (
@@ -145,3 +145,10 @@ def test_a_model_is_called_after_its_file(tmp_path: Path, path: str, name: str) 
     assert params.model_name() == "tweets-lstm"
     file.write_text(set_params(TEXT, {"model": "mine"}), encoding="utf-8")
     assert params.model_name(file) == "mine"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "GBK", "cp1251", "shift_jis"])
+def test_encodings_by_pythons_names(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(set_params(TEXT, {"dataset": "file", "path": "a.csv", "encoding": encoding}), encoding="utf-8")
+    assert params.load(params.Ingest, path).encoding == encoding

@@ -18,6 +18,7 @@ from pipeline.publish import decide
         ({"test": "a", "macro_f1": "0.49"}, {"test": "a", "macro_f1": "0.50"}, False, "does not beat"),
         ({"test": "a", "macro_f1": "0.99"}, {"test": "b", "macro_f1": "0.50"}, False, "not comparable"),
         ({"test": "a", "macro_f1": "0.99"}, {}, False, "not comparable"),
+        ({"test": "a", "macro_f1": "0.99"}, {"classes": "others"}, False, "its classes are not the champion's"),
     ],
 )
 def test_decide(challenger: dict[str, str], champion: dict[str, str] | None, promote: bool, reason: str) -> None:

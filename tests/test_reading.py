@@ -159,15 +159,18 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "duplicate column": ("a.csv", b"text,label,text\na,b,c\n", "has the column 'text' 2 times"),
     "unclosed quote": ("a.csv", b'text,label\na,b\n"c,d\ne,f\n', "opens a quote in row 2 that nothing closes"),
     "unclosed quote in the header": ("a.csv", b'"text,label\na,b\n', "has no column 'text'"),
-    "too many cells": ("a.csv", b"text,label\na,b\nc,d,e\n", "has 3 cells in line 3, but 2 columns"),
-    "too many cells everywhere": ("a.csv", b"text,label\na,b,c\n", "every row has more cells than the header's 2"),
+    "too many cells": ("a.csv", b"text,label\na,b\nc,d,e\n", "has 3 cells in row 2, but 2 columns"),
+    "too many cells everywhere": ("a.csv", b"text,label\na,b,c\n", "row 1 has more cells than the header's 2"),
     "NUL byte": ("a.csv", b"text,label\na,b\nc\0,d\n", "line 3, holds a NUL byte"),
     "half a UTF-16 character": ("a.csv", "text,label\na,b\n".encode("utf-16")[:-1], "is not utf-16"),
     "no encoding": ("a.csv", b"text,label\n" + b"\x81\x8d\x9d,b\n" * 9, "is neither UTF-8, UTF-16, GBK nor"),
     "Shift JIS": ("a.csv", "text,label\nかなです,b\n".encode("shift-jis") * 9, "is neither UTF-8, UTF-16, GBK nor"),
     "malformed JSON": ("a.jsonl", b'{"text": "a", "label": "b"}\n{"text": \n', "line 2, is no valid JSON"),
-    "JSON that is no object": ("a.jsonl", b'["a", "b"]\n', "line 1, is no JSON object"),
+    "JSON that is no object": ("a.jsonl", b'"a"\n', "line 1, is no JSON object"),
     "JSON without the key": ("a.jsonl", b'{"text": "a"}\n', "has no column 'label'; it has 'text'"),
+    "a JSON array": ("a.jsonl", b'[{"text": "a"}]\n', "is a JSON array; write one object a line"),
+    "gzip without saying so": ("a.csv", gzip.compress(b"text,label\na,b\n"), "is compressed or a spreadsheet"),
+    "a title above the header": ("a.csv", b"Report\n\ntext,label\na,b\n", "is the header its first line"),
     "no Parquet": ("a.parquet", b"PAR1 but not really", "is no readable Parquet file"),
     "no gzip": ("a.csv.gz", b"text,label\na,b\n", "cannot be read (Not a gzipped file"),
     "half a gzip": ("a.csv.gz", gzip.compress(b"text,label\na,b\n")[:-9], "cannot be read"),
@@ -204,3 +207,38 @@ def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(PipelineError, match="is a folder; name a file"):
         reading.read(tmp_path / "a.csv", COLUMNS)
+
+
+@pytest.mark.parametrize("damage", [b"brok\xffen", "gekürzt".encode("cp1252"), "很好".encode("gbk")])
+def test_a_few_damaged_lines_among_many_are_replaced(tmp_path: Path, damage: bytes) -> None:
+    content = b"text,label\n" + b"fine,x\n" * 10_000 + (damage + b",x\n") * 5
+    assert read(tmp_path, "a.csv", content)["text"].str.contains("�").sum() == 5
+
+
+def test_names_that_may_be_texts_are_not_shown(tmp_path: Path) -> None:
+    private = "I have told nobody but you that I am so very unhappy with this phone"
+    with pytest.raises(PipelineError) as error:
+        read(tmp_path, "a.csv", f"{private},sad\nfine,glad\n".encode())
+    assert private not in str(error.value)
+    assert "'(a name of 68 characters)', 'sad'" in str(error.value)
+    with pytest.raises(PipelineError, match="is no valid JSON"):
+        read(tmp_path, "a.jsonl", b'{"a": ' + b"[" * 100_000 + b"\n")
+    with pytest.raises(PipelineError, match="cannot be read"):
+        read(tmp_path, "a.csv.bz2", bz2.compress(b"text,label\na,b\n" * 99)[:-9])
+
+
+def test_excel_names_its_delimiter_and_leaves_columns_without_names(tmp_path: Path) -> None:
+    content = b"sep=;\r\ntext;label;;\r\na,b;c;;\r\n"
+    assert rows(read(tmp_path, "a.csv", content)) == [("a,b", "c")]
+
+
+def test_a_lone_quote_in_a_file_that_quotes_nothing_takes_no_other_rows(tmp_path: Path) -> None:
+    content = b'text\tlabel\n"he said so\ta\nfine\tb\nsaid "\ta\n'
+    assert rows(read(tmp_path, "a.tsv", content)) == [('"he said so', "a"), ("fine", "b"), ('said "', "a")]
+    quoted = b'text\tlabel\n"he ""said"" so"\ta\n"two\nlines"\tb\n'
+    assert rows(read(tmp_path, "b.tsv", quoted)) == [('he "said" so', "a"), ("two\nlines", "b")]
+
+
+def test_another_encoding_than_unicode_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read(tmp_path, "a.csv", csv_text(CHINESE).encode("gbk"))
+    assert "is read as gb18030; name another encoding with ingest.encoding" in capsys.readouterr().err

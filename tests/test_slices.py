@@ -87,3 +87,12 @@ def test_han_is_chinese_even_in_one_word_and_kana_is_not() -> None:
         "language zh": 40,
         "other language": 0,
     }
+
+
+def test_a_folder_of_many_files_has_a_slice_for_the_largest_and_one_for_the_rest() -> None:
+    sources = [f"{number}.csv" for number in range(30) for _ in range(30 - number)]
+    table = pd.DataFrame({"text": "a", "source": sources}, dtype="str")
+    found = slices.members(table, np.ones(len(table), dtype=int), [1])
+    named = [name for name in found if name.startswith("source ")]
+    assert set(named) == {f"source {number}.csv" for number in range(20)}
+    assert found["other source"].sum() == sum(30 - number for number in range(20, 30))

@@ -154,3 +154,16 @@ def test_copies_of_given_test_rows_are_held_out() -> None:
     assert list(np.flatnonzero(found)) == [1, 3, 5]
     both = split.held_out(frame(["a", "a"], split=["validation", "test"]))
     assert list(both) == [True, False]  # test comes before validation
+
+
+def test_a_group_with_one_training_row_trains() -> None:
+    groups = [f"thread {number // 2}" for number in range(4_000)]
+    found = pd.Series(assign(frame(TEXTS, group=groups, split=["train", ""] * 2_000)))
+    assert found.groupby(groups).nunique().max() == 1
+
+
+def test_a_split_that_the_column_never_names_is_drawn_from_train() -> None:
+    found = assign(frame(TEXTS, split=["test"] * 1_000 + ["train"] * 3_000))
+    assert set(found[:1_000]) == {"test"}
+    assert "test" not in found[1_000:]
+    assert (found[1_000:] == "validation").mean() == pytest.approx(0.15, abs=0.02)

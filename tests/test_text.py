@@ -1,5 +1,6 @@
 """Text: what cleaning keeps and removes, and ids."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,14 @@ def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
     tokenizer = Tokenizer(("a", "😀"), 3, "character", "zh")
     tokenizer.save(tmp_path / "tokenizer.json")
     assert Tokenizer.load(tmp_path / "tokenizer.json") == tokenizer
+
+
+def test_vowel_signs_stay_in_their_word() -> None:
+    assert words(clean_text("हिन्दी अच्छा है।")) == ["हिन्दी", "अच्छा", "है", "।"]
+
+
+def test_a_long_run_of_characters_takes_no_time() -> None:
+    """Addresses were once looked for at every one of its characters: 12 seconds."""
+    started = time.perf_counter()
+    clean_text("a" * 50_000)
+    assert time.perf_counter() - started < 1
