@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .text import PLACEHOLDER
+
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
@@ -14,7 +16,7 @@ TITLES = {
     "tfidf": "TF-IDF + logistic regression",
     "nb_ngrams": "NB-weighted n-grams + logistic regression",
 }
-WORDS = r"\[(?:url|email|user|phone)\]|\w+|[^\w\s]"  # placeholders, words and single symbols
+WORDS = rf"{PLACEHOLDER}|\w+|[^\w\s]"  # placeholders, words and single symbols
 COLUMNS = 2**22  # n-grams share this many columns by hash: no vocabulary to keep, which took twice the time
 
 

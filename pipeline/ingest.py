@@ -159,7 +159,9 @@ def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) 
     """
     if label_map is None:
         return table
-    mapping = {str(key).lower() if isinstance(key, bool) else str(key): name for key, name in label_map.items()}
+    mapping = {params.label_name(key): name for key, name in label_map.items()}
+    if len(mapping) < len(label_map):
+        raise PipelineError("ingest.label_map names a label twice, such as 1 and '1'; name each once")
     occurring = sorted(table["label"].dropna().unique())
     missing = [label for label in occurring if label not in mapping]
     if missing:

@@ -46,7 +46,14 @@ Share = Annotated[float, Field(ge=0.05, le=0.4)]
 Name = Annotated[str, Field(pattern=r"^[\w.-]+( [\w.-]+)*$")]
 Column = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
+AnyLabel = Label | int | bool  # as YAML reads a label of the data
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+IN_WORDS = {
+    r"^[\w.-]+( [\w.-]+)*$": "letters, digits and . _ - with single spaces",
+    r"^\S(.*\S)?$": "a name without space around it",
+    r"^[a-z]{2}$": "two letters, such as en",
+    r"^[\x01-\x7f]$": "one ASCII character",
+}
 
 
 class Section(BaseModel):
@@ -68,7 +75,7 @@ class Ingest(Section):
     time_column: Column | None
     encoding: str | None
     delimiter: Annotated[str, Field(pattern=r"^[\x01-\x7f]$")] | None
-    label_map: dict[str | int | bool, Label | None] | None
+    label_map: dict[AnyLabel, Label | None] | None
     max_rows: Annotated[int, Field(ge=200)] | None
 
     @property
@@ -113,7 +120,7 @@ class Validate(Section):
     max_undecodable: Annotated[float, Field(ge=0, le=1)]
     max_duplicates: Annotated[float, Field(ge=0, le=1)]
     max_conflicts: Annotated[float, Field(ge=0, le=1)]
-    labels: Annotated[list[Label], Field(min_length=2, max_length=50)] | None
+    labels: Annotated[list[AnyLabel], Field(min_length=2, max_length=50)] | None
     warn_only: list[str]
 
 
@@ -213,6 +220,11 @@ def load(section: type[S], path: Path = PARAMS_FILE) -> S:
     return _check(section, document, path)
 
 
+def label_name(label: str | int | bool) -> str:
+    """A label as the table has it: YAML's `1` is "1", and its `true` is "true"."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
 def model_name(path: Path = PARAMS_FILE) -> str:
     """The name in the model registry."""
     return load(Publish, path).model or f"{load(Ingest, path).title}-lstm"
@@ -255,6 +267,8 @@ def _sentence(section: type[Section], error: Any) -> str:
     if error["type"] == "missing":
         return f"{key} is missing"
     rule = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        rule = IN_WORDS[error["ctx"]["pattern"]]
     return rule if error["type"] == "value_error" else f"{key} must be {rule}, got {error['input']!r}"
 
 

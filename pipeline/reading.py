@@ -151,13 +151,15 @@ def to_utf8(content: bytes, encoding: str | None, path: Path) -> bytes:
         )
     if not encoding and not known.startswith("utf"):
         print(f"ingest: {path} is read as {known}; name another encoding with ingest.encoding", file=sys.stderr)
-    try:
-        text = content.decode(known)
-    except UnicodeDecodeError as error:
-        _report_damage(content, known, path, error)
-        text = content.decode(known, errors="replace")
-    content = text.removeprefix("\ufeff").encode()
-    del text
+    if known in {"utf-8", "utf-8-sig"} and _decodes(content, "utf-8"):
+        content = content.removeprefix(codecs.BOM_UTF8)  # a large file is UTF-8 mostly, and need not be held twice
+    else:
+        try:
+            text = content.decode(known)
+        except UnicodeDecodeError as error:
+            _report_damage(content, known, path, error)
+            text = content.decode(known, errors="replace")
+        content = text.removeprefix("\ufeff").encode()
     if b"\r" in content:  # a bare one is text where lines end in "\n", and ends a line where none does
         content = content.replace(b"\r\n", b"\n")
         content = content if b"\n" in content else content.replace(b"\r", b"\n")
@@ -354,8 +356,11 @@ def _known() -> str:
 
 
 def _decodes(content: bytes, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        content.decode(encoding)
+        for start in range(0, len(content), 1 << 20):  # by parts: the whole text may take four times the memory
+            decoder.decode(content[start : start + (1 << 20)])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from .text import HAN, PLACEHOLDER
+
 MOST_SOURCES = 20  # of a folder of many files, those with the most rows; the others share one slice
 MIN_LANGUAGE_ROWS = 30  # languages with fewer share one slice
 # Another language than the main one must be this probable. On 5,315 English tweets, the likeliest of all languages is
@@ -15,7 +17,6 @@ SURE = 0.7
 LANGUAGE_CHARACTERS = 1_000  # read of a text to tell its language
 
 PLACEHOLDERS = {"address": "[url]", "user name": "[user]", "phone number": "[phone]"}
-_PLACEHOLDER = re.compile(r"\[(?:url|email|user|phone)\]")
 # Pictographs, emoticons, flags, and the older symbols and dingbats (☀ to ➿) with the stars and circles beside them.
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55]")
 # English words of negation, n't with either apostrophe or none; Chinese characters of negation, without the commonest
@@ -26,7 +27,7 @@ _NEGATION = re.compile(
     r"|[不没无未]|(?<!特)别(?!人)|非(?!常)",
     re.IGNORECASE,
 )
-_HAN, _KANA = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[\u3040-\u30ff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
 
 
 def members(table: pd.DataFrame, lengths: np.ndarray, bounds: Sequence[int] | None) -> dict[str, np.ndarray]:
@@ -84,8 +85,8 @@ def by_language(texts: Sequence[str]) -> dict[str, np.ndarray]:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def language(text: str) -> str:
-        text = _PLACEHOLDER.sub(" ", text[:LANGUAGE_CHARACTERS])
-        if len(_HAN.findall(text)) * 2 > sum(map(str.isalpha, text)) and not _KANA.search(text):
+        text = re.sub(PLACEHOLDER, " ", text[:LANGUAGE_CHARACTERS])
+        if len(HAN.findall(text)) * 2 > sum(map(str.isalpha, text)) and not _KANA.search(text):
             return "zh"
         name, probability = identifier.classify(text)
         return str(name) if probability >= SURE else ""

@@ -37,11 +37,11 @@ _PHONE = re.compile(
     r"(?:\+?\(?\d{1,4}\)?(?:[ .-]?\(?\d{2,5}\)?){1,5}|\d{3}-\d{4})(?![\w-]|[.,]\d)",
     re.ASCII,
 )
-_PLACEHOLDER = "|".join(re.escape(placeholder) for placeholder in PLACEHOLDERS)
+PLACEHOLDER = "|".join(re.escape(placeholder) for placeholder in PLACEHOLDERS)
 # Vowel signs and accents of their own, which `\w` leaves out, belong to the word that they stand in (Hindi, Thai).
 _MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
-_WORD = re.compile(rf"{_PLACEHOLDER}|\w[\w{_MARKS}]*(?:['’][\w{_MARKS}]+)*|[^\w\s]")
-_CHARACTER = re.compile(rf"{_PLACEHOLDER}|.")
+_WORD = re.compile(rf"{PLACEHOLDER}|\w[\w{_MARKS}]*(?:['’][\w{_MARKS}]+)*|[^\w\s]")
+_CHARACTER = re.compile(rf"{PLACEHOLDER}|.")
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")
 
 

@@ -1,12 +1,14 @@
 """Tokenize: a vocabulary from the training texts alone, and every split as padded rows of ids."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from . import params, paths, stage
 from .files import read_json, read_table, write_arrays
-from .text import PLACEHOLDERS, UNIT_OF_LANGUAGE, UNKNOWN, Tokenizer
+from .text import PLACEHOLDER, UNIT_OF_LANGUAGE, UNKNOWN, Tokenizer
 
 
 def detect_language(texts: "pd.Series[str]") -> str:
@@ -14,9 +16,7 @@ def detect_language(texts: "pd.Series[str]") -> str:
     from py3langid import classify
 
     sample = " ".join(texts.iloc[:: -(-len(texts) // 1_000)].str[:1_000])
-    for placeholder in PLACEHOLDERS:
-        sample = sample.replace(placeholder, " ")
-    language: str = classify(sample)[0]
+    language: str = classify(re.sub(PLACEHOLDER, " ", sample))[0]
     return language
 
 

@@ -111,8 +111,9 @@ def rules(settings: params.Validate) -> list[Rule]:
              "validate.max_imbalance"),
     ]
     if s.labels is not None:
+        allowed = [params.label_name(label) for label in s.labels]
         declared.append(
-            Rule("labels", "rows", "ExpectColumnValuesToBeInSet", {"column": "label", "value_set": s.labels},
+            Rule("labels", "rows", "ExpectColumnValuesToBeInSet", {"column": "label", "value_set": allowed},
                  f"every label is one of the {len(s.labels)} allowed", "validate.labels"))
     # fmt: on
     known = [rule.name for rule in declared]

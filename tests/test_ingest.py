@@ -112,6 +112,8 @@ def test_labels_are_mapped_and_dropped() -> None:
     mapped = ingest.map_labels(table, {3: "three", "2": None, True: "yes"})
     assert mapped["label"].fillna("missing").tolist() == ["three", "missing", "yes"]
     assert ingest.map_labels(table, None) is table
+    with pytest.raises(PipelineError, match="names a label twice"):
+        ingest.map_labels(table, {3: "three", "3": "four", "2": None, True: "yes"})
     with pytest.raises(PipelineError, match=r"ingest\.label_map lacks '2', 'true'; name every label"):
         ingest.map_labels(table, {3: "three"})
     with pytest.raises(PipelineError, match=r"ingest\.label_map names '4', but the labels are '2', '3', 'true'"):
