@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,9 @@ def chinese_words(text: str) -> list[str]:
 
 @cache
 def _segmenter() -> Any:
-    import jieba
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # old escapes in its patterns, which newer Pythons report
+        import jieba
 
     segmenter = jieba.Tokenizer()
     # As its `initialize` does, but for the cache in the machine's temporary folder: whoever writes there first could
