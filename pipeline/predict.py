@@ -53,7 +53,11 @@ def _readable(source: Path) -> Iterator[None]:
         raise PipelineError(f"{error.filename or source} cannot be used: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PipelineError(f"{source} is not UTF-8 (byte {error.start}); convert it first") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+    except pd.errors.ParserWarning as error:
+        raise PipelineError(
+            f"{source} is no valid CSV: a row has more cells than the header; quote cells that hold a comma"
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise PipelineError(f"{source} is no valid CSV: {error}") from error
 
 

@@ -65,7 +65,7 @@ def test_many_rows_keep_their_order(tmp_path: Path) -> None:
         (b"text\ncaf\xe9\n", "is not UTF-8"),
         (b'text,n\n"open,1\n', "is no valid CSV"),
         (b"text,n\na,1\nb,2,3\n", "is no valid CSV"),
-        (b"text,n\na,1,2\nb,2,3\n", "is no valid CSV"),
+        (b"text,n\na,1,2\nb,2,3\n", "is no valid CSV: a row has more cells than the header; quote"),
     ],
 )
 def test_a_bad_file_is_one_sentence_and_leaves_nothing(tmp_path: Path, content: bytes, sentence: str) -> None:
