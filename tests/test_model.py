@@ -97,10 +97,9 @@ def test_a_prediction_depends_on_its_text_alone(trained: Trained) -> None:
     assert network.predict(model, ids[:0]).shape == (0, 2)
 
 
-@pytest.fixture
-def folder(trained: Trained, tmp_path: Path) -> Path:
+def save(folder: Path, trained: Trained) -> Path:
     prediction.save(
-        tmp_path / "model",
+        folder,
         trained[0],
         Tokenizer(WORDS, 6),
         classes=["happy", "sad"],
@@ -108,7 +107,12 @@ def folder(trained: Trained, tmp_path: Path) -> Path:
         temperature=2.0,
         state="s",
     )
-    return tmp_path / "model"
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Trained, tmp_path: Path) -> Path:
+    return save(tmp_path / "model", trained)
 
 
 def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained) -> None:
@@ -131,15 +135,7 @@ def test_the_served_model_refuses_what_is_no_text(folder: Path, text: object) ->
 
 
 def test_equal_models_have_equal_bytes(folder: Path, trained: Trained, tmp_path: Path) -> None:
-    prediction.save(
-        tmp_path / "again",
-        trained[0],
-        Tokenizer(WORDS, 6),
-        classes=["happy", "sad"],
-        network=SIZES,
-        temperature=2.0,
-        state="s",
-    )
+    save(tmp_path / "again", trained)
     for name in ("model.json", "model.weights.h5", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
