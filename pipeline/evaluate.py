@@ -8,7 +8,6 @@ import pandas as pd
 
 from . import baselines, calibration, curves, metrics, params, paths, plots, publish, slices, stage, summary
 from .files import read_arrays, read_table, sha256, write_json, write_table
-from .model import predict
 from .prediction import Predictor, read_manifest
 
 MISTAKES = 100  # the worst ones listed
@@ -120,8 +119,9 @@ def main() -> None:
     arrays = read_arrays(paths.TOKENIZE_ARRAYS["test"])
     train, test = read_table(paths.CLEAN_TABLES["train"]), read_table(paths.CLEAN_TABLES["test"])
     labels = arrays["label"]
-    raw = predict(predictor.model, arrays["ids"])
-    probabilities = calibration.apply(raw, predictor.temperature)
+    parts = predictor.parts(test["text"].to_list())
+    raw = calibration.combine(parts, predictor.shares)
+    probabilities = calibration.combine(parts, predictor.shares, predictor.temperature)
     others = baselines.probabilities(
         train, test, classes, unit=predictor.tokenizer.unit, max_rows=settings.baseline_rows
     )

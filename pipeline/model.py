@@ -1,40 +1,34 @@
 """The network: token ids to class probabilities."""
 
-import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import backend
+
 if TYPE_CHECKING:
     import keras
 
-# Rows of one prediction step: fixed, so that XLA compiles one shape.
+# Rows of one prediction step: fixed, so that each length is compiled once.
 PREDICTION_BATCH = 64
 
 
-def prepare_keras() -> None:
-    """Choose Keras's backend and quiet it; before the first import of keras."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # oneDNN picks kernels by the processor's kind, and so changes the last bits from one to another.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-
-def make_repeatable(*, threads: int, seed: int) -> None:
-    """Fix the number of CPU threads and the seed of the weights; before the first network of the process."""
-    import keras
-    import tensorflow as tf
-
-    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    keras.utils.set_random_seed(seed)
-
-
-def build(*, num_ids: int, num_classes: int, embedding_dim: int, units: int) -> "keras.Model":
+def build(
+    *,
+    num_ids: int,
+    num_classes: int,
+    embedding_dim: int,
+    units: int,
+    bidirectional: bool = False,
+    pooling: str = "last",
+    embedding_dropout: float = 0.0,
+    dropout: float = 0.0,
+) -> "keras.Model":
     """Build Embedding -> LSTM -> Dense (Hochreiter and Schmidhuber 1997, "Long Short-Term Memory").
 
-    The padding is masked: the LSTM's last state is that of the last real token, however long the padding.
+    The padding is masked: it changes no result, however long it is.
 
     Parameters
     ----------
@@ -45,40 +39,75 @@ def build(*, num_ids: int, num_classes: int, embedding_dim: int, units: int) -> 
     embedding_dim : int
         Size of a token's vector.
     units : int
-        Size of the LSTM's state.
+        Size of the LSTM's state, in each direction.
+    bidirectional : bool
+        Whether a second LSTM reads the text from its end (Graves and Schmidhuber 2005).
+    pooling : {"last", "max", "mean", "max_mean"}
+        What the classes are told from: the state after the last token, or what `layers.Pooling` makes of all states.
+    embedding_dropout, dropout : float
+        Share of the values dropped in training, of the tokens' vectors and of what the classes are told from.
 
     Returns
     -------
     keras.Model
-        From int32 ids of shape (n_rows, length), right-padded with 0, to float32 probabilities of shape
+        From int32 ids of shape (n_rows, length), right-padded with 0, to float32 logits of shape
         (n_rows, num_classes).
     """
     import keras
-    from keras import layers
+
+    from .layers import LSTM, Dropout, Pooling
 
     ids = keras.Input((None,), dtype="int32", name="ids")
-    vectors = layers.Embedding(num_ids, embedding_dim, mask_zero=True, name="embedding")(ids)
-    state = layers.LSTM(units, name="lstm")(vectors)
-    return keras.Model(ids, layers.Dense(num_classes, activation="softmax", name="probabilities")(state))
+    vectors = keras.layers.Embedding(num_ids, embedding_dim, mask_zero=True, name="embedding")(ids)
+    vectors = Dropout(embedding_dropout, seed=1, name="embedding_dropout")(vectors)
+    lstm = LSTM(units, return_sequences=pooling != "last", name="lstm")
+    states = (keras.layers.Bidirectional(lstm, name="bidirectional") if bidirectional else lstm)(vectors)
+    summary = states if pooling == "last" else Pooling(pooling, name="pooling")(states)
+    summary = Dropout(dropout, seed=2, name="dropout")(summary)
+    return keras.Model(ids, keras.layers.Dense(num_classes, name="logits")(summary))
 
 
-def predict(model: "keras.Model", ids: np.ndarray) -> np.ndarray:
-    """Class probabilities of rows of ids.
+@lru_cache(maxsize=8)
+def _compiled(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
+    return backend.compiled(model)
+
+
+def log_probabilities(model: "keras.Model", ids: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+    """Logarithms of the class probabilities of rows of ids.
 
     Parameters
     ----------
     model : keras.Model
         As built above.
-    ids : ndarray of shape (n_rows, length), int32
+    ids : ndarray of shape (n_rows, lengths[-1]), int32
         Token ids, right-padded with 0.
+    lengths : sequence of int
+        The padded lengths there are, ascending: a row is cut to the shortest that holds its tokens.
 
     Returns
     -------
-    ndarray of shape (n_rows, num_classes), float32
-        Probabilities. The last step is filled up with unknown words, so that all steps have one shape and a row's
-        result does not depend on how many rows there are.
+    ndarray of shape (n_rows, num_classes), float64
+        A row's result depends on that row alone: on its own length, and on no other row, since all steps have the same
+        number of rows (the last is filled up).
     """
-    missing = -len(ids) % PREDICTION_BATCH
-    filled = np.concatenate([ids, np.ones((missing, ids.shape[1]), dtype=ids.dtype)])
-    steps = [model.predict_on_batch(filled[i : i + PREDICTION_BATCH]) for i in range(0, len(filled), PREDICTION_BATCH)]
-    return np.concatenate(steps)[: len(ids)] if steps else np.empty((0, model.output_shape[-1]), dtype=np.float32)
+    logits = np.empty((len(ids), model.output_shape[-1]), dtype=np.float64)
+    for length, rows in by_length(ids, lengths):
+        for start in range(0, len(rows), PREDICTION_BATCH):
+            taken = rows[start : start + PREDICTION_BATCH]
+            batch = np.ones((PREDICTION_BATCH, length), dtype=np.int32)
+            batch[: len(taken)] = ids[taken, :length]
+            logits[taken] = _compiled(model)(batch)[: len(taken)]
+    return log_softmax(logits)
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits, shape (..., n_classes), as logarithms of probabilities that sum to 1 over the classes."""
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    scaled: np.ndarray = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return scaled
+
+
+def by_length(ids: np.ndarray, lengths: Sequence[int]) -> list[tuple[int, np.ndarray]]:
+    """The rows of ids by the shortest of the padded `lengths` that holds them: (length, row numbers), ascending."""
+    classes = np.searchsorted(lengths, (ids > 0).sum(axis=1))
+    return [(length, np.flatnonzero(classes == number)) for number, length in enumerate(lengths)]

@@ -11,7 +11,18 @@ from .files import sha256
 RUNTIME_LOCK = Path("requirements.lock")
 
 # Prediction with all that it imports, and the packages that those need.
-SERVED_MODULES = ("__init__", "prediction", "calibration", "text", "model", "files", "stage")
+SERVED_MODULES = (
+    "__init__",
+    "prediction",
+    "calibration",
+    "text",
+    "model",
+    "layers",
+    "backend",
+    "ngrams",
+    "files",
+    "stage",
+)
 SERVED_PACKAGES = (
     "mlflow",
     "keras",

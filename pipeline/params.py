@@ -15,12 +15,18 @@ PARAMS_FILE = Path("params.yaml")
 
 # What `null` means under tokenize and train: the preset's value, or None: chosen by the size of the data, see
 # pipeline/tokenize.py and pipeline/train.py. `textbook` is the plain model that most tutorials teach.
-PRESETS: dict[str, dict[str, dict[str, int | float | None]]] = {
+PRESETS: dict[str, dict[str, dict[str, int | float | str | None]]] = {
     "textbook": {
         "tokenize": {"vocabulary_size": 10_000, "length": 100},
         "train": {
+            "ngrams": False,
             "embedding_dim": 64,
             "units": 64,
+            "bidirectional": False,
+            "pooling": "last",
+            "embedding_dropout": 0.0,
+            "dropout": 0.0,
+            "adversarial": 0.0,
             "batch_size": 32,
             "epochs": 10,
             "learning_rate": 0.001,
@@ -30,8 +36,14 @@ PRESETS: dict[str, dict[str, dict[str, int | float | None]]] = {
     "fast": {
         "tokenize": {"vocabulary_size": None, "length": None},
         "train": {
+            "ngrams": True,
             "embedding_dim": 64,
             "units": 64,
+            "bidirectional": True,
+            "pooling": "max",
+            "embedding_dropout": 0.3,
+            "dropout": 0.5,
+            "adversarial": 1.0,
             "batch_size": None,
             "epochs": None,
             "learning_rate": 0.001,
@@ -148,8 +160,14 @@ class Rebalance(Section):
 class Train(Section):
     name = "train"
     preset: Literal["textbook", "fast"]
+    ngrams: bool
     embedding_dim: Annotated[int, Field(ge=4, le=1_024)]
     units: Annotated[int, Field(ge=4, le=1_024)]
+    bidirectional: bool
+    pooling: Literal["last", "max", "mean", "max_mean"]
+    embedding_dropout: Annotated[float, Field(ge=0, le=0.9)]
+    dropout: Annotated[float, Field(ge=0, le=0.9)]
+    adversarial: Annotated[float, Field(ge=0, le=100)]
     batch_size: Annotated[int, Field(ge=4, le=4_096)] | None
     epochs: Annotated[int, Field(ge=1, le=200)] | None
     learning_rate: Annotated[float, Field(gt=0, le=1)]

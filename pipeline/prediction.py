@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import calibration
+from .backend import prepare_keras
 from .files import read_json, sha256, write_json
-from .model import build, predict, prepare_keras
+from .model import build, log_probabilities
+from .ngrams import GRAMS, Ngrams
+from .ngrams import WEIGHTS as NGRAM_WEIGHTS
 from .stage import PipelineError
 from .text import Tokenizer, clean_text
 
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-FORMAT = 2  # of the model folder; raised when older code can no longer read it
+PARTS = ("lstm", "tfidf", "nb")  # what a model says is made of; without n-grams the first alone
+FORMAT = 3  # of the model folder; raised when older code can no longer read it
 MANIFEST, WEIGHTS, TOKENIZER = "model.json", "model.weights.h5", "tokenizer.json"
 
 
@@ -28,19 +32,25 @@ def save(
     folder: Path,
     model: "keras.Model",
     tokenizer: Tokenizer,
+    ngrams: Ngrams | None,
     *,
     classes: Sequence[str],
-    network: Mapping[str, int],
+    network: Mapping[str, Any],
+    shares: Sequence[float],
     temperature: float,
     state: str,
 ) -> None:
-    """Write a model folder: weights, tokenizer, and a manifest with their digests.
+    """Write a model folder: weights, tokenizer, n-grams if any, and a manifest with their digests.
 
     The weights stand alone because a `.keras` file holds its date, and so differs between equal models.
     """
     folder.mkdir(parents=True)
     model.save_weights(folder / WEIGHTS)
     tokenizer.save(folder / TOKENIZER)
+    files = [WEIGHTS, TOKENIZER]
+    if ngrams:
+        ngrams.save(folder)
+        files += [GRAMS, NGRAM_WEIGHTS]
     write_json(
         folder / MANIFEST,
         {
@@ -48,8 +58,9 @@ def save(
             "state": state,
             "classes": list(classes),
             "network": dict(network),
+            "shares": list(shares),
             "temperature": temperature,
-            "sha256": {name: sha256(folder / name) for name in (WEIGHTS, TOKENIZER)},
+            "sha256": {name: sha256(folder / name) for name in files},
         },
     )
 
@@ -73,13 +84,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def parts(
+    model: "keras.Model", tokenizer: Tokenizer, ngrams: Ngrams | None, cleaned: Sequence[str]
+) -> list[np.ndarray]:
+    """What each part says of cleaned texts; see `Predictor.parts`."""
+    lstm = log_probabilities(model, tokenizer.encode(cleaned), tokenizer.lengths)
+    return [lstm, *(ngrams.log_probabilities(cleaned) if ngrams else ())]
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """A network with its tokenizer, class names and temperature."""
+    """A network with its tokenizer and class names, the n-grams beside it, and how both make the probabilities."""
 
     model: "keras.Model"
     tokenizer: Tokenizer
+    ngrams: Ngrams | None
     classes: tuple[str, ...]
+    shares: tuple[float, ...]
     temperature: float
 
     @classmethod
@@ -89,24 +110,30 @@ class Predictor:
         prepare_keras()
         model = build(**manifest["network"])
         model.load_weights(folder / WEIGHTS)
-        model.compile(jit_compile=True)
-        return cls(model, Tokenizer.load(folder / TOKENIZER), tuple(manifest["classes"]), manifest["temperature"])
+        return cls(
+            model,
+            Tokenizer.load(folder / TOKENIZER),
+            Ngrams.load(folder) if GRAMS in manifest["sha256"] else None,
+            tuple(manifest["classes"]),
+            tuple(manifest["shares"]),
+            manifest["temperature"],
+        )
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Calibrated class probabilities of raw texts.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            Raw texts.
+    def parts(self, cleaned: Sequence[str]) -> list[np.ndarray]:
+        """What each part of the model says of cleaned texts.
 
         Returns
         -------
-        ndarray of shape (n_texts, n_classes), float64
-            A text's row depends on that text alone: every text is padded to the tokenizer's length.
+        list of ndarray of shape (n_texts, n_classes), float64
+            Logarithms of class probabilities: the LSTM's, then those of the two n-gram models where there are any. A
+            text's row depends on that text alone.
         """
-        raw = predict(self.model, self.tokenizer.encode([clean_text(text) for text in texts]))
-        return calibration.apply(raw, self.temperature)
+        return parts(self.model, self.tokenizer, self.ngrams, cleaned)
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Calibrated class probabilities of raw texts, shape (n_texts, n_classes), float64."""
+        found = self.parts([clean_text(text) for text in texts])
+        return calibration.combine(found, self.shares, self.temperature)
 
     def predict(self, texts: Sequence[str]) -> "pd.DataFrame":
         """Labels of raw texts: `predicted_label`, `confidence` (its probability), and `p_<class>` for each class."""

@@ -129,14 +129,20 @@ class Tokenizer:
         How a text is split.
     language : str
         Of the training texts, two letters.
+    lengths : tuple of int
+        The padded lengths there are, ascending, the last being `length`: a network pads a text to the shortest that
+        holds it, because padding costs as much time as tokens do.
     """
 
     vocabulary: tuple[str, ...]
     length: int
     unit: str = "word"
     language: str = "en"
+    lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.lengths:
+            object.__setattr__(self, "lengths", (self.length,))
         object.__setattr__(self, "_ids", {word: i for i, word in enumerate(self.vocabulary, start=UNKNOWN + 1)})
 
     @classmethod
@@ -173,8 +179,11 @@ class Tokenizer:
             vocabulary_size = min(max(repeated, 1), MOST_UNITS)
         if length is None:
             length = int(np.clip(np.percentile(lengths, 95, method="higher"), *LENGTHS))
+        quarters = np.percentile(lengths, (25, 50, 75, 100), method="higher")
+        padded = {min(int(4 * np.ceil(quarter / 4)), length) for quarter in quarters} - {0} | {length}
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        return cls(tuple(each for each, _ in ranked[:vocabulary_size]), length, unit, language)
+        vocabulary = tuple(each for each, _ in ranked[:vocabulary_size])
+        return cls(vocabulary, length, unit, language, tuple(sorted(padded)))
 
     @property
     def num_ids(self) -> int:
@@ -211,6 +220,7 @@ class Tokenizer:
                 "unit": self.unit,
                 "language": self.language,
                 "length": self.length,
+                "lengths": list(self.lengths),
                 "vocabulary": list(self.vocabulary),
             },
         )
@@ -218,4 +228,4 @@ class Tokenizer:
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
         content = read_json(path)
-        return cls(tuple(content.pop("vocabulary")), **content)
+        return cls(tuple(content.pop("vocabulary")), lengths=tuple(content.pop("lengths")), **content)

@@ -1,19 +1,22 @@
 """Train: the LSTM, its learning curve, and everything that prediction from raw text needs."""
 
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from . import calibration, metrics, params, paths, stage, tracking
-from .files import read_arrays, read_json, write_json, write_table
-from .model import build, make_repeatable, predict, prepare_keras
-from .prediction import save
+from .backend import make_repeatable, prepare_keras, training_step
+from .files import read_arrays, read_json, read_table, write_json, write_table
+from .model import build, by_length, log_probabilities
+from .ngrams import Ngrams
+from .prediction import PARTS, parts, save
 from .state import state_id
 from .text import Tokenizer
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     import keras
 
 Figures = dict[str, float]
+OnEpoch = Callable[[int, Figures], None]
+NETWORK = ("embedding_dim", "units", "bidirectional", "pooling", "embedding_dropout", "dropout")  # of the parameters
 
 
 def fit(
@@ -28,12 +33,14 @@ def fit(
     train: tuple[np.ndarray, np.ndarray, np.ndarray],
     validation: tuple[np.ndarray, np.ndarray],
     *,
+    lengths: Sequence[int],
     batch_size: int,
     epochs: int,
     learning_rate: float,
+    adversarial: float,
     patience: int,
     seed: int,
-    on_epoch: Callable[[int, Figures], None] = lambda epoch, figures: None,
+    on_epoch: OnEpoch = lambda epoch, figures: None,
 ) -> list[Figures]:
     """Train with Adam (Kingma and Ba 2015) on cross-entropy; stop early, and leave the best epoch's weights.
 
@@ -42,15 +49,19 @@ def fit(
     model : keras.Model
         The network; trained in place.
     train : tuple of ndarray
-        Ids of shape (n_rows, length), int32; class numbers (n_rows,), int32; weights (n_rows,), float32.
+        Ids of shape (n_rows, lengths[-1]), int32; class numbers (n_rows,), int32; weights (n_rows,), float32.
     validation : tuple of ndarray
         Ids and class numbers of the rows that choose the epoch.
+    lengths : sequence of int
+        The padded lengths there are, ascending.
     batch_size : int
-        Rows a step. Each epoch shuffles, and leaves out the rows that do not fill a step.
+        Rows a step; see `batches`.
     epochs : int
         Most passes.
     learning_rate : float
         Adam's step.
+    adversarial : float
+        Length of the attack on the embedding in each step, 0 for none; see `backend.training_step`.
     patience : int
         Epochs without a lower validation loss before training stops.
     seed : int
@@ -61,34 +72,26 @@ def fit(
     Returns
     -------
     list of dict
-        `epoch`, `train_loss` and `train_accuracy` (weighted as trained), and `validation_loss`,
-        `validation_accuracy` and `validation_macro_f1` (natural shares), by epoch.
+        `epoch`, `train_loss` (weighted as trained), and `validation_loss`, `validation_accuracy` and
+        `validation_macro_f1` (natural shares), by epoch.
     """
     import keras
 
     ids, labels, weights = train
-    batch_size = min(batch_size, len(ids))
-    steps = len(ids) // batch_size
-    # XLA doubles the speed on a CPU, and fixed seeds stay repeatable to the bit.
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss="sparse_categorical_crossentropy",
-        weighted_metrics=["accuracy"],
-        jit_compile=True,
+    step, finish = training_step(
+        model, keras.optimizers.Adam(learning_rate), loss=weighted_loss, adversarial=adversarial
     )
     history: list[Figures] = []
     best_loss, best_epoch, best_weights = np.inf, 0, model.get_weights()
     for epoch in range(1, epochs + 1):
-        order = np.random.default_rng([seed, epoch]).permutation(len(ids))[: steps * batch_size]
-        batches = _batches((ids[order], labels[order], weights[order]), steps)
-        fitted = model.fit(
-            batches, epochs=epoch, initial_epoch=epoch - 1, shuffle=False, verbose=int(sys.stdout.isatty())
-        ).history
-        measured = metrics.overall(validation[1], predict(model, validation[0]))
+        taken = batches(ids, lengths, batch_size, np.random.default_rng([seed, epoch]))
+        shown = tqdm(taken, desc=f"epoch {epoch}", unit=" steps", leave=False, disable=None)
+        losses = [step(ids[rows, :length], labels[rows], weights[rows]) for length, rows in shown]
+        finish()
+        measured = metrics.overall(validation[1], np.exp(log_probabilities(model, validation[0], lengths)))
         figures: Figures = {
             "epoch": epoch,
-            "train_loss": round(fitted["loss"][0], 6),
-            "train_accuracy": round(fitted["accuracy"][0], 6),
+            "train_loss": round(float(np.mean([float(loss) for loss in losses])), 6),
             **{f"validation_{name}": measured[name] for name in ("loss", "accuracy", "macro_f1")},
         }
         history.append(figures)
@@ -102,14 +105,43 @@ def fit(
     return history
 
 
-def _batches(arrays: tuple[np.ndarray, ...], steps: int) -> "object":
-    """The rows cut into `steps` equal batches, as a tf.data set."""
-    import tensorflow as tf
+def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
+    """Mean cross-entropy of a batch, each row counted by its weight."""
+    from keras import ops
 
-    dataset = tf.data.Dataset.from_tensor_slices(tuple(a.reshape(steps, -1, *a.shape[1:]) for a in arrays))
-    options = tf.data.Options()
-    options.autotune.enabled = False  # its thread keeps fit() waiting for seconds at the end of each epoch
-    return dataset.with_options(options)
+    return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True) * weights)
+
+
+def batches(
+    ids: np.ndarray, lengths: Sequence[int], batch_size: int, random: np.random.Generator
+) -> list[tuple[int, np.ndarray]]:
+    """Cut the rows of an epoch into batches of similar length, in random order.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n_rows, lengths[-1]), int32
+        Token ids, right-padded with 0.
+    lengths : sequence of int
+        The padded lengths there are, ascending.
+    batch_size : int
+        Rows a batch, all of the same size: rows that do not fill one join the next longer ones, and at the end are
+        left out of the epoch.
+    random : Generator
+        Draws which rows go together.
+
+    Returns
+    -------
+    list of (int, ndarray)
+        Padded length and row numbers of each batch.
+    """
+    batch_size = min(batch_size, len(ids))
+    taken, rest = [], np.empty(0, dtype=np.int64)
+    for length, rows in by_length(ids, lengths):
+        rows = np.concatenate([rest, random.permutation(rows)])
+        full = len(rows) // batch_size * batch_size
+        taken += [(length, each) for each in rows[:full].reshape(-1, batch_size)]
+        rest = rows[full:]
+    return [taken[i] for i in random.permutation(len(taken))]
 
 
 def sizes(rows: int) -> tuple[int, int]:
@@ -122,54 +154,110 @@ def sizes(rows: int) -> tuple[int, int]:
     return batch_size, int(np.clip(round(8_000 * batch_size / rows), 3, 40))
 
 
-def trim(ids: np.ndarray) -> np.ndarray:
-    """Cut the columns that are padding in every row of ids, shape (n_rows, length): they cost time, change nothing."""
-    return ids[:, : int((ids > 0).sum(axis=1).max())]
+@dataclass(frozen=True)
+class Data:
+    """What the stages before made: all that training reads."""
+
+    classes: list[str]
+    tokenizer: Tokenizer
+    texts: dict[str, list[str]]  # cleaned, by split: train and validation
+    ids: dict[str, np.ndarray]  # (n_rows, length), int32, by split
+    labels: dict[str, np.ndarray]  # (n_rows,), int32, by split
+    rows: np.ndarray  # (n_chosen,), int64: which training rows are used, with repetitions
+    weights: np.ndarray  # (n_chosen,), float32: of each in the loss
+
+    @classmethod
+    def load(cls) -> "Data":
+        """Read the outputs of the stages before."""
+        splits = ("train", "validation")
+        arrays = {split: read_arrays(paths.TOKENIZE_ARRAYS[split]) for split in splits}
+        chosen = read_arrays(paths.REBALANCE_TRAIN)
+        return cls(
+            classes=read_json(paths.CLEAN_CLASSES),
+            tokenizer=Tokenizer.load(paths.TOKENIZE_TOKENIZER),
+            texts={split: read_table(paths.CLEAN_TABLES[split])["text"].to_list() for split in splits},
+            ids={split: arrays[split]["ids"] for split in splits},
+            labels={split: arrays[split]["label"] for split in splits},
+            rows=chosen["rows"],
+            weights=chosen["weights"],
+        )
+
+
+def train_lstm(
+    data: Data, settings: params.Train, on_epoch: OnEpoch = lambda epoch, figures: None
+) -> tuple["keras.Model", dict[str, Any], list[Figures]]:
+    """Build the LSTM that the parameters describe, and train it.
+
+    Returns
+    -------
+    model : keras.Model
+        Of the best epoch.
+    network : dict
+        What `model.build` was told.
+    history : list of dict
+        As `fit` gives it.
+    """
+    network = {
+        "num_ids": data.tokenizer.num_ids,
+        "num_classes": len(data.classes),
+        **{key: getattr(settings, key) for key in NETWORK},
+    }
+    make_repeatable(threads=settings.threads, seed=settings.seed)
+    model = build(**network)
+    batch_size, epochs = resolved(data, settings)
+    history = fit(
+        model,
+        (data.ids["train"][data.rows], data.labels["train"][data.rows], data.weights),
+        (data.ids["validation"], data.labels["validation"]),
+        lengths=data.tokenizer.lengths,
+        batch_size=batch_size,
+        epochs=epochs,
+        learning_rate=settings.learning_rate,
+        adversarial=settings.adversarial,
+        patience=settings.patience,
+        seed=settings.seed,
+        on_epoch=on_epoch,
+    )
+    return model, network, history
+
+
+def train_ngrams(data: Data) -> Ngrams:
+    """Fit the n-gram models on the rows that the LSTM was trained on, with the same weights."""
+    labels = data.labels["train"]
+    weights = np.bincount(data.rows, data.weights, minlength=len(labels))
+    return Ngrams.fit(data.texts["train"], labels, weights, num_classes=len(data.classes), unit=data.tokenizer.unit)
+
+
+def resolved(data: Data, settings: params.Train) -> tuple[int, int]:
+    """Batch size and most epochs: the parameters', or where they are null what the number of rows asks for."""
+    batch_size, epochs = sizes(len(data.rows))
+    return settings.batch_size or batch_size, settings.epochs or epochs
 
 
 def main() -> None:
     settings = params.load(params.Train)
-    classes = read_json(paths.CLEAN_CLASSES)
-    tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
-    arrays = {split: read_arrays(paths.TOKENIZE_ARRAYS[split]) for split in ("train", "validation")}
-    chosen = read_arrays(paths.REBALANCE_TRAIN)
-    rows = chosen["rows"]
-    batch_size, epochs = sizes(len(rows))
-    batch_size, epochs = settings.batch_size or batch_size, settings.epochs or epochs
+    data = Data.load()
     prepare_keras()
-    make_repeatable(threads=settings.threads, seed=settings.seed)
-    network = {
-        "num_ids": tokenizer.num_ids,
-        "num_classes": len(classes),
-        "embedding_dim": settings.embedding_dim,
-        "units": settings.units,
-    }
-    model = build(**network)
     state = state_id(params.PARAMS_FILE)
     with tracking.live_run(state) as on_epoch:
-        history = fit(
-            model,
-            (trim(arrays["train"]["ids"])[rows], arrays["train"]["label"][rows], chosen["weights"]),
-            (trim(arrays["validation"]["ids"]), arrays["validation"]["label"]),
-            batch_size=batch_size,
-            epochs=epochs,
-            learning_rate=settings.learning_rate,
-            patience=settings.patience,
-            seed=settings.seed,
-            on_epoch=on_epoch,
-        )
-    validation = arrays["validation"]
-    temperature = calibration.fit_temperature(validation["label"], predict(model, trim(validation["ids"])))
-    print(f"temperature {temperature:.2f}")
+        model, network, history = train_lstm(data, settings, on_epoch)
+    ngrams = train_ngrams(data) if settings.ngrams else None
+    found = parts(model, data.tokenizer, ngrams, data.texts["validation"])
+    shares, temperature = calibration.fit(data.labels["validation"], found)
+    said = ", ".join(f"{name} {share:.2f}" for name, share in zip(PARTS, shares, strict=False))
+    print(f"shares: {said}; temperature {temperature:.2f}")
+    batch_size, epochs = resolved(data, settings)
     write_json(paths.TRAIN_SETTINGS, {"batch_size": batch_size, "epochs": epochs})
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
         save(
             Path(folder) / "model",
             model,
-            tokenizer,
-            classes=classes,
+            data.tokenizer,
+            ngrams,
+            classes=data.classes,
             network=network,
+            shares=shares,
             temperature=temperature,
             state=state,
         )

@@ -1,0 +1,169 @@
+"""Backend: the few lines that differ between Keras on TensorFlow (the default) and on JAX (`KERAS_BACKEND=jax`)."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .stage import PipelineError
+
+if TYPE_CHECKING:
+    import keras
+
+BACKENDS = ("tensorflow", "jax")
+Step = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+
+
+def prepare_keras() -> None:
+    """Choose Keras's backend and quiet it; before the first import of keras."""
+    chosen = os.environ.setdefault("KERAS_BACKEND", BACKENDS[0])
+    if chosen not in BACKENDS:
+        raise PipelineError(f"KERAS_BACKEND must be {' or '.join(BACKENDS)}, got {chosen!r}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # oneDNN picks kernels by the processor's kind, and so changes the last bits from one to another.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+def make_repeatable(*, threads: int, seed: int) -> None:
+    """Fix the number of CPU threads and the seed of the weights; before the first network of the process.
+
+    JAX sets its threads by itself, one a core.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras.utils.set_random_seed(seed)
+
+
+def on_gpu() -> bool:
+    """Whether the backend computes on a GPU."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return bool(jax.default_backend() == "gpu")
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def compiled(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
+    """The network's forward pass, compiled once for each shape of its ids; it follows the weights as they change."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        forward = jax.jit(lambda *state: model.stateless_call(*state, training=False)[0])
+        return lambda ids: np.asarray(
+            forward([v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables], ids)
+        )
+    import tensorflow as tf
+
+    # cuDNN's LSTM cannot be compiled by XLA, and needs it less.
+    call = tf.function(lambda ids: model(ids, training=False), jit_compile=not on_gpu())
+    return lambda ids: call(tf.constant(ids)).numpy()
+
+
+def training_step(
+    model: "keras.Model", optimizer: "keras.Optimizer", *, loss: Callable[..., Any], adversarial: float
+) -> tuple[Step, Callable[[], None]]:
+    """Compile one step of training: the loss's gradient, that of the loss under attack, and the optimizer's update.
+
+    The attack moves the embedding by `adversarial` along the loss's gradient there, in the direction that hurts most
+    (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text Classification"; here the whole table
+    moves, not each text's own vectors).
+
+    Parameters
+    ----------
+    model : keras.Model
+        From ids to logits; its variable `embedding/embeddings` is what the attack moves.
+    optimizer : keras.Optimizer
+        Not yet built.
+    loss : callable
+        Of labels, logits and weights; a scalar.
+    adversarial : float
+        Length of the attack's step; 0 for none.
+
+    Returns
+    -------
+    step : callable
+        Of ids (n_rows, length), labels (n_rows,) and weights (n_rows,); returns the loss. It recompiles for another
+        shape of its ids.
+    finish : callable
+        Brings the model's variables up to date, before anybody reads them.
+    """
+    import keras
+
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    attacked = next(i for i, v in enumerate(variables) if v.path == "embedding/embeddings")
+    if keras.backend.backend() == "jax":
+        return _jax_step(model, optimizer, loss, adversarial, attacked)
+    import tensorflow as tf
+
+    def gradients(ids: Any, labels: Any, weights: Any) -> tuple[Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            value = loss(labels, model(ids, training=True), weights)
+        found = tape.gradient(value, variables)
+        found[attacked] = tf.convert_to_tensor(found[attacked])
+        return value, found
+
+    @tf.function(jit_compile=not on_gpu())
+    def step(ids: Any, labels: Any, weights: Any) -> Any:
+        value, found = gradients(ids, labels, weights)
+        if adversarial:
+            move = adversarial * found[attacked] / (tf.norm(found[attacked]) + 1e-12)
+            variables[attacked].assign_add(move)
+            _, hurt = gradients(ids, labels, weights)
+            variables[attacked].assign_sub(move)
+            found = [a + b for a, b in zip(found, hurt, strict=True)]
+        optimizer.apply(found, variables)
+        return value
+
+    return lambda *batch: step(*map(tf.constant, batch)), lambda: None
+
+
+def _jax_step(
+    model: "keras.Model", optimizer: "keras.Optimizer", loss: Callable[..., Any], adversarial: float, attacked: int
+) -> tuple[Step, Callable[[], None]]:
+    import jax
+    import jax.numpy as jnp
+
+    def scalar(variables: list[Any], rest: list[Any], ids: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+        logits, rest = model.stateless_call(variables, rest, ids, training=True)
+        return loss(labels, logits, weights), rest
+
+    gradients = jax.value_and_grad(scalar, has_aux=True)
+
+    @jax.jit
+    def step(variables: list[Any], rest: list[Any], slots: list[Any], *batch: Any) -> tuple[Any, tuple[Any, Any, Any]]:
+        (value, rest), found = gradients(variables, rest, *batch)
+        if adversarial:
+            moved = list(variables)
+            moved[attacked] += adversarial * found[attacked] / (jnp.linalg.norm(found[attacked]) + 1e-12)
+            (_, rest), hurt = gradients(moved, rest, *batch)
+            found = [a + b for a, b in zip(found, hurt, strict=True)]
+        variables, slots = optimizer.stateless_apply(slots, found, variables)
+        return value, (variables, rest, slots)
+
+    places = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+    state = [[v.value for v in place] for place in places]
+
+    def take(*batch: np.ndarray) -> float:
+        value, state[:] = step(*state, *batch)
+        return value
+
+    def finish() -> None:
+        for place, values in zip(places, state, strict=True):
+            for variable, value in zip(place, values, strict=True):
+                variable.assign(value)
+
+    return take, finish

@@ -1,0 +1,194 @@
+"""The wide branch: two linear models over n-grams of words and characters, beside the LSTM (Cheng et al. 2016)."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .files import read_arrays, read_json, write_arrays, write_json
+from .model import log_softmax
+from .text import UNITS
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+MOST_GRAMS = 500_000  # n-grams kept, the most frequent ones
+MOST_ROWS = 200_000  # training rows used: more cost time and memory, and change little
+LONG = 100  # units of the median text above which characters, many and slow, give way to runs of three words
+# Inverse strengths of the penalty, by the validation rows of six data sets.
+TFIDF_C, NB_C = 3.0, 0.05
+GRAMS, WEIGHTS = "ngrams.json", "ngrams.npz"
+
+
+def cut(text: str, unit: str, *, long: bool) -> Iterator[str]:
+    """The n-grams of a cleaned text, with repetitions: runs of one and two units, and of characters.
+
+    Parameters
+    ----------
+    text : str
+        Cleaned text.
+    unit : str
+        What `Tokenizer` splits by.
+    long : bool
+        Whether the texts are long: then runs of three words, and no characters.
+    """
+    units = UNITS[unit](text)
+    yield from _runs(units, 1)
+    yield from _runs(units, 2)
+    if long or unit == "character":
+        yield from _runs(units, 3)
+    elif unit == "word":  # a tab tells characters from words
+        for word in text.split():
+            padded = f" {word} "
+            for n in (3, 4, 5):
+                for start in range(max(len(padded) - n, 0) + 1):
+                    yield "\t" + padded[start : start + n]
+                if n >= len(padded):
+                    break
+    else:
+        for n in (1, 2, 3):
+            for start in range(len(text) - n + 1):
+                yield "\t" + text[start : start + n]
+
+
+def _runs(units: Sequence[str], n: int) -> Iterator[str]:
+    return (" ".join(units[start : start + n]) for start in range(len(units) - n + 1))
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """Two linear models over the same n-grams.
+
+    One is logistic regression on TF-IDF with logarithmic term frequencies; the other, on which n-grams occur, each
+    scaled by its naive Bayes log-count ratio (Wang and Manning 2012, "Baselines and Bigrams"), each class against the
+    rest.
+
+    Parameters
+    ----------
+    grams : tuple of str
+        The n-grams, by column.
+    unit : str
+        What `Tokenizer` splits by.
+    long : bool
+        As in `cut`.
+    idf : ndarray of shape (n_grams,), float32
+        Inverse document frequencies.
+    tfidf, nb : ndarray of shape (n_grams + 1, n_classes), float32
+        What an n-gram adds to the logits; the last row is the intercept.
+    """
+
+    grams: tuple[str, ...]
+    unit: str
+    long: bool
+    idf: np.ndarray
+    tfidf: np.ndarray
+    nb: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_columns", {gram: column for column, gram in enumerate(self.grams)})
+
+    @classmethod
+    def fit(
+        cls, texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *, num_classes: int, unit: str
+    ) -> "Ngrams":
+        """Fit both on cleaned training texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Cleaned texts; of more than 200,000, evenly spaced ones are used.
+        labels : ndarray of shape (n_texts,), int
+            Class numbers.
+        weights : ndarray of shape (n_texts,), float
+            Weight of each text in the loss; 0 for one left out.
+        num_classes : int
+            Number of classes.
+        unit : str
+            What `Tokenizer` splits by.
+        """
+        from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+        from threadpoolctl import threadpool_limits
+
+        rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // MOST_ROWS)]
+        texts, labels, weights = [texts[row] for row in rows], labels[rows], weights[rows]
+        long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in texts[:2_000]])) > LONG
+        counting = CountVectorizer(
+            analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=MOST_GRAMS, dtype=np.float32
+        )
+        counts = counting.fit_transform(texts)
+        weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
+        with threadpool_limits(1):  # the vectors are short: more threads wait for one another
+            tfidf = _logistic(weighting.transform(counts), labels, weights, num_classes)
+            nb = _naive_bayes(counts.sign(), labels, weights, num_classes)
+        grams = counting.get_feature_names_out().tolist()
+        return cls(tuple(grams), unit, long, weighting.idf_.astype(np.float32), tfidf, nb)
+
+    def log_probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Logarithms of the class probabilities of cleaned texts.
+
+        Returns
+        -------
+        tfidf, nb : ndarray of shape (n_texts, n_classes), float64
+            Those of each model; of a text without any known n-gram, the intercepts'.
+        """
+        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
+        logits = np.empty((2, len(texts), self.nb.shape[1]))
+        for row, text in enumerate(texts):
+            counts = Counter(columns[gram] for gram in cut(text, self.unit, long=self.long) if gram in columns)
+            at = np.fromiter(counts, dtype=np.int64, count=len(counts))
+            values = (1 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=len(counts)))) * self.idf[at]
+            norm = np.sqrt((values * values).sum()) or 1.0
+            logits[0, row] = self.tfidf[-1] + (values / norm) @ self.tfidf[at]
+            logits[1, row] = self.nb[-1] + self.nb[at].sum(axis=0)
+        tfidf, nb = log_softmax(logits)
+        return tfidf, nb
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / GRAMS, {"unit": self.unit, "long": self.long, "grams": list(self.grams)})
+        arrays = {each.name: getattr(self, each.name) for each in fields(self)}
+        write_arrays(folder / WEIGHTS, {name: arrays[name] for name in ("idf", "tfidf", "nb")})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ngrams":
+        content: dict[str, Any] = read_json(folder / GRAMS)
+        arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
+        return cls(tuple(content["grams"]), content["unit"], content["long"], **arrays)
+
+
+def _logistic(
+    features: "csr_matrix", labels: np.ndarray, weights: np.ndarray, num_classes: int, strength: float = TFIDF_C
+) -> np.ndarray:
+    """Weights and, in the last row, intercepts of logistic regression; two classes share them, with opposite signs."""
+    from sklearn.linear_model import LogisticRegression
+
+    linear = LogisticRegression(C=strength, max_iter=1_000).fit(features, labels, sample_weight=weights)
+    found = np.vstack([linear.coef_.T, linear.intercept_])
+    if len(linear.classes_) == 2:
+        found = np.hstack([-found / 2, found / 2])
+    # A class without a row, which undersampling cannot make but a tiny file can, is never the answer.
+    columns = np.zeros((len(found), num_classes))
+    columns[-1] = -30
+    columns[:, linear.classes_] = found
+    return columns.astype(np.float32)
+
+
+def _naive_bayes(occurs: "csr_matrix", labels: np.ndarray, weights: np.ndarray, num_classes: int) -> np.ndarray:
+    """Weights and intercepts of each class against the rest, on n-grams scaled by their log-count ratios."""
+    present = np.unique(labels)
+    columns = np.zeros((occurs.shape[1] + 1, num_classes), dtype=np.float32)
+    columns[-1] = -30
+    for number in present[1:] if len(present) == 2 else present:  # of two, one says it all
+        own = labels == number
+        inside, outside = (1 + np.asarray(occurs[rows].sum(axis=0), dtype=np.float64).ravel() for rows in (own, ~own))
+        ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
+        scaled = occurs.copy()
+        scaled.data = ratio.astype(np.float32)[scaled.indices]
+        found = _logistic(scaled, own.astype(np.int64), weights, 2, NB_C)
+        found[:-1] *= ratio[:, None]
+        columns[:, number] = found[:, 1] if len(present) == 2 else 2 * found[:, 1]
+        if len(present) == 2:
+            columns[:, present[0]] = found[:, 0]
+    return columns
