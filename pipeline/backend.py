@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import keras
 
 BACKENDS = ("tensorflow", "jax")
-Step = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+Step = Callable[[Any, np.ndarray, np.ndarray], float]
 
 
 def prepare_keras() -> None:
@@ -128,7 +128,7 @@ def training_step(
         optimizer.apply(found, variables)
         return value
 
-    return lambda *batch: step(*map(tf.constant, batch)), lambda: None
+    return lambda *batch: step(*keras.tree.map_structure(tf.constant, batch)), lambda: None
 
 
 def _jax_step(

@@ -210,3 +210,67 @@ class Pooling(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kind": self.kind}
+
+
+class SampledSoftmax(keras.layers.Layer):
+    """What it costs to tell each token's neighbours from a sample of tokens (Jean et al. 2015).
+
+    Parameters
+    ----------
+    embedding : keras.layers.Embedding
+        Gives the tokens' vectors on both sides (Press and Wolf 2017).
+    log_expected : ndarray of shape (n_ids,), float
+        Logarithm of how often each id is expected in a sample, which the scores are corrected by.
+    bias : ndarray of shape (n_ids,), float
+        First score of each id.
+    """
+
+    def __init__(self, embedding: Any, log_expected: np.ndarray, bias: np.ndarray, **options: Any) -> None:
+        super().__init__(**options)
+        self.supports_masking = True
+        self.embedding = embedding
+        self.log_expected = log_expected.astype(np.float32)
+        self.bias = self.add_weight(
+            shape=bias.shape, initializer=lambda *_, **__: ops.convert_to_tensor(bias, "float32")
+        )
+        self.projections = [keras.layers.Dense(embedding.output_dim) for _ in range(2)]
+
+    def build(self, ids_shape: Any, sampled_shape: Any, ahead_shape: Any, behind_shape: Any = None) -> None:
+        for projection in self.projections[: 2 if behind_shape else 1]:
+            projection.build(ahead_shape)
+
+    def call(self, ids: Any, sampled: Any, ahead: Any, behind: Any = None) -> Any:
+        """Losses of shape (n_rows,), whose mean is that of all tokens guessed.
+
+        Parameters
+        ----------
+        ids : tensor of shape (n_rows, length), int32
+            Token ids; 0, padding, and 1, unknown, are not guessed.
+        sampled : tensor of shape (1, n_sampled), int32
+            Ids that the right one is told from.
+        ahead, behind : tensor of shape (n_rows, length, units), float32
+            States of the LSTM that reads from the start, and of the one that reads from the end, in the order read.
+        """
+        table, correction = self.embedding.embeddings, self.bias - self.log_expected
+        others, others_bias = ops.take(table, sampled[0], axis=0), ops.take(correction, sampled[0])
+        sums, count = 0.0, 0.0
+        sides = [(ahead[:, :-1], ids[:, 1:])]
+        if behind is not None:
+            sides.append((ops.flip(behind, 1)[:, 1:], ids[:, :-1]))
+        for (states, targets), project in zip(sides, self.projections, strict=False):
+            guessed = ops.cast((targets > 1) & (ids[:, 1:] > 0), "float32")
+            guess = project(states)
+            right = ops.sum(guess * ops.take(table, targets, axis=0), axis=-1) + ops.take(correction, targets)
+            scores = ops.matmul(ops.reshape(guess, (-1, guess.shape[-1])), ops.transpose(others)) + others_bias
+            wrong = ops.reshape(ops.logsumexp(scores, axis=-1), ops.shape(right))
+            sums += ops.sum((ops.logaddexp(right, wrong) - right) * guessed, axis=1)
+            count += ops.sum(guessed)
+        return sums * (ids.shape[0] / count)
+
+    def compute_mask(self, *inputs: Any, **named: Any) -> None:
+        return None
+
+    def compute_output_shape(
+        self, ids_shape: Any, sampled_shape: Any, ahead_shape: Any, behind_shape: Any = None
+    ) -> Any:
+        return ids_shape[:1]

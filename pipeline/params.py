@@ -26,6 +26,7 @@ PRESETS: dict[str, dict[str, dict[str, int | float | str | None]]] = {
             "pooling": "last",
             "embedding_dropout": 0.0,
             "dropout": 0.0,
+            "pretraining_epochs": 0,
             "adversarial": 0.0,
             "batch_size": 32,
             "epochs": 10,
@@ -43,6 +44,7 @@ PRESETS: dict[str, dict[str, dict[str, int | float | str | None]]] = {
             "pooling": "max",
             "embedding_dropout": 0.3,
             "dropout": 0.5,
+            "pretraining_epochs": None,
             "adversarial": 1.0,
             "batch_size": None,
             "epochs": None,
@@ -167,6 +169,7 @@ class Train(Section):
     pooling: Literal["last", "max", "mean", "max_mean"]
     embedding_dropout: Annotated[float, Field(ge=0, le=0.9)]
     dropout: Annotated[float, Field(ge=0, le=0.9)]
+    pretraining_epochs: Annotated[int, Field(ge=0, le=100)] | None
     adversarial: Annotated[float, Field(ge=0, le=100)]
     batch_size: Annotated[int, Field(ge=4, le=4_096)] | None
     epochs: Annotated[int, Field(ge=1, le=200)] | None
@@ -174,6 +177,12 @@ class Train(Section):
     patience: Annotated[int, Field(ge=1, le=200)]
     threads: Annotated[int, Field(ge=1, le=64)]
     seed: Seed
+
+    @model_validator(mode="after")
+    def _every_state(self) -> "Train":
+        if self.pretraining_epochs and self.pooling == "last":
+            raise ValueError("train.pretraining_epochs needs the states of all tokens: set train.pooling to max")
+        return self
 
 
 class Evaluate(Section):

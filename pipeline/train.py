@@ -14,9 +14,10 @@ from tqdm import tqdm
 from . import calibration, metrics, params, paths, stage, tracking
 from .backend import make_repeatable, prepare_keras, training_step
 from .files import read_arrays, read_json, read_table, write_json, write_table
-from .model import build, by_length, log_probabilities
+from .model import batches, build, log_probabilities
 from .ngrams import Ngrams
 from .prediction import PARTS, parts, save
+from .pretraining import pretrain
 from .state import state_id
 from .text import Tokenizer
 
@@ -112,38 +113,6 @@ def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
     return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True) * weights)
 
 
-def batches(
-    ids: np.ndarray, lengths: Sequence[int], batch_size: int, random: np.random.Generator
-) -> list[tuple[int, np.ndarray]]:
-    """Cut the rows of an epoch into batches of similar length, in random order.
-
-    Parameters
-    ----------
-    ids : ndarray of shape (n_rows, lengths[-1]), int32
-        Token ids, right-padded with 0.
-    lengths : sequence of int
-        The padded lengths there are, ascending.
-    batch_size : int
-        Rows a batch, all of the same size: rows that do not fill one join the next longer ones, and at the end are
-        left out of the epoch.
-    random : Generator
-        Draws which rows go together.
-
-    Returns
-    -------
-    list of (int, ndarray)
-        Padded length and row numbers of each batch.
-    """
-    batch_size = min(batch_size, len(ids))
-    taken, rest = [], np.empty(0, dtype=np.int64)
-    for length, rows in by_length(ids, lengths):
-        rows = np.concatenate([rest, random.permutation(rows)])
-        full = len(rows) // batch_size * batch_size
-        taken += [(length, each) for each in rows[:full].reshape(-1, batch_size)]
-        rest = rows[full:]
-    return [taken[i] for i in random.permutation(len(taken))]
-
-
 def sizes(rows: int) -> tuple[int, int]:
     """Batch size and most epochs for a number of training rows.
 
@@ -204,7 +173,9 @@ def train_lstm(
     }
     make_repeatable(threads=settings.threads, seed=settings.seed)
     model = build(**network)
-    batch_size, epochs = resolved(data, settings)
+    batch_size, epochs, first = resolved(data, settings)
+    if first:
+        pretrain(model, data.ids["train"], data.tokenizer.lengths, epochs=first, seed=settings.seed)
     history = fit(
         model,
         (data.ids["train"][data.rows], data.labels["train"][data.rows], data.weights),
@@ -228,10 +199,16 @@ def train_ngrams(data: Data) -> Ngrams:
     return Ngrams.fit(data.texts["train"], labels, weights, num_classes=len(data.classes), unit=data.tokenizer.unit)
 
 
-def resolved(data: Data, settings: params.Train) -> tuple[int, int]:
-    """Batch size and most epochs: the parameters', or where they are null what the number of rows asks for."""
+def resolved(data: Data, settings: params.Train) -> tuple[int, int, int]:
+    """Batch size, most epochs and epochs of pretraining: the parameters', or where they are null what the data ask for.
+
+    Pretraining sees some 1,500,000 tokens, in ten epochs at most: as long again as training itself.
+    """
     batch_size, epochs = sizes(len(data.rows))
-    return settings.batch_size or batch_size, settings.epochs or epochs
+    tokens = np.count_nonzero(data.ids["train"])
+    first = int(min(round(1_500_000 / tokens), 10)) if settings.pooling != "last" else 0
+    given = settings.pretraining_epochs
+    return settings.batch_size or batch_size, settings.epochs or epochs, first if given is None else given
 
 
 def main() -> None:
@@ -246,8 +223,8 @@ def main() -> None:
     shares, temperature = calibration.fit(data.labels["validation"], found)
     said = ", ".join(f"{name} {share:.2f}" for name, share in zip(PARTS, shares, strict=False))
     print(f"shares: {said}; temperature {temperature:.2f}")
-    batch_size, epochs = resolved(data, settings)
-    write_json(paths.TRAIN_SETTINGS, {"batch_size": batch_size, "epochs": epochs})
+    names = ("batch_size", "epochs", "pretraining_epochs")
+    write_json(paths.TRAIN_SETTINGS, dict(zip(names, resolved(data, settings), strict=True)))
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
         save(
