@@ -166,16 +166,24 @@ class Dropout(keras.layers.Layer):
     def call(self, x: Any, training: bool = False) -> Any:
         if not training or not self.rate:
             return x
-        low, high = ops.split(ops.cast(self.generator.next(), "uint32"), 2)
-        bits = ops.convert_to_tensor(np.arange(np.prod(x.shape), dtype=np.uint32)) * np.uint32(0x9E3779B9) + low
-        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, None)):  # MurmurHash3's last steps (Appleby)
-            bits = ops.bitwise_xor(bits, ops.right_shift(bits, np.uint32(shift)))
-            bits = bits if factor is None else bits * np.uint32(factor) + high
+        seed, step = ops.split(ops.cast(self.generator.next(), "uint32"), 2)
+        # The step goes through the hash before it meets the position: added as it is, it would leave steps alike.
+        start = _hash(_hash(seed) + step)
+        bits = _hash(
+            ops.convert_to_tensor(np.arange(np.prod(x.shape), dtype=np.uint32) * np.uint32(0x9E3779B9)) + start
+        )
         kept = ops.cast(bits >= np.uint32(self.rate * 2**32), x.dtype) / (1 - self.rate)
         return x * ops.reshape(kept, x.shape)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def _hash(bits: Any) -> Any:
+    """MurmurHash3's last steps (Appleby 2011), on uint32: every bit of the result depends on all bits."""
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        bits = ops.bitwise_xor(bits, ops.right_shift(bits, np.uint32(shift))) * np.uint32(factor)
+    return ops.bitwise_xor(bits, ops.right_shift(bits, np.uint32(16)))
 
 
 @keras.saving.register_keras_serializable("pipeline")

@@ -8,9 +8,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from filelock import FileLock
+
+from pipeline.backend import make_repeatable, prepare_keras
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -77,6 +80,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Longest first, and last what waits for the first run: two processes then end at about the same time."""
     order = {"test_pipeline": 0, "test_dvc_yaml": 2, "test_after_first_run": 2}
     items.sort(key=lambda item: order.get(item.path.stem, 1))
+
+
+@pytest.fixture(scope="session")
+def keras() -> ModuleType:
+    """Keras as the pipeline sets it up."""
+    prepare_keras()
+    make_repeatable(threads=2, seed=0)
+    import keras
+
+    return keras
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Calibration: the temperature is found, and no label changes."""
+"""Calibration: shares and temperature are found, and no label changes."""
 
 import numpy as np
 import pytest
@@ -6,46 +6,112 @@ import pytest
 from pipeline import calibration
 
 
-def test_apply_divides_the_logits() -> None:
-    probabilities = np.array([[0.8, 0.2], [0.1, 0.9]])
-    softened = calibration.apply(probabilities, 2.0)  # odds of 4 become 2, of 9 become 3
-    np.testing.assert_allclose(softened, [[2 / 3, 1 / 3], [1 / 4, 3 / 4]])
-    np.testing.assert_allclose(calibration.apply(probabilities, 1.0), probabilities)
-    assert calibration.apply(probabilities[:0], 2.0).shape == (0, 2)
+def too_sure(honest: np.ndarray, factor: float) -> np.ndarray:
+    """Logarithms of the probabilities whose powers of 1 / factor are the honest ones."""
+    powers = honest**factor
+    return np.log(powers / powers.sum(axis=1, keepdims=True))
 
 
-def test_the_temperature_that_made_the_model_too_sure_is_found() -> None:
+def drawn(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Honest probabilities of three classes, and labels drawn by them."""
     random = np.random.default_rng(0)
-    honest = random.dirichlet(np.ones(3), 20_000)
-    labels = (random.random((20_000, 1)) > honest.cumsum(axis=1)).sum(axis=1)
-    assert calibration.fit_temperature(labels, calibration.apply(honest, 1 / 2.5)) == pytest.approx(2.5, abs=0.05)
-    assert calibration.fit_temperature(labels, calibration.apply(honest, 2.5)) == pytest.approx(0.4, abs=0.01)
+    honest = random.dirichlet(np.ones(3), rows)
+    return honest, (random.random((rows, 1)) > honest.cumsum(axis=1)).sum(axis=1)
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
+
+
+def test_combine_divides_the_logits_by_the_temperature() -> None:
+    parts = [np.log([[0.8, 0.2], [0.1, 0.9]])]
+    softened = calibration.combine(parts, [1.0], 2.0)  # odds of 4 become 2, of 9 become 3
+    np.testing.assert_allclose(softened, [[2 / 3, 1 / 3], [1 / 4, 3 / 4]])
+    np.testing.assert_allclose(calibration.combine(parts, [1.0]), np.exp(parts[0]))
+    assert calibration.combine([parts[0][:0]], [1.0], 2.0).shape == (0, 2)
+
+
+def test_combine_multiplies_the_parts_by_their_shares() -> None:
+    """Odds of 16 and 1/4: their square roots are 4 and 1/2."""
+    parts = [np.log([[16 / 17, 1 / 17]]), np.log([[0.2, 0.8]])]
+    np.testing.assert_allclose(calibration.combine(parts, [0.5, 0.5]), [[2 / 3, 1 / 3]])
+    np.testing.assert_allclose(calibration.combine(parts, [0.5, 0.5], 0.5), [[0.8, 0.2]])
+    np.testing.assert_allclose(calibration.combine(parts, [1.0, 0.0]), np.exp(parts[0]))
+
+
+def test_the_temperature_that_made_one_part_too_sure_is_found() -> None:
+    honest, labels = drawn()
+    for factor, within in ((2.5, 0.05), (0.4, 0.01)):
+        shares, temperature = calibration.fit(labels, [too_sure(honest, factor)])
+        assert shares == [1.0]
+        assert temperature == pytest.approx(factor, abs=within)
 
 
 def test_three_rows_have_the_closed_form() -> None:
     """Two right and one wrong at odds of 4: odds of 2 fit best, and the square root of 4 is 2."""
-    sure = np.array([[0.8, 0.2]] * 3)
-    assert calibration.fit_temperature(np.array([0, 0, 1]), sure) == pytest.approx(2.0, abs=1e-3)
+    sure = np.log([[0.8, 0.2]] * 3)
+    assert calibration.fit(np.array([0, 0, 1]), [sure]) == ([1.0], pytest.approx(2.0, abs=1e-3))
 
 
 def test_an_impossible_row_that_came_true_makes_no_infinite_loss() -> None:
-    probabilities = np.array([[1.0, 0.0]] * 3 + [[0.8, 0.2]] * 3, dtype=np.float32)
-    assert 1 < calibration.fit_temperature(np.array([0, 0, 1, 0, 0, 1]), probabilities) <= 20
+    sure = np.array([[0, -500.0]] * 3 + [[np.log(0.8), np.log(0.2)]] * 3)
+    _, temperature = calibration.fit(np.array([0, 0, 1, 0, 0, 1]), [sure])
+    assert 1 < temperature <= 20
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_rows_that_are_all_right_or_all_wrong_stay_within_the_bounds(right: bool) -> None:
     labels = np.zeros(4, dtype=int) if right else np.ones(4, dtype=int)
-    found = calibration.fit_temperature(labels, np.tile(np.float32([0.7, 0.3]), (4, 1)))
-    assert found == pytest.approx(0.05 if right else 20, abs=1e-3)
+    parts = [np.log(np.tile([0.7, 0.3], (4, 1))), np.log(np.tile([0.6, 0.4], (4, 1)))]
+    for given in (parts[:1], parts):
+        shares, temperature = calibration.fit(labels, given)
+        assert sum(shares) == pytest.approx(1, abs=1e-3)
+        assert min(shares) >= 0
+        assert temperature == pytest.approx(0.05, abs=0.03) if right else temperature == 20
+
+
+def test_each_part_gets_the_share_that_it_earned() -> None:
+    """The honest odds are the product of the parts' odds, the first to the power 0.6, the second to 0.2."""
+    honest, labels = drawn()
+    first = np.random.default_rng(1).normal(size=honest.shape)
+    second = (np.log(honest) - 0.6 * first) / 0.2
+    parts = [each - np.log(np.exp(each).sum(axis=1, keepdims=True)) for each in (first, second)]
+    shares, temperature = calibration.fit(labels, parts)
+    assert shares == pytest.approx([0.75, 0.25], abs=0.02)
+    assert temperature == pytest.approx(1 / 0.8, abs=0.05)
+    np.testing.assert_allclose(calibration.combine(parts, shares, temperature), honest, atol=0.02)
+
+
+def test_a_useless_part_gets_about_nothing_and_a_harmful_one_nothing() -> None:
+    honest, labels = drawn()
+    noise = too_sure(np.random.default_rng(1).dirichlet(np.ones(3), len(labels)), 1)
+    against = np.log(1 - honest)
+    shares, temperature = calibration.fit(labels, [np.log(honest), noise, against])
+    assert shares[0] > 0.97
+    assert sum(shares) == pytest.approx(1, abs=2e-4)
+    assert shares[2] == 0
+    assert temperature == pytest.approx(1, abs=0.05)
+
+
+def test_the_parts_together_lose_no_more_than_the_best_of_them() -> None:
+    honest, labels = drawn(500)
+    random = np.random.default_rng(2)
+    parts = [too_sure(0.9 * honest + 0.1 * random.dirichlet(np.ones(3), 500), factor) for factor in (3.0, 1.0, 0.5)]
+    shares, temperature = calibration.fit(labels, parts)
+    together = log_loss(labels, calibration.combine(parts, shares, temperature))
+    alone = [log_loss(labels, calibration.combine([part], [1.0], calibration.fit(labels, [part])[1])) for part in parts]
+    assert together < min(alone)
+    assert calibration.fit(labels, parts) == (shares, temperature)
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.7, 20.0])
 def test_no_label_changes_even_between_neighbouring_float32_numbers(temperature: float) -> None:
     low = np.float32(0.4)
     high = np.nextafter(low, np.float32(1))
-    extreme = np.array([[0.0, 0.0, 1.0], [low, high, 0.2], [0.2, low, high], [1e-30, 1e-38, 1.0]], dtype=np.float32)
-    calibrated = calibration.apply(extreme, temperature)
-    np.testing.assert_array_equal(calibrated.argmax(axis=1), extreme.argmax(axis=1))
-    np.testing.assert_allclose(calibrated.sum(axis=1), 1)
-    assert np.isfinite(calibrated).all()
+    extreme = np.log(np.array([[1e-38, 1e-30, 1.0], [low, high, 0.2], [0.2, low, high], [1e-30, 1e-38, 1.0]]))
+    for parts, shares in (([extreme], [1.0]), ([extreme, 3 * extreme, extreme / 2], [0.5, 0.2, 0.3])):
+        calibrated = calibration.combine(parts, shares, temperature)
+        np.testing.assert_array_equal(calibrated.argmax(axis=1), extreme.argmax(axis=1))
+        assert (np.diff(np.take_along_axis(calibrated, extreme.argsort(axis=1), axis=1)) >= 0).all()
+        np.testing.assert_allclose(calibrated.sum(axis=1), 1)
+        assert np.isfinite(calibrated).all()

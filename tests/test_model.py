@@ -1,8 +1,10 @@
-"""The network, its training and the predictor on tiny data."""
+"""The network and the predictor on tiny data."""
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,99 +13,126 @@ import pytest
 
 from pipeline import calibration, prediction, train
 from pipeline import model as network
+from pipeline.ngrams import Ngrams
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
 
-WORDS = ("good", "bad", "film")
-Trained = tuple[Any, list[dict[str, float]], list[int]]
-SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4}
+TOKENIZER = Tokenizer(("good", "bad", "film"), 6, lengths=(3, 6))
+SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4, "bidirectional": True, "pooling": "max"}
+CLASSES, SHARES = ("happy", "sad"), (0.5, 0.2, 0.3)
+FILES = ("model.json", "model.weights.h5", "tokenizer.json", "ngrams.json", "ngrams.npz")
 
 
-def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Texts whose first word decides the label."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, count).astype(np.int32)
-    ids = np.zeros((count, 6), dtype=np.int32)
-    ids[:, 0] = 2 + labels
-    ids[:, 1:4] = np.where(rng.random((count, 3)) < 0.5, 4, 1)
-    return ids, labels
+@dataclass(frozen=True)
+class Trained:
+    network: Any
+    ngrams: Ngrams
 
 
-@pytest.fixture(scope="module", autouse=True)
-def keras() -> None:
-    network.prepare_keras()
-    network.make_repeatable(threads=2, seed=0)
+def texts(count: int) -> tuple[list[str], np.ndarray]:
+    """Texts of one to five words whose first decides the label."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, count).astype(np.int32)
+    ends = [" ".join(random.choice(["film", "the"], random.integers(0, 5))) for _ in range(count)]
+    return [f"{('good', 'bad')[label]} {end}".strip() for label, end in zip(labels, ends, strict=True)], labels
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
-    model, told = network.build(**SIZES), []
-    ids, labels = rows(300)
-    history = train.fit(
+def trained(keras: ModuleType) -> Trained:
+    model = network.build(**SIZES)
+    given, labels = texts(300)
+    ids = TOKENIZER.encode(given)
+    train.fit(
         model,
         (ids, labels, np.ones(300, dtype=np.float32)),
-        rows(70),
+        (ids[:70], labels[:70]),
+        lengths=(6,),
         batch_size=16,
-        epochs=30,
+        epochs=4,
         learning_rate=0.05,
+        adversarial=0.0,
         patience=2,
         seed=0,
-        on_epoch=lambda epoch, figures: told.append(epoch),
     )
-    return model, history, told
+    return Trained(model, Ngrams.fit(given, labels, np.ones(300), num_classes=2, unit="word"))
 
 
-def test_the_textbook_network() -> None:
+def test_the_textbook_network(keras: ModuleType) -> None:
     model = network.build(num_ids=10_002, num_classes=3, embedding_dim=64, units=64)
-    assert [type(layer).__name__ for layer in model.layers if layer.weights] == ["Embedding", "LSTM", "Dense"]
+    assert [layer.name for layer in model.layers if layer.weights] == ["embedding", "lstm", "logits"]
     assert model.count_params() == 10_002 * 64 + 4 * 64 * (64 + 64 + 1) + 65 * 3
+    assert model.output_shape == (None, 3)
 
 
-def test_training_learns_and_tells_each_epoch(trained: Trained) -> None:
-    _, history, told = trained
-    assert min(figures["validation_loss"] for figures in history) < 0.1
-    assert told == [figures["epoch"] for figures in history] == list(range(1, len(history) + 1))
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
+def test_the_classes_are_told_from_what_the_parameters_say(
+    keras: ModuleType, pooling: str, bidirectional: bool
+) -> None:
+    model = network.build(**SIZES | {"bidirectional": bidirectional, "pooling": pooling, "num_classes": 3})
+    width = 4 * (1 + bidirectional) * (1 + (pooling == "max_mean"))
+    assert model.get_layer("logits").kernel.shape == (width, 3)
+    assert model.count_params() == 5 * 4 + (1 + bidirectional) * 4 * 4 * (4 + 4 + 1) + (width + 1) * 3
 
 
-def test_training_stops_early_and_keeps_the_best_epoch() -> None:
-    model = network.build(**SIZES)
-    ids, labels = rows(300)
-    wrong = 1 - labels[:64]  # the better the training rows are learnt, the worse these get
-    history = train.fit(
-        model,
-        (ids, labels, np.ones(300, dtype=np.float32)),
-        (ids[:64], wrong),
-        batch_size=16,
-        epochs=30,
-        learning_rate=0.05,
-        patience=3,
-        seed=0,
-    )
-    losses = [figures["validation_loss"] for figures in history]
-    assert losses.index(min(losses)) == len(losses) - 1 - 3
-    kept = -np.log(network.predict(model, ids[:64])[np.arange(64), wrong]).mean()
-    assert kept == pytest.approx(min(losses), abs=1e-4)
+def test_dropout_is_what_the_parameters_say(keras: ModuleType) -> None:
+    model = network.build(**SIZES, embedding_dropout=0.2, dropout=0.4)
+    layers = [model.get_layer(name) for name in ("embedding_dropout", "dropout")]
+    assert [layer.rate for layer in layers] == [0.2, 0.4]
+    assert layers[0].seed != layers[1].seed
+    ids = np.array([[2, 3, 4]] * 20, dtype=np.int32)
+    in_training, outside = (np.asarray(model(ids, training=training)) for training in (True, False))
+    assert len(np.unique(in_training, axis=0)) > 10
+    assert len(np.unique(outside, axis=0)) == 1
+
+
+@pytest.mark.parametrize("pooling", ["last", "max_mean"])
+def test_padding_changes_nothing(keras: ModuleType, pooling: str) -> None:
+    model = network.build(**SIZES | {"pooling": pooling})
+    ids = TOKENIZER.encode(texts(100)[0])
+    one_length = network.log_probabilities(model, ids, (6,))
+    np.testing.assert_allclose(network.log_probabilities(model, ids, (3, 6)), one_length, atol=1e-5)
+    wider = np.pad(ids, ((0, 0), (0, 5)))
+    np.testing.assert_allclose(network.log_probabilities(model, wider, (11,)), one_length, atol=1e-5)
+    np.testing.assert_allclose(one_length, network.log_softmax(np.asarray(model(ids), dtype=float)), atol=1e-5)
 
 
 def test_a_prediction_depends_on_its_text_alone(trained: Trained) -> None:
-    model, _, _ = trained
-    ids, _ = rows(150)
-    together = network.predict(model, ids)
-    alone = np.concatenate([network.predict(model, ids[i : i + 1]) for i in range(5)])
-    np.testing.assert_array_equal(together[:5], alone)
+    ids = TOKENIZER.encode(texts(150)[0])
+    together = network.log_probabilities(trained.network, ids, TOKENIZER.lengths)
     assert together.shape == (150, 2)
-    np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(network.predict(model, train.trim(ids)), together, atol=1e-6)  # padding changes nothing
-    assert network.predict(model, ids[:0]).shape == (0, 2)
+    np.testing.assert_allclose(np.exp(together).sum(axis=1), 1)
+    chosen = np.random.default_rng(1).permutation(150)
+    shuffled = network.log_probabilities(trained.network, ids[chosen], TOKENIZER.lengths)
+    np.testing.assert_array_equal(shuffled, together[chosen])
+    for row in range(5):
+        alone = network.log_probabilities(trained.network, ids[row : row + 1], TOKENIZER.lengths)
+        np.testing.assert_array_equal(alone, together[row : row + 1])
+    assert network.log_probabilities(trained.network, ids[:0], TOKENIZER.lengths).shape == (0, 2)
 
 
-def save(folder: Path, trained: Trained) -> Path:
+def test_log_softmax_is_exact_and_overflows_never() -> None:
+    logits = np.array([[[np.log(3), 0.0], [1e4, 0.0]], [[-1e4, -1e4], [5.0, 5.0]]])
+    expected = np.array([[[np.log(0.75), np.log(0.25)], [0, -1e4]], [[np.log(0.5)] * 2] * 2])
+    np.testing.assert_allclose(network.log_softmax(logits), expected)
+
+
+def test_by_length_gives_each_row_the_shortest_length_that_holds_it() -> None:
+    ids = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
+    found = [(length, rows.tolist()) for length, rows in network.by_length(ids, (2, 3, 5))]
+    assert found == [(2, [0, 2]), (3, [3]), (5, [1, 4])]
+    assert [rows.tolist() for _, rows in network.by_length(ids[:1], (2, 3, 5))] == [[0], [], []]
+
+
+def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
     prediction.save(
         folder,
-        trained[0],
-        Tokenizer(WORDS, 6),
-        classes=["happy", "sad"],
+        trained.network,
+        TOKENIZER,
+        trained.ngrams if ngrams else None,
+        classes=CLASSES,
         network=SIZES,
+        shares=SHARES if ngrams else (1.0,),
         temperature=2.0,
         state="s",
     )
@@ -121,10 +150,29 @@ def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained
     assert list(table.columns) == ["predicted_label", "confidence", "p_happy", "p_sad"]
     assert list(table["predicted_label"]) == ["happy", "sad"]
     np.testing.assert_array_equal(table["confidence"], table[["p_happy", "p_sad"]].max(axis=1))
-    raw = network.predict(trained[0], np.array([[2, 4, 0, 0, 0, 0]], dtype=np.int32))
-    expected = calibration.apply(raw, 2.0)
-    np.testing.assert_allclose(table.loc[0, ["p_happy", "p_sad"]].to_numpy(dtype=float), expected[0], atol=1e-6)
+    ids = np.array([[2, 4, 0, 0, 0, 0], [3, 4, 1, 0, 0, 0]], dtype=np.int32)
+    lstm = network.log_probabilities(trained.network, ids, (6,))
+    tfidf, nb = trained.ngrams.log_probabilities(["good film", "bad film!"])
+    expected = calibration.combine([lstm, tfidf, nb], SHARES, 2.0)
+    np.testing.assert_allclose(table[["p_happy", "p_sad"]].to_numpy(dtype=float), expected, atol=1e-6)
     assert predictor.predict([]).shape == (0, 4)
+
+
+def test_each_part_has_its_place(folder: Path) -> None:
+    parts = prediction.Predictor.load(folder).parts(texts(20)[0])
+    assert len(parts) == len(prediction.PARTS) == 3
+    assert [(part.shape, part.dtype) for part in parts] == [((20, 2), np.float64)] * 3
+    assert not np.allclose(parts[1], parts[2])
+
+
+def test_a_model_may_have_no_ngrams(trained: Trained, tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", trained, ngrams=False)
+    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.weights.h5", "tokenizer.json"]
+    predictor = prediction.Predictor.load(folder)
+    assert predictor.ngrams is None
+    ids = TOKENIZER.encode(["bad film"])
+    expected = np.exp(network.log_probabilities(trained.network, ids, TOKENIZER.lengths) / 2)
+    np.testing.assert_allclose(predictor.probabilities(["Bad film"]), expected / expected.sum(), atol=1e-9)
 
 
 @pytest.mark.parametrize("text", [None, 3, float("nan")])
@@ -136,11 +184,12 @@ def test_the_served_model_refuses_what_is_no_text(folder: Path, text: object) ->
 
 def test_equal_models_have_equal_bytes(folder: Path, trained: Trained, tmp_path: Path) -> None:
     save(tmp_path / "again", trained)
-    for name in ("model.json", "model.weights.h5", "tokenizer.json"):
+    assert sorted(file.name for file in folder.iterdir()) == sorted(FILES)
+    for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["model.weights.h5", "tokenizer.json"])
+@pytest.mark.parametrize("name", FILES[1:])
 def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(folder, tmp_path / "bad")
     file = tmp_path / "bad" / name
@@ -152,20 +201,5 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
 def test_another_format_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(PipelineError, match="has format 99, this code reads 2"):
+    with pytest.raises(PipelineError, match="has format 99, this code reads 3"):
         prediction.Predictor.load(folder)
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (500, (32, 40)),
-        (12_000, (32, 21)),
-        (25_000, (32, 10)),
-        (40_000, (64, 13)),
-        (100_000, (128, 10)),
-        (10**6, (128, 3)),
-    ],
-)
-def test_the_data_choose_batch_and_epochs(rows: int, expected: tuple[int, int]) -> None:
-    assert train.sizes(rows) == expected

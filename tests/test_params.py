@@ -30,6 +30,10 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = par
         ("epochs: null", "epochs: '3'", "train.epochs must be a valid integer, got '3'"),
         ("learning_rate: null", "learning_rate: 0.0", "train.learning_rate must be greater than 0, got 0.0"),
         ("learning_rate: null", "learning_rate: .nan", "train.learning_rate must be a finite number, got nan"),
+        ("ngrams: null", "ngrams: 1", "train.ngrams must be a valid boolean, got 1"),
+        ("pooling: null", "pooling: avg", "train.pooling must be 'last', 'max', 'mean' or 'max_mean', got 'avg'"),
+        ("  dropout: null", "  dropout: 1.0", "train.dropout must be less than or equal to 0.9, got 1.0"),
+        ("adversarial: null", "adversarial: -0.1", "train.adversarial must be greater than or equal to 0, got -0.1"),
         ("threads: 2", "threads: true", "train.threads must be a valid integer, got True"),
         ("preset: fast", "preset: fats", "train.preset must be one of textbook, fast, got 'fats'"),
         ("dataset: tweets", "dataset: twets", "ingest.dataset must be 'tweets', 'imdb', 'rotten_tomatoes',"),
@@ -110,6 +114,18 @@ def test_textbook_is_the_plain_model(tmp_path: Path) -> None:
     assert isinstance(tokenize, params.Tokenize)
     assert (tokenize.vocabulary_size, tokenize.length) == (10_000, 100)
     assert (train.embedding_dim, train.units, train.batch_size, train.epochs) == (64, 64, 32, 10)
+    assert (train.ngrams, train.bidirectional, train.pooling) == (False, False, "last")
+    assert (train.embedding_dropout, train.dropout, train.adversarial) == (0, 0, 0)
+
+
+def test_false_and_0_win_over_the_preset(tmp_path: Path) -> None:
+    assert params.load(params.Train).ngrams
+    plain = load(tmp_path, "ngrams: null", "ngrams: false", params.Train)
+    assert isinstance(plain, params.Train)
+    assert plain.ngrams is False
+    calm = load(tmp_path, "adversarial: null", "adversarial: 0.0", params.Train)
+    assert isinstance(calm, params.Train)
+    assert calm.adversarial == 0
 
 
 def test_the_data_choose_the_sizes_of_the_default() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from conftest import Project, set_params
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -49,6 +50,15 @@ def test_figures_and_plots(small: Project) -> None:
     assert figures["overall"]["loss"] <= figures["uncalibrated"]["loss"] + 0.01
     for name in ("learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts"):
         assert (small.folder / f"reports/evaluate/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_model_says_what_it_is_made_of(small: Project) -> None:
+    manifest = json.loads((small.folder / "data/train/model/model.json").read_text())
+    assert len(manifest["shares"]) == 3
+    assert sum(manifest["shares"]) == pytest.approx(1, abs=2e-4)
+    assert sorted(manifest["sha256"]) == ["model.weights.h5", "ngrams.json", "ngrams.npz", "tokenizer.json"]
+    settings = json.loads((small.folder / "data/train/settings.json").read_text())
+    assert settings == {"batch_size": 64, "epochs": 2}
 
 
 def test_the_mistakes_lead_back_to_the_rows_and_hold_no_text(small: Project) -> None:

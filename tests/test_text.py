@@ -87,6 +87,20 @@ def test_the_data_choose_vocabulary_and_length() -> None:
     assert Tokenizer.fit(["a " * 900], vocabulary_size=None, length=None).length == 400
 
 
+def test_the_padded_lengths_are_the_quarters_of_the_texts() -> None:
+    """Of 5, 9, 13 and 30 units, which a quarter, a half, three quarters and all of the texts have at most."""
+    texts = ["a " * units for units in (1, 2, 5, 6, 9, 10, 13, 30)]
+
+    def lengths(length: int | None, texts: list[str] = texts) -> tuple[int, ...]:
+        return Tokenizer.fit(texts, vocabulary_size=None, length=length).lengths
+
+    assert lengths(None) == (8, 12, 16, 30)
+    assert lengths(12) == (8, 12)
+    assert lengths(6) == (6,)
+    assert lengths(10, ["", "", "", "", "a"]) == (4, 10)
+    assert Tokenizer(("a",), 7).lengths == (7,)
+
+
 def test_vocabulary_is_by_frequency_then_alphabet() -> None:
     tokenizer = Tokenizer.fit(["b a", "b d", "a b c"], vocabulary_size=3, length=4)
     assert tokenizer.vocabulary == ("b", "a", "c")
@@ -101,7 +115,7 @@ def test_ids_are_right_padded_and_keep_the_end() -> None:
 
 
 def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(("a", "😀"), 3, "character", "zh")
+    tokenizer = Tokenizer(("a", "😀"), 8, "character", "zh", (4, 8))
     tokenizer.save(tmp_path / "tokenizer.json")
     assert Tokenizer.load(tmp_path / "tokenizer.json") == tokenizer
 

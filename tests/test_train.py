@@ -1,0 +1,194 @@
+"""Train: which rows make a step, how training ends, and what the data choose."""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import model as network
+from pipeline import params, train
+from pipeline.text import Tokenizer
+
+SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4}
+LENGTHS = (2, 4, 6)
+
+
+def rows(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Texts of one to six tokens whose first decides the label."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, count).astype(np.int32)
+    ids = random.choice([1, 4], (count, 6)).astype(np.int32)
+    ids[:, 0] = 2 + labels
+    ids[np.arange(6) >= random.integers(1, 7, (count, 1))] = 0
+    return ids, labels
+
+
+def fit(model: Any, validation: tuple[np.ndarray, np.ndarray], **changes: Any) -> list[train.Figures]:
+    ids, labels = rows(300)
+    weights = changes.pop("weights", np.ones(300, dtype=np.float32))
+    options = {
+        "lengths": (6,),
+        "batch_size": 16,
+        "epochs": 30,
+        "learning_rate": 0.05,
+        "adversarial": 0.0,
+        "patience": 2,
+        "seed": 0,
+    }
+    return train.fit(model, (ids, labels, weights), validation, **options | changes)
+
+
+def test_training_learns_and_tells_each_epoch(keras: ModuleType) -> None:
+    told: list[tuple[int, train.Figures]] = []
+    history = fit(
+        network.build(**SIZES), rows(70, seed=1), lengths=LENGTHS, on_epoch=lambda *figures: told.append(figures)
+    )
+    assert min(figures["validation_loss"] for figures in history) < 0.1
+    assert min(figures["train_loss"] for figures in history) < 0.1
+    assert told == list(enumerate(history, start=1))
+    assert [figures["epoch"] for figures in history] == list(range(1, len(history) + 1))
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(keras: ModuleType) -> None:
+    model = network.build(**SIZES)
+    ids, labels = rows(64)
+    wrong = 1 - labels  # the better the training rows are learnt, the worse these get
+    history = fit(model, (ids, wrong), patience=3)
+    losses = [figures["validation_loss"] for figures in history]
+    assert losses.index(min(losses)) == len(losses) - 1 - 3
+    kept = -network.log_probabilities(model, ids, (6,))[np.arange(64), wrong].mean()
+    assert kept == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_a_row_counts_by_its_weight(keras: ModuleType) -> None:
+    """Rows of the second class at weight 0 leave a model that knows the first alone."""
+    ids, labels = rows(300)
+    model = network.build(**SIZES)
+    fit(model, (ids, 0 * labels), weights=(labels == 0).astype(np.float32), epochs=3)
+    assert (network.log_probabilities(model, ids, (6,)).argmax(axis=1) == 0).all()
+    logits = np.log(np.array([[0.5, 0.5], [0.2, 0.8]], dtype=np.float32))
+    loss = train.weighted_loss(np.array([0, 1]), logits, np.array([3.0, 1.0], dtype=np.float32))
+    assert float(loss) == pytest.approx(-(3 * np.log(0.5) + np.log(0.8)) / 2)
+
+
+def test_equal_seeds_give_equal_weights(keras: ModuleType) -> None:
+    def weights(seed: int) -> np.ndarray:
+        keras.utils.set_random_seed(seed)
+        model = network.build(**SIZES, pooling="max", embedding_dropout=0.3, dropout=0.3)
+        fit(model, rows(20), epochs=1, adversarial=1.0, seed=seed)
+        return np.concatenate([each.ravel() for each in model.get_weights()])
+
+    first = weights(0)
+    np.testing.assert_array_equal(weights(0), first)
+    assert not np.allclose(weights(1), first, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [7, 32, 1_000])
+def test_batches_take_each_row_once_and_fit_its_length(batch_size: int) -> None:
+    ids, _ = rows(301)
+    used = (ids > 0).sum(axis=1)
+    taken = train.batches(ids, LENGTHS, batch_size, np.random.default_rng(0))
+    expected = min(batch_size, 301)
+    assert {len(numbers) for _, numbers in taken} == {expected}
+    together = np.concatenate([numbers for _, numbers in taken])
+    assert len(np.unique(together)) == len(together) > 301 - expected
+    for length, numbers in taken:
+        assert length in LENGTHS
+        assert used[numbers].max() <= length
+    if batch_size == 7:  # of each length, all but the few that join the next are of that length
+        short = [used[numbers] for length, numbers in taken if length == 6]
+        assert sum((of <= 4).sum() for of in short) < 7
+        lengths = [length for length, _ in taken]
+        assert lengths != sorted(lengths)
+
+
+def drawn(ids: np.ndarray, batch_size: int, seed: int) -> list[tuple[int, list[int]]]:
+    taken = train.batches(ids, LENGTHS, batch_size, np.random.default_rng(seed))
+    return [(length, numbers.tolist()) for length, numbers in taken]
+
+
+def test_rows_that_fill_no_batch_of_theirs_join_longer_ones() -> None:
+    ids = np.tril(np.ones((6, 6), dtype=np.int32))  # texts of one to six tokens
+    found = {size: sorted((length, sorted(numbers)) for length, numbers in drawn(ids, size, 0)) for size in (2, 4, 6)}
+    assert found[2] == [(2, [0, 1]), (4, [2, 3]), (6, [4, 5])]
+    assert found[4] == [(4, [0, 1, 2, 3])]
+    assert found[6] == [(6, [0, 1, 2, 3, 4, 5])]
+
+
+def test_every_epoch_draws_other_batches_and_leaves_out_other_rows() -> None:
+    ids, _ = rows(300)
+
+    def left_out(seed: int) -> set[int]:
+        return set(range(300)) - {number for _, numbers in drawn(ids, 32, seed) for number in numbers}
+
+    assert drawn(ids, 32, 1) == drawn(ids, 32, 1) != drawn(ids, 32, 2)
+    assert len(left_out(1)) == len(left_out(2)) == 300 % 32
+    assert left_out(1) != left_out(2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (500, (32, 40)),
+        (12_000, (32, 21)),
+        (25_000, (32, 10)),
+        (40_000, (64, 13)),
+        (100_000, (128, 10)),
+        (10**6, (128, 3)),
+    ],
+)
+def test_the_data_choose_batch_and_epochs(rows: int, expected: tuple[int, int]) -> None:
+    assert train.sizes(rows) == expected
+
+
+TEXTS = ["good", "bad film", "good film"] * 12
+
+
+def data(rows: np.ndarray, weights: np.ndarray) -> train.Data:
+    tokenizer = Tokenizer(("good", "bad", "film"), 6, lengths=LENGTHS)
+    labels = np.array([0, 1, 0] * 12, dtype=np.int32)
+    splits = ("train", "validation")
+    return train.Data(
+        classes=["happy", "sad"],
+        tokenizer=tokenizer,
+        texts=dict.fromkeys(splits, TEXTS),
+        ids=dict.fromkeys(splits, tokenizer.encode(TEXTS)),
+        labels=dict.fromkeys(splits, labels),
+        rows=rows,
+        weights=weights,
+    )
+
+
+def test_a_parameter_wins_over_what_the_data_choose() -> None:
+    given = data(np.arange(36), np.ones(36, dtype=np.float32))
+    settings = params.load(params.Train)
+    assert train.resolved(given, settings) == train.sizes(36)
+    assert train.resolved(given, settings.model_copy(update={"batch_size": 8})) == (8, train.sizes(36)[1])
+    assert train.resolved(given, settings.model_copy(update={"batch_size": 8, "epochs": 3})) == (8, 3)
+
+
+def test_the_parameters_make_the_network(keras: ModuleType) -> None:
+    given = data(np.arange(36), np.ones(36, dtype=np.float32))
+    changes = {"units": 5, "embedding_dim": 6, "bidirectional": False, "pooling": "mean", "epochs": 1, "batch_size": 8}
+    settings = params.load(params.Train).model_copy(update=changes)
+    model, told, history = train.train_lstm(given, settings)
+    assert told["num_ids"] == 5
+    assert {key: told[key] for key in train.NETWORK} == {key: getattr(settings, key) for key in train.NETWORK}
+    assert model.get_layer("lstm").units == 5
+    assert len(history) == 1
+    assert network.build(**told).count_params() == model.count_params()
+
+
+def test_the_ngrams_see_the_rows_that_the_lstm_sees(keras: ModuleType) -> None:
+    """Rows drawn twice count double, rows not drawn are left out."""
+    drawn = np.array([0, 0, 1, 3, 3, 4, 6, 6, 7])
+    found = train.train_ngrams(data(drawn, np.full(len(drawn), 0.5, dtype=np.float32)))
+    assert not [gram for gram in found.grams if gram == "good film"]  # of rows 2, 5, 8 alone
+    kept = [0, 1, 3, 4, 6, 7]
+    weights = np.array([1.0, 0.5] * 3)
+    texts, labels = [TEXTS[row] for row in kept], np.array([0, 1] * 3)
+    expected = train.Ngrams.fit(texts, labels, weights, num_classes=2, unit="word")
+    assert found.grams == expected.grams
+    np.testing.assert_array_equal(found.tfidf, expected.tfidf)
+    np.testing.assert_array_equal(found.nb, expected.nb)
