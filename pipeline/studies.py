@@ -107,9 +107,9 @@ def _connect(experiment: str) -> tracking.Store:
     store = tracking.connect()
     with tracking.store_errors(store.address), store.lock:
         found = store.client.get_experiment_by_name(experiment)
-        if found is None:  # artifacts lie where those of the pipeline's own experiment do
+        if found is None:
             own = store.client.get_experiment(store.experiment_id).artifact_location
-            place = own.rpartition("/")[0] if store.address.startswith("sqlite:") else None
+            place = own if store.address.startswith("sqlite:") else None  # a server has its own
             return replace(store, experiment_id=store.client.create_experiment(experiment, place))
         if found.lifecycle_stage == "deleted":
             store.client.restore_experiment(found.experiment_id)
