@@ -48,7 +48,7 @@ RANGES: dict[str, Range | list[Any]] = {
     "learning_rate": Range(0.0003, 0.01, log=True),
 }
 TRIALS, SEED = 30, 0
-UNPRUNED = 5  # trials before the median says anything
+UNPRUNED, FIRST_EPOCH = 5, 2  # trials, and epochs of a trial, before the median says anything
 FIGURES, SETTINGS = "figures", "settings"  # what a trial keeps beside its value
 
 
@@ -99,7 +99,7 @@ def open_study(path: Path, name: str, start: dict[str, Any]) -> "Study":
     study = optuna.create_study(
         storage=f"sqlite:///{path}",
         study_name=name,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=1),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=FIRST_EPOCH),
         load_if_exists=True,
     )
     for trial in study.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
@@ -124,7 +124,7 @@ def run(study: "Study", data: train.Data, base: params.Train, *, ngrams: crossfi
     def tell(study: "Study", trial: "FrozenTrial") -> None:
         figures = trial.user_attrs.get(FIGURES)
         said = ", ".join(f"{key} {value:.4f}" for key, value in figures.items()) if figures else "cut short"
-        print(f"trial {len(finished(study))} of {trials}: {said}; best log-loss {study.best_value:.4f}")
+        print(f"{len(finished(study))} of {trials}, trial {trial.number}: {said}; best log-loss {study.best_value:.4f}")
 
     while len(finished(study)) < trials:
         # A seed a trial: a sampler that starts anew after a kill would propose the first ones once more.
@@ -145,8 +145,8 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
     best, done = study.best_trial, finished(study)
     figures = best.user_attrs[FIGURES]
     said = (
-        f"trial {best.number} of {len(done)}: cross-fitted validation log-loss {figures['combined/loss']:.4f}, "
-        f"macro-F1 {figures['combined/macro_f1']:.4f}, accuracy {figures['combined/accuracy']:.4f}"
+        f"trial {best.number}, the best of {len(done)}: cross-fitted validation "
+        f"log-loss {figures['combined/loss']:.4f}, macro-F1 {figures['combined/macro_f1']:.4f}, accuracy {figures['combined/accuracy']:.4f}"
     )
     text = f"# {title}, {said}\n{lines(best.user_attrs[SETTINGS])}"
     path = paths.REPORTS / "search" / f"{title}.yaml"

@@ -57,7 +57,7 @@ def test_a_search_goes_on_to_so_many_trials_in_all(
     found = client.search_runs([client.get_experiment_by_name("emotion-recognition-search").experiment_id])
     (parent,) = [run for run in found if studies.PARENT not in run.data.tags]
     assert len(found) == 15
-    assert f"trial {best.number} of 14" in parent.data.tags[studies.NOTE]
+    assert f"trial {best.number}, the best of 14" in parent.data.tags[studies.NOTE]
     (run,) = [run for run in found if run.info.run_name == f"trial {best.number}"]
     assert run.data.metrics["combined/loss"] == best.value
     assert run.data.metrics["combined/macro_f1"] == best.user_attrs["figures"]["combined/macro_f1"]
