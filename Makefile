@@ -9,7 +9,7 @@ OUTPUTS := ingest validate clean tokenize rebalance train
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-all lint env ui lock clean
+.PHONY: repro test test-all lint env ui ablation search lock clean
 
 repro: env
 	python -m pipeline.params
@@ -43,6 +43,13 @@ ui: env
 	*) echo "Runs: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"; \
 	   mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --port $(PORT) ;; \
 	esac
+
+# Networks compared, and better parameters looked for, on the validation rows: docs/choosing.md. ARGS="--seeds 0" passes options.
+ablation: env
+	python -m pipeline.ablate $(ARGS)
+
+search: env
+	python -m pipeline.search $(ARGS)
 
 # After a change of the dependencies in pyproject.toml.
 lock: env

@@ -1,0 +1,303 @@
+"""Ablate: what each part of the network is worth, by validation rows alone; the test rows are never read.
+
+Every variant below is trained with several seeds on the data as the stages before train left them, and measured by
+cross-fitting over two halves of the validation rows (see `crossfit`), so that no figure is measured on rows that chose
+it. Vocabulary and length are those of the data in every variant, `textbook` among them.
+
+What is finished is kept in `.state/`: a run that was killed goes on, and a second one computes nothing.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from . import crossfit, metrics, params, paths, stage, studies, tracking, train
+from .backend import prepare_keras
+from .crossfit import Figures, Result
+from .files import atomic, read_arrays, read_json, write_arrays, write_json, write_table
+from .stage import PipelineError
+from .state import state_id
+
+
+class Times(NamedTuple):
+    """A multiple of the preset's value."""
+
+    factor: float
+
+
+NO_LSTM = None  # the two n-gram models alone
+PRESET = "preset"  # the row that all others are compared with: the parameters in force
+# Name of each variant, and what it changes of the parameters in force; a new one is one line. A variant that changes
+# nothing, because the parameters in force are its own, is left out.
+VARIANTS: dict[str, Mapping[str, Any] | None] = {
+    "textbook": params.PRESETS["textbook"]["train"],
+    PRESET: {},
+    "LSTM only": {"ngrams": False},
+    "n-grams only": NO_LSTM,
+    "not bidirectional": {"bidirectional": False},
+    "pooling last": {"pooling": "last"},
+    "pooling max": {"pooling": "max"},
+    "pooling mean": {"pooling": "mean"},
+    "pooling max_mean": {"pooling": "max_mean"},
+    "no embedding dropout": {"embedding_dropout": 0.0},
+    "no dropout": {"dropout": 0.0},
+    "no adversarial step": {"adversarial": 0.0},
+    "half the units": {"units": Times(0.5)},
+    "twice the units": {"units": Times(2)},
+    "half the embedding": {"embedding_dim": Times(0.5)},
+    "twice the embedding": {"embedding_dim": Times(2)},
+}
+SEEDS = (0, 1, 2)
+FIGURES = [f"{name}/{key}" for name in ("combined", "lstm") for key in ("accuracy", "macro_f1", "loss")] + ["seconds"]
+COLUMNS = ["variant", "seeds", *(each for key in FIGURES for each in (key, f"{key}_sd")), "difference", "low", "high"]
+HEADINGS = ["accuracy", "macro-F1", "log-loss", "LSTM accuracy", "LSTM macro-F1", "LSTM log-loss", "seconds"]
+
+
+def variants(base: params.Train) -> dict[str, params.Train | None]:
+    """The parameters of each variant, by name; None for no LSTM.
+
+    Raises
+    ------
+    PipelineError
+        A variant's parameters are out of range.
+    """
+    found: dict[str, params.Train | None] = {}
+    for name, changes in VARIANTS.items():
+        if changes is NO_LSTM:
+            found[name] = None
+            continue
+        values = base.model_dump()
+        for key, value in changes.items():
+            values[key] = int(values[key] * value.factor) if isinstance(value, Times) else value
+        try:
+            settings = params.Train.model_validate(values)
+        except ValidationError as error:
+            said = "; ".join(f"train.{each['loc'][0]} {each['input']!r}: {each['msg']}" for each in error.errors())
+            raise PipelineError(f"the variant {name!r} cannot be made of params.yaml ({said})") from error
+        if settings != base or name == PRESET:
+            found[name] = settings
+    return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant under one seed."""
+
+    variant: str
+    seed: int | None  # None for the n-grams, which know none
+    settings: params.Train | None
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.variant if self.seed is None else f"{self.variant} · seed {self.seed}"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is kept beside the figures: what was trained."""
+        settings = self.settings.model_dump() if self.settings else None
+        return {"variant": self.variant, "seed": self.seed, "settings": settings}
+
+    @property
+    def path(self) -> Path:
+        seed = "" if self.seed is None else f"-seed-{self.seed}"
+        return self.folder / f"{self.variant.replace(' ', '-')}{seed}.json"
+
+    def load(self) -> Result | None:
+        """What is kept of it, unless its parameters have changed since."""
+        if not self.path.is_file():
+            return None
+        kept = read_json(self.path)
+        if {key: kept[key] for key in self.content} != self.content:
+            return None
+        arrays = read_arrays(self.path.with_suffix(".npz"))
+        return Result(arrays["combined"], arrays.get("lstm"), kept["seconds"], kept["history"])
+
+    def save(self, result: Result, figures: Figures) -> None:
+        """Keep a result: the arrays first, so that the JSON file says that all is there."""
+        arrays = {"combined": result.combined} | ({} if result.lstm is None else {"lstm": result.lstm})
+        self.path.unlink(missing_ok=True)
+        write_arrays(self.path.with_suffix(".npz"), arrays)
+        kept = {"seconds": result.seconds, "history": result.history, "figures": figures}
+        write_json(self.path, self.content | kept)
+
+
+def rows(found: Mapping[str, params.Train | None], seeds: Sequence[int], folder: Path) -> list[Row]:
+    """Every variant under every seed, by variant."""
+    return [
+        Row(name, seed, settings and settings.model_copy(update={"seed": seed}), folder)
+        for name, settings in found.items()
+        for seed in (seeds if settings else (None,))
+    ]
+
+
+def summarize(
+    results: Mapping[str, Sequence[Result]], labels: np.ndarray, *, resamples: int, seed: int
+) -> pd.DataFrame:
+    """The table: mean and standard deviation over the seeds, and differences to the preset's row.
+
+    Parameters
+    ----------
+    results : mapping of str to sequence of Result
+        By variant, one a seed.
+    labels : ndarray of shape (n_rows,), int
+        True class numbers of the validation rows.
+    resamples, seed : int
+        As in `metrics.bootstrap`.
+
+    Returns
+    -------
+    DataFrame
+        `variant`; `seeds`; the mean and, ending in `_sd`, the standard deviation of each figure; `difference`, the mean
+        macro-F1 minus the preset's, and `low` and `high`, its 95 % interval by paired bootstrap over the rows.
+    """
+    drawn = _bootstrap(results, labels, resamples=resamples, seed=seed)
+    table = []
+    for name, of in results.items():
+        measured = pd.DataFrame([result.figures(labels) for result in of])
+        spread = measured.std(ddof=1)
+        row: dict[str, Any] = {"variant": name, "seeds": len(of)}
+        for key in FIGURES:
+            if key in measured:
+                row |= {key: measured[key].mean(), f"{key}_sd": spread[key]}
+        if name != PRESET and PRESET in results:
+            own, other = (
+                np.mean([each.figures(labels)["combined/macro_f1"] for each in results[which]])
+                for which in (name, PRESET)
+            )
+            row |= {"difference": own - other, **metrics.interval(drawn[name] - drawn[PRESET])}
+        table.append(row)
+    return pd.DataFrame(table, columns=COLUMNS).round(6)
+
+
+def _bootstrap(
+    results: Mapping[str, Sequence[Result]], labels: np.ndarray, *, resamples: int, seed: int
+) -> dict[str, np.ndarray]:
+    """By variant: its macro-F1, the mean over the seeds, on the same resamples of the rows, shape (n_resamples,)."""
+    # Not metrics.bootstrap, whose rankings would take minutes for so many models.
+    measured = {name: [metrics.Measured(labels, each.combined) for each in of] for name, of in results.items()}
+    random, drawn = np.random.default_rng(seed), {name: np.empty(resamples) for name in results}
+    for number in range(resamples):
+        weights = np.bincount(random.integers(len(labels), size=len(labels)), minlength=len(labels)).astype(float)
+        for name, of in measured.items():
+            drawn[name][number] = np.mean([each(weights, rankings=False)["macro_f1"] for each in of])
+    return drawn
+
+
+def markdown(table: pd.DataFrame, title: str) -> str:
+    """The table as Markdown: means ± standard deviations, differences with their intervals."""
+    lines = [
+        f"# Ablation: {title}",
+        "",
+        "Validation rows, cross-fitted; mean ± standard deviation over the seeds; difference of macro-F1 to the row",
+        f"`{PRESET}` with its 95 % interval over the rows. How to read it: docs/choosing.md.",
+        "",
+        f"| variant | seeds | {' | '.join(HEADINGS)} | macro-F1 difference |",
+        f"| --- | --- |{' ---: |' * (len(HEADINGS) + 1)}",
+    ]
+    for row in table.to_dict("records"):
+        cells = [row["variant"], str(row["seeds"])]
+        for key in FIGURES:
+            digits = 1 if key == "seconds" else 4
+            cells.append(_shown(row[key], row[f"{key}_sd"], digits))
+        known = not pd.isna(row["low"])
+        cells.append(f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]" if known else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(mean: float, spread: float, digits: int) -> str:
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.{digits}f}" + ("" if pd.isna(spread) else f" ± {spread:.{digits}f}")
+
+
+def train_all(data: train.Data, todo: Sequence[Row], folder: Path) -> None:
+    """Train what is not kept in `folder` yet."""
+    labels = data.labels["validation"]
+    for number, row in enumerate(todo, start=1):
+        if row.load() is not None:
+            continue
+        ngrams = crossfit.fit_ngrams(data, folder) if row.settings is None or row.settings.ngrams else None
+        print(f"{row.name} ({number} of {len(todo)})")
+        result = crossfit.compute(data, row.settings, ngrams)
+        figures = result.figures(labels)
+        row.save(result, figures)
+        print(", ".join(f"{key} {value:.4f}" for key, value in figures.items()))
+
+
+def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) -> None:
+    """Write and print the table of every variant whose seeds are all finished, and log them to MLflow."""
+    found = [(row, row.load()) for row in known]
+    missing = {row.variant for row, result in found if result is None}
+    finished = [(row, result) for row, result in found if result is not None and row.variant not in missing]
+    if not finished:
+        raise PipelineError("no variant is finished under all of these seeds; leave --only and --skip out")
+    results: dict[str, list[Result]] = {}
+    for row, result in finished:
+        results.setdefault(row.variant, []).append(result)
+    settings, labels = params.load(params.Evaluate), data.labels["validation"]
+    table = summarize(results, labels, resamples=settings.bootstrap, seed=settings.seed)
+    text, folder = markdown(table, title), paths.REPORTS / "ablation"
+    write_table(folder / f"{title}.csv", table)
+    with atomic(folder / f"{title}.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
+    if not tracking.enabled():
+        return
+    logged = [
+        studies.Part(
+            row.name,
+            {
+                "variant": row.variant,
+                **({} if row.seed is None else {"seed": row.seed}),
+                **crossfit.run_params(row.settings, data, title),
+            },
+            result.figures(labels),
+            result.history,
+        )
+        for row, result in finished
+    ]
+    experiment, new = studies.log(
+        "ablate",
+        state,
+        logged,
+        name=f"{title} · {params.load(params.Train).preset}",
+        state=state,
+        note=text,
+        files=[folder / f"{title}.md", folder / f"{title}.csv"],
+    )
+    print(f"{new} of {len(logged)} runs are new in MLflow's experiment {experiment}")
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise ValueError(text)
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.ablate", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=_seed, nargs="+", default=SEEDS, metavar="N", help="default: 0 1 2")
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="train these variants alone")
+    parser.add_argument("--skip", nargs="+", choices=VARIANTS, default=[], metavar="NAME", help="leave these out")
+    options = parser.parse_args(arguments)
+    found = variants(params.load(params.Train))
+    data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
+    prepare_keras()
+    with crossfit.alone(crossfit.ABLATION / state) as folder:
+        known = rows(found, list(dict.fromkeys(options.seeds)), folder)
+        todo = [row for row in known if row.variant in (options.only or found) and row.variant not in options.skip]
+        train_all(data, todo, folder)
+        report(data, known, title=params.load(params.Ingest).title, state=state)
+
+
+if __name__ == "__main__":
+    stage.run("ablate", main)

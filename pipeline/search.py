@@ -1,0 +1,206 @@
+"""Search: better parameters of the network, by validation rows alone (Optuna); the test rows are never read.
+
+Parzen estimators propose them (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"), and a trial whose
+validation loss lies above the median of those before is cut short. What counts is the cross-fitted log-loss of the
+whole model, see `crossfit`. The first trial has the parameters in force, so that the best is no worse than these.
+
+Trials are kept in `.state/`: a search that was killed goes on, and `--trials N` goes on to N in all.
+"""
+
+import argparse
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import crossfit, params, paths, stage, studies, tracking, train
+from .backend import prepare_keras
+from .files import atomic
+from .stage import PipelineError
+from .state import state_id
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+
+class Range(NamedTuple):
+    """Numbers from `low` to `high`, in steps or evenly by their logarithm; whole ones where the bounds are."""
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+
+# What is tried for each parameter under `train`: a range, or a list of choices. A parameter not named here keeps the
+# value in force.
+RANGES: dict[str, Range | list[Any]] = {
+    "embedding_dim": Range(16, 256, step=16),
+    "units": Range(16, 192, step=16),
+    "bidirectional": [False, True],
+    "pooling": ["last", "max", "mean", "max_mean"],
+    "embedding_dropout": Range(0.0, 0.7, step=0.05),
+    "dropout": Range(0.0, 0.7, step=0.05),
+    "adversarial": Range(0.0, 4.0, step=0.25),
+    "batch_size": Range(16, 128, step=16),
+    "learning_rate": Range(0.0003, 0.01, log=True),
+}
+TRIALS, SEED = 30, 0
+UNPRUNED, FIRST_EPOCH = 5, 2  # trials, and epochs of a trial, before the median says anything
+FIGURES, SETTINGS = "figures", "settings"  # what a trial keeps beside its value
+
+
+def suggest(trial: "Trial") -> dict[str, Any]:
+    """The trial's parameters, of the ranges above; fractions to three digits, as they will stand in `params.yaml`."""
+    found: dict[str, Any] = {}
+    for name, tried in RANGES.items():
+        if isinstance(tried, list):
+            found[name] = trial.suggest_categorical(name, tried)
+        elif isinstance(tried.low, int):
+            step = {} if tried.step is None else {"step": int(tried.step)}
+            found[name] = trial.suggest_int(name, tried.low, int(tried.high), log=tried.log, **step)
+        else:
+            value = trial.suggest_float(name, tried.low, tried.high, step=tried.step, log=tried.log)
+            found[name] = float(f"{value:.3g}")
+    return found
+
+
+def objective(trial: "Trial", data: train.Data, base: params.Train, ngrams: crossfit.Ngrams | None) -> float:
+    """Train what the trial suggests; the cross-fitted log-loss on the validation rows.
+
+    Raises
+    ------
+    TrialPruned
+        The validation loss of an epoch lies above the median of the trials before.
+    """
+    from optuna import TrialPruned
+
+    settings = params.Train.model_validate(base.model_dump() | suggest(trial))
+    trial.set_user_attr(SETTINGS, settings.model_dump())
+
+    def on_epoch(epoch: int, figures: crossfit.Figures) -> None:
+        trial.report(figures["validation_loss"], epoch)
+        if trial.should_prune():
+            raise TrialPruned
+
+    figures = crossfit.compute(data, settings, ngrams, on_epoch).figures(data.labels["validation"])
+    trial.set_user_attr(FIGURES, figures)
+    return figures["combined/loss"]
+
+
+def open_study(path: Path, name: str, start: dict[str, Any]) -> "Study":
+    """The study of this name in the database `path`; its first trial has the parameters `start`."""
+    import optuna
+    from optuna.trial import TrialState
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=f"sqlite:///{path}",
+        study_name=name,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=FIRST_EPOCH),
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
+        study.tell(trial.number, state=TrialState.FAIL)
+    if all(trial.state == TrialState.FAIL for trial in study.trials):
+        study.enqueue_trial(start)
+    return study
+
+
+def finished(study: "Study") -> "list[FrozenTrial]":
+    """The trials that were trained to their end, or cut short."""
+    from optuna.trial import TrialState
+
+    trials: list[FrozenTrial] = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return trials
+
+
+def run(study: "Study", data: train.Data, base: params.Train, *, ngrams: crossfit.Ngrams | None, trials: int) -> None:
+    """Go on to `trials` finished trials in all."""
+    from optuna.samplers import TPESampler
+
+    def tell(study: "Study", trial: "FrozenTrial") -> None:
+        figures = trial.user_attrs.get(FIGURES)
+        said = ", ".join(f"{key} {value:.4f}" for key, value in figures.items()) if figures else "cut short"
+        print(f"{len(finished(study))} of {trials}, trial {trial.number}: {said}; best log-loss {study.best_value:.4f}")
+
+    while len(finished(study)) < trials:
+        # A seed a trial: a sampler that starts anew after a kill would propose the first ones once more.
+        study.sampler = TPESampler(seed=SEED + len(study.trials))
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # parameters in force beyond the ranges
+            study.optimize(lambda trial: objective(trial, data, base, ngrams), n_trials=1, callbacks=[tell])
+
+
+def lines(settings: dict[str, Any]) -> str:
+    """The searched parameters as they stand in `params.yaml`."""
+    values = {key: settings[key] for key in RANGES}
+    shown = (f"  {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
+    return "\n".join(["train:", *shown]) + "\n"
+
+
+def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
+    """Write and print the best parameters, and log the trials to MLflow."""
+    best, done = study.best_trial, finished(study)
+    figures = best.user_attrs[FIGURES]
+    said = (
+        f"trial {best.number}, the best of {len(done)}: cross-fitted validation "
+        f"log-loss {figures['combined/loss']:.4f}, macro-F1 {figures['combined/macro_f1']:.4f}, accuracy {figures['combined/accuracy']:.4f}"
+    )
+    text = f"# {title}, {said}\n{lines(best.user_attrs[SETTINGS])}"
+    path = paths.REPORTS / "search" / f"{title}.yaml"
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"Put these lines into params.yaml (they are in {path.as_posix()} too):\n{text}")
+    if not tracking.enabled():
+        return
+    parts = [
+        studies.Part(
+            f"trial {trial.number}",
+            crossfit.run_params(params.Train.model_validate(trial.user_attrs[SETTINGS]), data, title),
+            trial.user_attrs.get(FIGURES, {}),
+            [{"epoch": epoch, "validation_loss": loss} for epoch, loss in sorted(trial.intermediate_values.items())],
+            {"pipeline.trial": trial.state.name.lower()},
+        )
+        for trial in done
+    ]
+    experiment, new = studies.log(
+        "search",
+        study.study_name,
+        parts,
+        name=f"{title} · {params.load(params.Train).preset}",
+        state=state,
+        note=f"Best: {said}.\n\n```yaml\n{text}```\n",
+        files=[path],
+    )
+    print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.search", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=TRIALS, metavar="N", help=f"in all; default: {TRIALS}")
+    options = parser.parse_args(arguments)
+    if options.trials < 1:
+        parser.error("--trials must be 1 or more")
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise PipelineError("Optuna is missing; `make env` installs it, or `uv pip install optuna==5.0.0`") from error
+    base = params.load(params.Train)
+    data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
+    prepare_keras()
+    start = base.model_dump()
+    start["batch_size"], _ = train.resolved(data, base)
+    with crossfit.alone(crossfit.ABLATION / state) as folder:
+        ngrams = crossfit.fit_ngrams(data, folder) if base.ngrams else None
+    with crossfit.alone(crossfit.SEARCH / state) as folder:
+        # Other ranges are another search of the same data.
+        name = f"{state[:16]}-{studies.digest(RANGES)[:16]}"
+        study = open_study(folder / "trials.db", name, {key: start[key] for key in RANGES})
+        run(study, data, base, ngrams=ngrams, trials=options.trials)
+        report(study, data, title=params.load(params.Ingest).title, state=state)
+
+
+if __name__ == "__main__":
+    stage.run("search", main)

@@ -1,0 +1,163 @@
+"""Studies: what `ablate` and `search` leave in MLflow, each in an experiment of its own.
+
+A study is one parent run with a child run for each network that was trained. Runs are found by their tags, so that a
+second call, or one after a kill, adds what is missing and doubles nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import params, revision, tracking
+from .stage import PipelineError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+STUDY, PART, CONTENT = "pipeline.study", "pipeline.part", "pipeline.content"
+PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # MLflow's own: they nest runs, and describe them
+MOST_RUNS = 50_000  # that MLflow gives in one answer
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network of a study, as its run shows it.
+
+    Parameters
+    ----------
+    name : str
+        The run's name.
+    params : mapping of str to Any
+        What was trained; with the name, what the run is found by.
+    figures : mapping of str to float
+        Final figures.
+    history : sequence of dict of str to float
+        Figures by epoch, with `epoch` among them.
+    tags : mapping of str to str
+        Further tags.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    figures: Mapping[str, float]
+    history: Sequence[Mapping[str, float]] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """64 hexadecimal digits: equal for equal names and parameters."""
+        return digest([self.name, dict(self.params)])
+
+
+def log(
+    kind: str, study: str, parts: Sequence[Part], *, name: str, state: str, note: str, files: Sequence[Path]
+) -> tuple[str, int]:
+    """Log a study: the runs that are not there yet, and what changed of the parent's.
+
+    Parameters
+    ----------
+    kind : str
+        `ablate` or `search`: the module; the experiment is named after `EXPERIMENTS`.
+    study : str
+        What the parent run is found by.
+    parts : sequence of Part
+        All parts so far; no two with the same name and parameters.
+    name : str
+        The parent run's name.
+    state : str
+        The pipeline state that the study belongs to.
+    note : str
+        The parent run's description, in Markdown.
+    files : sequence of Path
+        Uploaded to the parent run when the note has changed.
+
+    Returns
+    -------
+    experiment : str
+        The experiment's name.
+    new : int
+        How many parts were logged now.
+
+    Raises
+    ------
+    PipelineError
+        The store does not answer.
+    """
+    experiment = f"{params.load(params.Publish).experiment}-{EXPERIMENTS[kind]}"
+    try:
+        store = _connect(experiment)
+        with tracking.store_errors(store.address), store.lock:
+            return experiment, _log(kind, store, study, parts, name=name, state=state, note=note, files=files)
+    except PipelineError as error:
+        reason = str(error).partition(";")[0]
+        raise PipelineError(
+            f"the results are on disk, but not in MLflow: {reason}; once it answers, run the command again, "
+            "which computes nothing twice"
+        ) from error
+
+
+EXPERIMENTS = {"ablate": "ablation", "search": "search"}
+
+
+def _connect(experiment: str) -> tracking.Store:
+    """The pipeline's store, at an experiment of this name; a new one where there is none."""
+    store = tracking.connect()
+    with tracking.store_errors(store.address), store.lock:
+        found = store.client.get_experiment_by_name(experiment)
+        if found is None:
+            own = store.client.get_experiment(store.experiment_id).artifact_location
+            place = own if store.address.startswith("sqlite:") else None  # a server has its own
+            return replace(store, experiment_id=store.client.create_experiment(experiment, place))
+        if found.lifecycle_stage == "deleted":
+            store.client.restore_experiment(found.experiment_id)
+        return replace(store, experiment_id=found.experiment_id)
+
+
+def _log(
+    kind: str,
+    store: tracking.Store,
+    study: str,
+    parts: Sequence[Part],
+    *,
+    name: str,
+    state: str,
+    note: str,
+    files: Sequence[Path],
+) -> int:
+    tags = {tracking.STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
+    found = _find(store, STUDY, study)
+    parent = found[0] if found else _create(store, name, tags | {STUDY: study})
+    store.link_project_run(parent)
+    runs = {run.data.tags[PART]: run for run in _find(store, PARENT, parent.info.run_id)}
+    new = 0
+    for part in parts:
+        run = runs.get(part.key)
+        if run is not None and run.info.status == "FINISHED":  # which it becomes last
+            continue
+        run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key})
+        store.log_params(run, part.params)
+        store.log_epochs(run, part.history)
+        store.log_figures(run, part.figures)
+        store.finish(run, part.tags)
+        new += 1
+    content = digest([note])
+    if parent.data.tags.get(CONTENT) != content:
+        store.log_files(parent, {"": files})
+        store.finish(parent, {NOTE: note, CONTENT: content})
+    return new
+
+
+def _find(store: tracking.Store, tag: str, value: str) -> "list[Run]":
+    return list(store.client.search_runs([store.experiment_id], f"tags.`{tag}` = '{value}'", max_results=MOST_RUNS))
+
+
+def _create(store: tracking.Store, name: str, tags: Mapping[str, str]) -> "Run":
+    return store.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
+
+
+def digest(content: Any) -> str:
+    """64 hexadecimal digits of what JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,146 @@
+"""Search: better parameters are found, on validation rows alone, in as many trials as asked for, also after a kill."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Project, set_params
+from mlflow import MlflowClient
+from studying import FakeTraining, enter
+
+from pipeline import crossfit, params, search, studies, train
+from pipeline.backend import make_repeatable, prepare_keras
+from pipeline.files import read_yaml
+from pipeline.model import build
+from pipeline.stage import PipelineError
+
+pytest.importorskip("optuna", reason="the search alone needs it")
+from optuna import TrialPruned, load_study
+from optuna.trial import FrozenTrial, TrialState
+
+
+@pytest.fixture
+def project(reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return enter(reference, tmp_path, monkeypatch)
+
+
+def trials() -> list[FrozenTrial]:
+    (path,) = Path(".state/search").glob("*/trials.db")
+    return load_study(study_name=None, storage=f"sqlite:///{path}").trials
+
+
+def test_a_search_goes_on_to_so_many_trials_in_all(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeTraining(monkeypatch, fail_at=4)
+    with pytest.raises(KeyboardInterrupt):
+        search.main(["--trials", "12"])
+    assert not Path("reports/search").exists()
+    search.main(["--trials", "12"])
+    assert len(fake.trained) == 12
+    assert fake.trained[0] == (0, 4)  # the parameters in force
+    proposed = [(trial.params["units"], trial.params["learning_rate"]) for trial in trials()]
+    assert len(set(proposed)) == len(proposed) == 13  # none a second time, although the process began anew
+    assert [trial.state for trial in trials()].count(TrialState.FAIL) == 1
+    assert "12 of 12 runs are new" in capsys.readouterr().out
+    search.main(["--trials", "12"])
+    assert len(fake.trained) == 12
+    assert "0 of 12 runs are new in MLflow's experiment emotion-recognition-search" in capsys.readouterr().out
+    search.main(["--trials", "14"])
+    assert len(fake.trained) == 14
+    assert "2 of 14 runs are new" in capsys.readouterr().out
+
+    best = min((trial for trial in trials() if trial.state == TrialState.COMPLETE), key=lambda trial: trial.value)
+    assert best.user_attrs["settings"]["units"] > 100  # of which the training of no time knows more
+    client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("emotion-recognition-search").experiment_id])
+    (parent,) = [run for run in found if studies.PARENT not in run.data.tags]
+    assert len(found) == 15
+    assert f"trial {best.number}, the best of 14" in parent.data.tags[studies.NOTE]
+    (run,) = [run for run in found if run.info.run_name == f"trial {best.number}"]
+    assert run.data.metrics["combined/loss"] == best.value
+    assert run.data.metrics["combined/macro_f1"] == best.user_attrs["figures"]["combined/macro_f1"]
+    assert run.data.params["train.units"] == str(best.user_attrs["settings"]["units"])
+
+
+def test_trials_worse_than_the_median_are_cut_short(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTraining(monkeypatch)
+    search.main(["--trials", "12"])
+    pruned = [trial for trial in trials() if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert fake.epochs[: search.UNPRUNED] == [3] * search.UNPRUNED
+    for trial in trials():
+        losses = [
+            other.intermediate_values[2] for other in trials()[: trial.number] if len(other.intermediate_values) > 2
+        ]
+        worse = trial.number >= search.UNPRUNED and trial.intermediate_values[2] > np.median(losses)
+        assert (fake.epochs[trial.number], trial in pruned) == ((2, True) if worse else (3, False))
+        assert ("figures" in trial.user_attrs) != worse
+    client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("emotion-recognition-search").experiment_id
+    found = client.search_runs([experiment], "tags.`pipeline.trial` = 'pruned'")
+    assert {run.info.run_name for run in found} == {f"trial {trial.number}" for trial in pruned}
+    assert all(run.data.metrics["validation/loss"] > 1 for run in found)
+    assert all("combined/loss" not in run.data.metrics for run in found)
+
+
+def test_the_lines_printed_give_the_best_parameters(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIPELINE_TRACKING", "off")
+    FakeTraining(monkeypatch)
+    search.main(["--trials", "8"])
+    text = Path("reports/search/tweets.yaml").read_text(encoding="utf-8")
+    assert text in capsys.readouterr().out
+    lines = [line.strip().partition(": ") for line in text.splitlines() if line.startswith("  ")]
+    assert set(read_yaml(Path("reports/search/tweets.yaml"))["train"]) == set(search.RANGES)
+    path = Path("params.yaml")
+    path.write_text(set_params(path.read_text(encoding="utf-8"), {key: value for key, _, value in lines}))
+    best = min((trial for trial in trials() if trial.state == TrialState.COMPLETE), key=lambda trial: trial.value)
+    assert params.load(params.Train).model_dump() == best.user_attrs["settings"]
+    assert not Path("mlflow.db").exists()
+
+
+def test_one_trial_for_real_counts_what_ablate_measures(project: Project) -> None:
+    search.main(["--trials", "1"])
+    (trial,) = trials()
+    data, settings = train.Data.load(), params.load(params.Train)
+    folder = next(Path(".state/ablation").glob("*"))
+    expected = crossfit.compute(data, settings, crossfit.fit_ngrams(data, folder)).figures(data.labels["validation"])
+    assert trial.value == pytest.approx(expected["combined/loss"], abs=2e-6)
+    assert trial.user_attrs["figures"]["combined/macro_f1"] == pytest.approx(expected["combined/macro_f1"])
+    assert sorted(trial.intermediate_values) == [1, 2]
+
+
+def test_training_lets_a_trial_be_cut_short() -> None:
+    prepare_keras()
+    make_repeatable(threads=2, seed=0)
+    model = build(num_ids=5, num_classes=2, embedding_dim=4, units=4)
+    ids, labels, told = np.ones((16, 2), dtype=np.int32), np.tile([0, 1], 8).astype(np.int32), []
+
+    def on_epoch(epoch: int, figures: dict[str, float]) -> None:
+        told.append(epoch)
+        raise TrialPruned
+
+    with pytest.raises(TrialPruned):
+        train.fit(
+            model,
+            (ids, labels, np.ones(16, dtype=np.float32)),
+            (ids, labels),
+            lengths=[2],
+            batch_size=8,
+            epochs=5,
+            learning_rate=0.01,
+            adversarial=0.0,
+            patience=5,
+            seed=0,
+            on_epoch=on_epoch,
+        )
+    assert told == [1]
+
+
+def test_without_optuna_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(PipelineError, match=r"Optuna is missing; `make env` installs it, or `uv pip install optuna==5"):
+        search.main([])
