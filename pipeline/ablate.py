@@ -48,6 +48,7 @@ VARIANTS: dict[str, Mapping[str, Any] | None] = {
     "no embedding dropout": {"embedding_dropout": 0.0},
     "no dropout": {"dropout": 0.0},
     "no adversarial step": {"adversarial": 0.0},
+    "no pretraining": {"pretraining_epochs": 0},
     "half the units": {"units": Times(0.5)},
     "twice the units": {"units": Times(2)},
     "half the embedding": {"embedding_dim": Times(0.5)},

@@ -163,7 +163,5 @@ def compute(
 
 def run_params(settings: params.Train | None, data: train.Data, title: str) -> dict[str, Any]:
     """What a run of MLflow shows as its parameters: all of train's, with what the data choose, and the data set."""
-    values = {} if settings is None else settings.model_dump()
-    if settings is not None:
-        values["batch_size"], values["epochs"] = train.resolved(data, settings)
+    values = {} if settings is None else settings.model_dump() | train.resolved(data, settings)
     return {"dataset": title, **{f"train.{key}": value for key, value in values.items()}}

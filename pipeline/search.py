@@ -40,7 +40,8 @@ RANGES: dict[str, Range | list[Any]] = {
     "embedding_dim": Range(16, 256, step=16),
     "units": Range(16, 192, step=16),
     "bidirectional": [False, True],
-    "pooling": ["last", "max", "mean", "max_mean"],
+    "pooling": ["max", "mean", "max_mean"],
+    "pretraining_epochs": Range(0, 10),
     "embedding_dropout": Range(0.0, 0.7, step=0.05),
     "dropout": Range(0.0, 0.7, step=0.05),
     "adversarial": Range(0.0, 4.0, step=0.25),
@@ -146,7 +147,8 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
     figures = best.user_attrs[FIGURES]
     said = (
         f"trial {best.number}, the best of {len(done)}: cross-fitted validation "
-        f"log-loss {figures['combined/loss']:.4f}, macro-F1 {figures['combined/macro_f1']:.4f}, accuracy {figures['combined/accuracy']:.4f}"
+        f"log-loss {figures['combined/loss']:.4f}, macro-F1 {figures['combined/macro_f1']:.4f}, "
+        f"accuracy {figures['combined/accuracy']:.4f}"
     )
     text = f"# {title}, {said}\n{lines(best.user_attrs[SETTINGS])}"
     path = paths.REPORTS / "search" / f"{title}.yaml"
@@ -190,8 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     base = params.load(params.Train)
     data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
     prepare_keras()
-    start = base.model_dump()
-    start["batch_size"], _ = train.resolved(data, base)
+    start = base.model_dump() | train.resolved(data, base)
     with crossfit.alone(crossfit.ABLATION / state) as folder:
         ngrams = crossfit.fit_ngrams(data, folder) if base.ngrams else None
     with crossfit.alone(crossfit.SEARCH / state) as folder:

@@ -173,7 +173,8 @@ def train_lstm(
     }
     make_repeatable(threads=settings.threads, seed=settings.seed)
     model = build(**network)
-    batch_size, epochs, first = resolved(data, settings)
+    chosen = resolved(data, settings)
+    first = chosen.pop("pretraining_epochs")
     if first:
         pretrain(model, data.ids["train"], data.tokenizer.lengths, epochs=first, seed=settings.seed)
     history = fit(
@@ -181,13 +182,12 @@ def train_lstm(
         (data.ids["train"][data.rows], data.labels["train"][data.rows], data.weights),
         (data.ids["validation"], data.labels["validation"]),
         lengths=data.tokenizer.lengths,
-        batch_size=batch_size,
-        epochs=epochs,
         learning_rate=settings.learning_rate,
         adversarial=settings.adversarial,
         patience=settings.patience,
         seed=settings.seed,
         on_epoch=on_epoch,
+        **chosen,
     )
     return model, network, history
 
@@ -199,16 +199,17 @@ def train_ngrams(data: Data) -> Ngrams:
     return Ngrams.fit(data.texts["train"], labels, weights, num_classes=len(data.classes), unit=data.tokenizer.unit)
 
 
-def resolved(data: Data, settings: params.Train) -> tuple[int, int, int]:
-    """Batch size, most epochs and epochs of pretraining: the parameters', or where they are null what the data ask for.
+def resolved(data: Data, settings: params.Train) -> dict[str, int]:
+    """`batch_size`, `epochs` and `pretraining_epochs`: the parameters', or where they are null what the data ask for.
 
     Pretraining sees some 1,500,000 tokens, in ten epochs at most: as long again as training itself.
     """
     batch_size, epochs = sizes(len(data.rows))
     tokens = np.count_nonzero(data.ids["train"])
-    first = int(min(round(1_500_000 / tokens), 10)) if settings.pooling != "last" else 0
-    given = settings.pretraining_epochs
-    return settings.batch_size or batch_size, settings.epochs or epochs, first if given is None else given
+    first = 0 if settings.pooling == "last" else int(min(round(1_500_000 / tokens), 10))
+    chosen = {"batch_size": batch_size, "epochs": epochs, "pretraining_epochs": first}
+    given = {key: getattr(settings, key) for key in chosen}
+    return {key: chosen[key] if value is None else value for key, value in given.items()}
 
 
 def main() -> None:
@@ -223,8 +224,7 @@ def main() -> None:
     shares, temperature = calibration.fit(data.labels["validation"], found)
     said = ", ".join(f"{name} {share:.2f}" for name, share in zip(PARTS, shares, strict=False))
     print(f"shares: {said}; temperature {temperature:.2f}")
-    names = ("batch_size", "epochs", "pretraining_epochs")
-    write_json(paths.TRAIN_SETTINGS, dict(zip(names, resolved(data, settings), strict=True)))
+    write_json(paths.TRAIN_SETTINGS, resolved(data, settings))
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
         save(

@@ -27,6 +27,7 @@ SMALL = {
     "units": "8",
     "batch_size": "64",
     "epochs": "2",
+    "pretraining_epochs": "1",
     "learning_rate": "0.01",
     "bootstrap": "120",
     "baseline_rows": "1000",

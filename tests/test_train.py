@@ -1,5 +1,6 @@
 """Train: which rows make a step, how training ends, and what the data choose."""
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -163,9 +164,20 @@ def data(rows: np.ndarray, weights: np.ndarray) -> train.Data:
 def test_a_parameter_wins_over_what_the_data_choose() -> None:
     given = data(np.arange(36), np.ones(36, dtype=np.float32))
     settings = params.load(params.Train)
-    assert train.resolved(given, settings) == train.sizes(36)
-    assert train.resolved(given, settings.model_copy(update={"batch_size": 8})) == (8, train.sizes(36)[1])
-    assert train.resolved(given, settings.model_copy(update={"batch_size": 8, "epochs": 3})) == (8, 3)
+    batch_size, epochs = train.sizes(36)
+    chosen = {"batch_size": batch_size, "epochs": epochs, "pretraining_epochs": 10}
+    assert train.resolved(given, settings) == chosen
+    for changes in ({"batch_size": 8}, {"batch_size": 8, "epochs": 3}, {"pretraining_epochs": 0}):
+        assert train.resolved(given, settings.model_copy(update=changes)) == chosen | changes
+    assert train.resolved(given, settings.model_copy(update={"pooling": "last"}))["pretraining_epochs"] == 0
+
+
+@pytest.mark.parametrize(("tokens", "epochs"), [(30_000, 10), (500_000, 3), (1_000_000, 2), (4_000_000, 0)])
+def test_pretraining_sees_so_many_tokens(tokens: int, epochs: int) -> None:
+    given = data(np.arange(36), np.ones(36, dtype=np.float32))
+    ids = np.ones((1, tokens), dtype=np.int32)
+    settings = params.load(params.Train)
+    assert train.resolved(replace(given, ids={"train": ids}), settings)["pretraining_epochs"] == epochs
 
 
 def test_the_parameters_make_the_network(keras: ModuleType) -> None:
