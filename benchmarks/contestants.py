@@ -38,12 +38,9 @@ class Trainer(Protocol):
 class KerasFit:
     """What every tutorial does: `keras.Model.fit` on TensorFlow, each text padded to the full length."""
 
-    def __init__(self, work: Work, *, threads: int, seed: int, jit: bool, mask: bool) -> None:
+    def __init__(self, work: Work, *, seed: int, jit: bool, mask: bool) -> None:
         import keras
-        import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
         keras.utils.set_random_seed(seed)
         self.work, self.mask = work, mask
         self.ids, self.labels = self._padded(work.train[0]), work.train[1]
@@ -108,11 +105,11 @@ class Batched:
 class Ours(Batched):
     """The pipeline's own network and step, on the backend of Keras that the process has."""
 
-    def __init__(self, work: Work, *, threads: int, seed: int, by_length: bool) -> None:
+    def __init__(self, work: Work, *, seed: int, by_length: bool) -> None:
         import keras
 
         super().__init__(work, seed=seed, by_length=by_length)
-        make_repeatable(threads=threads, seed=seed)
+        keras.utils.set_random_seed(seed)
         self.model = build(
             num_ids=work.num_ids, num_classes=work.num_classes, embedding_dim=work.units, units=work.units
         )
@@ -134,12 +131,11 @@ class Ours(Batched):
 class Torch(Batched):
     """PyTorch's `nn.LSTM`; the state after a text's last token is picked, so that padding after it changes nothing."""
 
-    def __init__(self, work: Work, *, threads: int, seed: int, by_length: bool) -> None:
+    def __init__(self, work: Work, *, seed: int, by_length: bool) -> None:
         import torch
         from torch import nn
 
         super().__init__(work, seed=seed, by_length=by_length)
-        torch.set_num_threads(threads)
         self.embedding = nn.Embedding(work.num_ids, work.units)
         self.lstm = nn.LSTM(work.units, work.units, batch_first=True)
         self.dense = nn.Linear(work.units, work.num_classes)
@@ -255,14 +251,36 @@ CONTESTANTS = {
 }
 
 
+def prepare(contestant: Contestant, threads: int) -> None:
+    """Import what a contestant needs, and set its number of threads; JAX takes a thread for each core it may use."""
+    os.environ["CUDA_VISIBLE_DEVICES"], os.environ["JAX_PLATFORMS"] = "", "cpu"
+    if contestant.trainer is Torch:
+        import torch
+
+        torch.set_num_threads(threads)
+        return
+    os.environ["KERAS_BACKEND"] = contestant.backend
+    if contestant.trainer is Ours:
+        prepare_keras()
+        make_repeatable(threads=threads, seed=0)
+        import_module("pipeline.layers")
+    else:
+        import tensorflow as tf
+
+        # As TensorFlow has it by itself on a machine of so many cores.
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        import_module("keras")
+
+
 def serve(pipe: Connection, log: Path, name: str, work: Work, threads: int, seed: int) -> None:
-    """Be a contestant: do what the pipe says, one thing at a time, until it says "end".
+    """Be a contestant: do what the pipe says, one thing at a time, until the process is ended.
 
     Parameters
     ----------
     pipe : Connection
-        Gives "build", "epoch" and its number, "validate" or "end"; gets a dict of figures for each, and an empty one
-        once everything is imported.
+        Gives "build" and whether to warm up, "epoch" and its number, or "validate"; gets a dict of figures for each,
+        and an empty one once everything is imported.
     log : Path
         Gets what the libraries write to standard error.
     name : str
@@ -272,22 +290,15 @@ def serve(pipe: Connection, log: Path, name: str, work: Work, threads: int, seed
     """
     with log.open("w") as stream:
         os.dup2(stream.fileno(), 2)
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all on the CPU
     contestant = CONTESTANTS[name]
-    if contestant.trainer is Ours:
-        os.environ["KERAS_BACKEND"] = contestant.backend
-        os.environ["JAX_PLATFORMS"] = "cpu"
-        prepare_keras()
-    else:
-        os.environ["KERAS_BACKEND"] = "tensorflow"
-    for module in (contestant.backend, *(["keras", "pipeline.layers"] if contestant.backend != "torch" else [])):
-        import_module(module)
+    prepare(contestant, threads)
     pipe.send({})
-    while (said := pipe.recv())[0] != "end":
+    while True:
+        said = pipe.recv()
         wall, cpu = time.perf_counter(), time.process_time()
         figures: dict[str, float] = {}
         if said[0] == "build":
-            trainer = contestant.trainer(work, threads=threads, seed=seed, **contestant.options)
+            trainer = contestant.trainer(work, seed=seed, **contestant.options)
             if said[1]:
                 trainer.warm_up()
         elif said[0] == "epoch":
