@@ -9,7 +9,7 @@ OUTPUTS := ingest validate clean tokenize rebalance train
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-all lint env ui ablation search lock clean
+.PHONY: repro test test-all lint env ui ablation search benchmark lock clean
 
 repro: env
 	python -m pipeline.params
@@ -26,6 +26,10 @@ lint: env
 	ruff check .
 	ruff format --check .
 	mypy
+
+# Training beside textbook Keras and PyTorch, see docs/speed.md: make benchmark ARGS="--rounds 3"
+benchmark: env
+	python -m benchmarks.speed $(ARGS)
 
 env: .venv/installed
 
@@ -60,4 +64,4 @@ lock: env
 clean:
 	rm -rf $(addprefix data/,$(OUTPUTS)) reports/evaluate .state .mypy_cache .pytest_cache .ruff_cache
 	find data/evaluate -type f ! -name metrics.json -delete
-	find pipeline tests -name __pycache__ -prune -exec rm -rf {} +
+	find pipeline tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Timings of training, beside textbook Keras and PyTorch on the same work."""
