@@ -145,8 +145,9 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
     best, done = study.best_trial, finished(study)
     figures = best.user_attrs[FIGURES]
     said = (
-        f"trial {best.number}, the best of {len(done)}: cross-fitted validation "
-        f"log-loss {figures['combined/loss']:.4f}, macro-F1 {figures['combined/macro_f1']:.4f}, accuracy {figures['combined/accuracy']:.4f}"
+        f"trial {best.number}, the best of {len(done)}: cross-fitted validation log-loss "
+        f"{figures['combined/loss']:.4f}, macro-F1 {figures['combined/macro_f1']:.4f}, "
+        f"accuracy {figures['combined/accuracy']:.4f}"
     )
     text = f"# {title}, {said}\n{lines(best.user_attrs[SETTINGS])}"
     path = paths.REPORTS / "search" / f"{title}.yaml"
