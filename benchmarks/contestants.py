@@ -14,8 +14,8 @@ import numpy as np
 
 from pipeline import metrics
 from pipeline.backend import make_repeatable, prepare_keras, training_step
-from pipeline.model import PREDICTION_BATCH, build, log_probabilities, log_softmax
-from pipeline.train import batches, weighted_loss
+from pipeline.model import PREDICTION_BATCH, batches, build, log_probabilities, log_softmax
+from pipeline.train import weighted_loss
 
 from .work import Work
 
@@ -79,7 +79,7 @@ class KerasFit:
 
 
 class Batched:
-    """Training on the batches that the pipeline's `train.batches` cuts, by length classes or all padded in full."""
+    """Training on the batches that the pipeline's `model.batches` cuts, by length classes or all padded in full."""
 
     def __init__(self, work: Work, *, seed: int, by_length: bool) -> None:
         self.work, self.seed = work, seed
