@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -123,8 +124,8 @@ def test_the_contestants_take_the_same_step(name: str, one_step: Work) -> None:
     weights = initial_weights(one_step, seed=0)
     before, loss, reached = take_step("keras", one_step, weights)
     if name == "torch":  # it does not bear TensorFlow in its process
-        with get_context("spawn").Pool(1) as pool:
-            other_before, other_loss, other_reached = pool.apply(take_step, (name, one_step, weights))
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            other_before, other_loss, other_reached = pool.submit(take_step, name, one_step, weights).result()
     else:
         other_before, other_loss, other_reached = take_step(name, one_step, weights)
     np.testing.assert_allclose(before, other_before, atol=1e-5)
@@ -132,9 +133,9 @@ def test_the_contestants_take_the_same_step(name: str, one_step: Work) -> None:
     for before, one, two in zip(weights, reached, other_reached, strict=True):
         moved = one != before
         assert moved.sum() >= min(one_step.tokens, one.size) * 0.9
-        # Adam's first step is 0.001 up or down; where the gradient is next to none, rounding decides.
+        # Adam's first step is 0.001 up or down; less where the gradient is next to none, because of its epsilon.
         assert np.abs(one - before).max() == pytest.approx(0.001, rel=0.01)
-        assert np.mean(np.abs(one - two)[moved | (two != before)] < 1e-5) > 0.99
+        assert np.mean(np.abs(one - two)[moved | (two != before)] < 1e-4) > 0.99
 
 
 def test_unmasked_texts_end_where_they_are_padded_to(one_step: Work) -> None:
