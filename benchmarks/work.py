@@ -49,7 +49,7 @@ class Work:
 
 
 def tokenized(*, batch_size: int, units: int, length: int | None, rows: int | None) -> Work:
-    """What the pipeline's stage tokenize made, `length` padding it further, `rows` taking the first ones alone.
+    """What the pipeline's stage tokenize made, `length` padding it further, `rows` of it drawn at random.
 
     Raises
     ------
@@ -105,4 +105,6 @@ def _full(split: Rows, batch_size: int, rows: int | None) -> Rows:
     kept = min(rows or len(split[0]), len(split[0])) // batch_size * batch_size
     if not kept:
         raise PipelineError(f"{len(split[0])} rows do not fill a batch of {batch_size}")
-    return split[0][:kept], split[1][:kept]
+    # At random: the pipeline's rows lie sorted by class.
+    drawn = np.random.default_rng(0).permutation(len(split[0]))[:kept]
+    return split[0][drawn], split[1][drawn]
