@@ -22,12 +22,13 @@ SMALL = {
     "max_rows": "1500",
     "min_rows": "100",
     "vocabulary_size": "1000",
-    "length": "20",  # two padded lengths, 16 and 20: each costs a compilation in every process
+    "length": "16",  # one padded length, for each costs a compilation in every process
     "embedding_dim": "8",
     "units": "8",
     "batch_size": "64",
     "epochs": "2",
-    "pretraining_epochs": "1",
+    "pretraining_epochs": "0",
+    "adversarial": "0.0",
     "learning_rate": "0.01",
     "bootstrap": "120",
     "baseline_rows": "1000",

@@ -13,7 +13,13 @@ from pipeline.files import read_arrays
 from pipeline.model import log_softmax
 
 # The network, on top of the small sample's: the least there is to compile.
-TINY = {"bidirectional": "false", "adversarial": "0.0", "pooling": "last", "units": "4"}
+TINY = {
+    "bidirectional": "false",
+    "adversarial": "0.0",
+    "pooling": "last",
+    "pretraining_epochs": "0",
+    "units": "4",
+}
 
 
 def enter(reference: Project, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

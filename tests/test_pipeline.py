@@ -58,7 +58,7 @@ def test_the_model_says_what_it_is_made_of(small: Project) -> None:
     assert sum(manifest["shares"]) == pytest.approx(1, abs=2e-4)
     assert sorted(manifest["sha256"]) == ["model.weights.h5", "ngrams.json", "ngrams.npz", "tokenizer.json"]
     settings = json.loads((small.folder / "data/train/settings.json").read_text())
-    assert settings == {"batch_size": 64, "epochs": 2}
+    assert settings == {"batch_size": 64, "epochs": 2, "pretraining_epochs": 0}
 
 
 def test_the_mistakes_lead_back_to_the_rows_and_hold_no_text(small: Project) -> None:
