@@ -80,7 +80,8 @@ def copy_project(folder: Path, files: Sequence[str] | None = None) -> Project:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Longest first, and last what waits for the first run: two processes then end at about the same time."""
-    order = {"test_pipeline": 0, "test_dvc_yaml": 2, "test_after_first_run": 2}
+    late = ("test_dvc_yaml", "test_after_first_run", "test_ablate", "test_search")
+    order = {"test_pipeline": 0, **dict.fromkeys(late, 2)}
     items.sort(key=lambda item: order.get(item.path.stem, 1))
 
 

@@ -64,6 +64,7 @@ def test_a_search_goes_on_to_so_many_trials_in_all(
     assert run.data.params["train.units"] == str(best.user_attrs["settings"]["units"])
 
 
+@pytest.mark.slow
 def test_trials_worse_than_the_median_are_cut_short(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeTraining(monkeypatch)
     search.main(["--trials", "12"])
