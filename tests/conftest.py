@@ -28,6 +28,7 @@ SMALL = {
     "batch_size": "64",
     "epochs": "2",
     "pretraining_epochs": "0",
+    "bidirectional": "false",
     "adversarial": "0.0",
     "learning_rate": "0.01",
     "bootstrap": "120",

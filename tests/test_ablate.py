@@ -97,6 +97,7 @@ def test_nothing_is_trained_twice_after_a_kill_or_by_a_second_call(
     assert read_json(kept)["figures"].items() <= run.data.metrics.items()
 
 
+@pytest.mark.slow
 def test_a_variant_whose_parameters_changed_is_trained_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeTraining(monkeypatch)
     ablate.main(["--seeds", "0"])
@@ -105,6 +106,7 @@ def test_a_variant_whose_parameters_changed_is_trained_again(project: Project, m
     assert fake.trained == [(0, 4), (0, 4), (0, 100), (0, 60)]
 
 
+@pytest.mark.slow
 def test_the_table_is_of_all_variants_that_are_finished(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,7 @@ def one_step() -> Work:
     return work
 
 
+@pytest.mark.slow
 def test_the_figures_of_a_run(tmp_path: Path) -> None:
     told = [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
     names = ("keras", "ours_lengths")

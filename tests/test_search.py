@@ -30,6 +30,7 @@ def trials() -> list[FrozenTrial]:
     return load_study(study_name=None, storage=f"sqlite:///{path}").trials
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_to_so_many_trials_in_all(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +87,7 @@ def test_trials_worse_than_the_median_are_cut_short(project: Project, monkeypatc
     assert all("combined/loss" not in run.data.metrics for run in found)
 
 
+@pytest.mark.slow
 def test_the_lines_printed_give_the_best_parameters(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
