@@ -2,6 +2,7 @@
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -78,7 +79,7 @@ class KerasFit:
         return log_softmax(logits.astype(np.float64))
 
 
-class Batched:
+class Batched(ABC):
     """Training on the batches that the pipeline's `model.batches` cuts, by length classes or all padded in full."""
 
     def __init__(self, work: Work, *, seed: int, by_length: bool) -> None:
@@ -97,9 +98,9 @@ class Batched:
         loss = self.take(taken)
         return loss, sum(length * len(rows) for length, rows in taken)
 
+    @abstractmethod
     def take(self, taken: list[tuple[int, np.ndarray]]) -> float:
         """Train on batches; give their mean loss."""
-        raise NotImplementedError
 
 
 class Ours(Batched):

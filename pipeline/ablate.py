@@ -1,8 +1,8 @@
 """Ablate: what each part of the network is worth, by validation rows alone; the test rows are never read.
 
 Every variant below is trained with several seeds on the data as the stages before train left them, and measured by
-cross-fitting over two halves of the validation rows (see `crossfit`), so that no figure is measured on rows that chose
-it. Vocabulary and length are those of the data in every variant, `textbook` among them.
+cross-fitting over two halves of the validation rows (see `crossfit`): no share or temperature is measured on rows that
+fitted it, while the epoch at which training stops is chosen by all of them. Vocabulary and length are those of the data in every variant, `textbook` among them.
 
 What is finished is kept in `.state/`: a run that was killed goes on, and a second one computes nothing.
 """
