@@ -2,7 +2,8 @@
 
 Every variant below is trained with several seeds on the data as the stages before train left them, and measured by
 cross-fitting over two halves of the validation rows (see `crossfit`): no share or temperature is measured on rows that
-fitted it, while the epoch at which training stops is chosen by all of them. Vocabulary and length are those of the data in every variant, `textbook` among them.
+fitted it, while the epoch at which training stops is chosen by all of them. Vocabulary and length are those of the data
+in every variant, `textbook` among them.
 
 What is finished is kept in `.state/`: a run that was killed goes on, and a second one computes nothing.
 """
