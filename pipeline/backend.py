@@ -109,6 +109,8 @@ def training_step(
         return _jax_step(model, optimizer, loss, adversarial, attacked)
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # else it warns of each new length, which is compiled once as it should be
+
     def gradients(ids: Any, labels: Any, weights: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
             value = loss(labels, model(ids, training=True), weights)

@@ -152,7 +152,7 @@ class Dropout(keras.layers.Layer):
     Parameters
     ----------
     rate : float
-        Share of the values set to 0 in training; 0 to 1.
+        Share of the values set to 0 in training; 0 or more, below 1.
     seed : int
         Which ones.
     """

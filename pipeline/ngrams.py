@@ -114,7 +114,8 @@ class Ngrams:
 
         rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // MOST_ROWS)]
         texts, labels, weights = [texts[row] for row in rows], labels[rows], weights[rows]
-        long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in texts[:2_000]])) > LONG
+        spaced = texts[:: -(-len(texts) // 2_000)]  # the rows lie by class: the first would be of one alone
+        long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in spaced])) > LONG
         counting = CountVectorizer(
             analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=MOST_GRAMS, dtype=np.float32
         )

@@ -202,3 +202,9 @@ def test_scoring_needs_no_scikit_learn(fitted: Ngrams, tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout == "(1, 3) set()\n"
+
+
+def test_texts_of_every_class_say_whether_they_are_long() -> None:
+    texts = ["good film"] * 2_001 + ["bad " * 101] * 2_100  # by class, as the rows lie
+    labels = np.repeat(np.arange(2), (2_001, 2_100))
+    assert Ngrams.fit(texts, labels, np.ones(len(texts)), num_classes=2, unit="word").long
