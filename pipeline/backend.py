@@ -1,7 +1,8 @@
 """Backend: the few lines that differ between Keras on TensorFlow (the default) and on JAX (`KERAS_BACKEND=jax`)."""
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("tensorflow", "jax")
 Step = Callable[[Any, np.ndarray, np.ndarray], float]
+SHARD = 16  # fewest rows of a batch that are worth a thread of their own
 
 
 def prepare_keras() -> None:
@@ -28,7 +30,8 @@ def prepare_keras() -> None:
 def make_repeatable(*, threads: int, seed: int) -> None:
     """Fix the number of CPU threads and the seed of the weights; before the first network of the process.
 
-    JAX sets its threads by itself, one a core.
+    Each thread takes its own rows of a batch, since XLA gains little from more than one within an LSTM. JAX sets its
+    threads by itself, one a core.
     """
     import keras
 
@@ -37,7 +40,7 @@ def make_repeatable(*, threads: int, seed: int) -> None:
 
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
     keras.utils.set_random_seed(seed)
 
 
@@ -107,30 +110,84 @@ def training_step(
     attacked = next(i for i, v in enumerate(variables) if v.path == "embedding/embeddings")
     if keras.backend.backend() == "jax":
         return _jax_step(model, optimizer, loss, adversarial, attacked)
+    return _tensorflow_step(model, optimizer, loss, adversarial, attacked)
+
+
+def _tensorflow_step(
+    model: "keras.Model", optimizer: "keras.Optimizer", loss: Callable[..., Any], adversarial: float, attacked: int
+) -> tuple[Step, Callable[[], None]]:
+    import keras
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # else it warns of each new length, which is compiled once as it should be
+    compiled = tf.function(jit_compile=not on_gpu())
+    threads = 1 if on_gpu() else tf.config.threading.get_inter_op_parallelism_threads()
+    variables, others = model.trainable_variables, model.non_trainable_variables
 
-    def gradients(ids: Any, labels: Any, weights: Any) -> tuple[Any, list[Any]]:
+    @compiled
+    def gradients(values: list[Any], rest: list[Any], share: float, ids: Any, labels: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
-            value = loss(labels, model(ids, training=True), weights)
-        found = tape.gradient(value, variables)
-        found[attacked] = tf.convert_to_tensor(found[attacked])
-        return value, found
+            tape.watch(values)
+            logits, rest = model.stateless_call(values, rest, ids, training=True)
+            value = loss(labels, logits, weights) * share
+        return value, tape.gradient(value, values), rest
 
-    @tf.function(jit_compile=not on_gpu())
-    def step(ids: Any, labels: Any, weights: Any) -> Any:
-        value, found = gradients(ids, labels, weights)
+    @compiled
+    def attack(table: Any, found: list[Any]) -> Any:
+        gradient = _sum(found)
+        return table + adversarial * gradient / (tf.norm(gradient) + 1e-12)
+
+    @compiled
+    def update(found: list[list[Any]]) -> None:
+        optimizer.apply([_sum(each) for each in zip(*found, strict=True)], variables)
+
+    def by_shard(values: list[Any], rest: list[Any], batch: Any) -> tuple[Any, list[list[Any]], list[Any]]:
+        """Loss, each shard's gradients, and what the other variables become; the calls run side by side."""
+        rows = keras.tree.flatten(batch)[0].shape[0]
+        shards = max(1, min(threads, rows // SHARD))
+        bounds = [rows * number // shards for number in range(shards + 1)]
+        told = []
+        for number, (start, end) in enumerate(itertools.pairwise(bounds)):
+            own = keras.tree.map_structure(lambda x, a=start, b=end: x if x.shape[0] == 1 else x[a:b], batch)
+            seeds = [each + number * 1_000_003 for each in rest]  # no two shards drop alike
+            told.append(gradients(values, seeds, (end - start) / rows, *own))
+        losses, found, after = zip(*told, strict=True)
+        return tf.add_n(losses), list(found), after[0]
+
+    @tf.function
+    def step(*batch: Any) -> Any:
+        # Tensors, not variables: calls that share a variable wait for one another.
+        values, rest = ([tf.convert_to_tensor(v.value) for v in place] for place in (variables, others))
+        value, found, rest = by_shard(values, rest, batch)
         if adversarial:
-            move = adversarial * found[attacked] / (tf.norm(found[attacked]) + 1e-12)
-            variables[attacked].assign_add(move)
-            _, hurt = gradients(ids, labels, weights)
-            variables[attacked].assign_sub(move)
-            found = [a + b for a, b in zip(found, hurt, strict=True)]
-        optimizer.apply(found, variables)
+            moved = [attack(v, [f[i] for f in found]) if i == attacked else v for i, v in enumerate(values)]
+            _, hurt, rest = by_shard(moved, rest, batch)
+            found += hurt
+        update(found)
+        for variable, after in zip(others, rest, strict=True):
+            variable.assign(after)
         return value
 
-    return lambda *batch: step(*keras.tree.map_structure(tf.constant, batch)), lambda: None
+    known: dict[Any, Any] = {}  # tf.function takes as long to find the right one as a small step takes
+
+    def take(*batch: Any) -> Any:
+        shapes = tuple(x.shape for x in keras.tree.flatten(batch))
+        if shapes not in known:
+            known[shapes] = step.get_concrete_function(*keras.tree.map_structure(tf.constant, batch))
+        return known[shapes](*keras.tree.map_structure(tf.constant, batch))
+
+    return take, lambda: None
+
+
+def _sum(gradients: Sequence[Any]) -> Any:
+    """Of gradients of one variable; of an embedding's, which hold the rows that were looked up, the whole table's."""
+    import tensorflow as tf
+
+    first = gradients[0]
+    if not isinstance(first, tf.IndexedSlices):
+        return tf.add_n(gradients)
+    values, indices = (tf.concat([getattr(each, key) for each in gradients], 0) for key in ("values", "indices"))
+    return tf.convert_to_tensor(tf.IndexedSlices(values, indices, first.dense_shape))
 
 
 def _jax_step(

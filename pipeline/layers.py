@@ -86,27 +86,30 @@ def _recur(inputs: Any, recurrent: Any, real: Any) -> Any:
     def gradient(*given: Any, upstream: Any = None) -> Any:
         outside = keras.tree.flatten(given if upstream is None else upstream)[0]
         transposed = ops.transpose(recurrent)
+        # All that does not depend on the way back is computed for all steps at once.
+        i, f, o = (gates[..., k * units : (k + 1) * units] for k in range(3))
         before = ops.concatenate([zeros[None], cells[:-1]], axis=0)
+        shown = ops.tanh(cells)
+        to_cell = real * o * (1 - shown * shown)
+        to_z = ops.concatenate(
+            [
+                candidates * i * (1 - i),
+                before * f * (1 - f),
+                real * shown * o * (1 - o),
+                i * (1 - candidates * candidates),
+            ],
+            axis=2,
+        )
+        kept = 1 - real
 
         def back(carry: Any, at: Any) -> Any:
-            (d_state, d_cell), (d_outside, here, cell, old_cell, gates, candidate) = carry, at
+            (d_state, d_cell), (d_outside, real, kept, to_cell, to_z, f) = carry, at
             d_state = d_state + d_outside
-            i, f, o = gates[:, :units], gates[:, units : 2 * units], gates[:, 2 * units :]
-            t = ops.tanh(cell)
-            d_new = here * (d_cell + d_state * o * (1 - t * t))
-            d_z = ops.concatenate(
-                [
-                    d_new * candidate * i * (1 - i),
-                    d_new * old_cell * f * (1 - f),
-                    here * d_state * t * o * (1 - o),
-                    d_new * i * (1 - candidate * candidate),
-                ],
-                axis=1,
-            )
-            kept = 1 - here
+            d_new = real * d_cell + d_state * to_cell
+            d_z = ops.concatenate([d_new, d_new, d_state, d_new], axis=1) * to_z
             return (ops.matmul(d_z, transposed) + kept * d_state, d_new * f + kept * d_cell), (d_z,)
 
-        at = (outside, real, cells, before, gates, candidates)
+        at = (outside, real, kept, to_cell, to_z, f)
         (d_inputs,) = _loop(back, (zeros, zeros), at, length, ((rows, width),), backwards=True)
         old_states = ops.concatenate([zeros[None], states[:-1]], axis=0)
         d_recurrent = ops.matmul(
