@@ -1,6 +1,7 @@
-"""Calibration: how much each part of the model says, and one temperature that makes its probabilities honest."""
+"""Calibration: how much each part of the model says, and what makes its probabilities honest."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,11 +10,27 @@ from .model import log_softmax
 BOUNDS = (0.05, 20.0)  # a temperature beyond these says that something else is wrong
 
 
-def fit(labels: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[list[float], float]:
-    """Find the shares of the parts and the temperature with the lowest log-loss.
+class Calibration(NamedTuple):
+    """How the probabilities are made of what the parts say."""
+
+    shares: tuple[float, ...]  # one a part, 0 or more, summing to 1
+    temperature: float  # above 1 where the shared model is too sure of itself
+    offsets: tuple[float, ...]  # one a class, added to the logits
+
+    @property
+    def uncalibrated(self) -> "Calibration":
+        """The same shares alone."""
+        return Calibration(self.shares, 1.0, (0.0,) * len(self.offsets))
+
+
+def fit(labels: np.ndarray, parts: Sequence[np.ndarray], shift: np.ndarray, correction: float) -> Calibration:
+    """Find the shares of the parts, the temperature and the classes' offsets with the lowest log-loss.
 
     The probabilities are a product of the parts', each to a power of its own (Hinton 2002, "products of experts"). Of
-    one part this is temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    one part this is temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"). Training on
+    rebalanced rows moved the probabilities by the ratio of the classes' shares before and after (Elkan 2001, "The
+    Foundations of Cost-Sensitive Learning"), or less where the model did not follow: how much of it comes back is one
+    more power, of which `correction` is kept.
 
     Parameters
     ----------
@@ -21,53 +38,64 @@ def fit(labels: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[list[float], f
         True class numbers, of rows that the model was not trained on, in their natural shares.
     parts : sequence of ndarray of shape (n_rows, n_classes), float
         Logarithms of the probabilities that each part gives for them.
+    shift : ndarray of shape (n_classes,), float
+        Logarithm of each class's natural share by its share after rebalancing.
+    correction : float
+        0 to leave the classes as rebalancing weighed them, 1 to give them back their natural shares.
 
     Returns
     -------
-    shares : list of float
-        One a part, 0 or more, summing to 1, to four decimals.
-    temperature : float
-        Between 0.05 and 20, to four decimals; above 1 where the shared model is too sure of itself.
+    Calibration
+        Numbers to four decimals; the temperature between 0.05 and 20.
     """
+    stacked = np.stack(parts)  # (n_parts, n_rows, n_classes)
+    none = np.zeros(len(shift))
+    back = _powers(labels, np.concatenate([stacked, np.broadcast_to(shift, stacked[:1].shape)]), none)[-1]
+    offsets = correction * min(float(back), 1.0) * shift
+    powers = _powers(labels, stacked, offsets)
+    total = float(np.clip(powers.sum(), 1 / BOUNDS[1], 1 / BOUNDS[0]))
+    shares = powers / powers.sum() if powers.sum() else np.full(len(powers), 1 / len(powers))
+    rounded = [tuple(round(float(each), 4) for each in values) for values in (shares, offsets)]
+    return Calibration(rounded[0], round(1 / total, 4), rounded[1])
+
+
+def _powers(labels: np.ndarray, stacked: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The power of each part that gives the lowest log-loss, the offsets added; shape (n_parts,)."""
     from scipy.optimize import minimize
 
     rows = np.arange(len(labels))
-    stacked = np.stack(parts)  # (n_parts, n_rows, n_classes)
 
     def loss(powers: np.ndarray) -> tuple[float, np.ndarray]:  # convex, so that the search finds the one minimum
-        scaled = log_softmax(np.tensordot(powers, stacked, axes=1))
+        scaled = log_softmax(np.tensordot(powers, stacked, axes=1) + offsets)
         slopes = (stacked * np.exp(scaled)).sum(axis=2).mean(axis=1) - stacked[:, rows, labels].mean(axis=1)
         return float(-scaled[rows, labels].mean()), slopes
 
-    start = np.full(len(parts), 1 / len(parts))
+    start = np.full(len(stacked), 1 / len(stacked))
     options = {"ftol": 1e-12, "gtol": 1e-8, "maxiter": 1_000}
     found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 1 / BOUNDS[0])] * len(parts), options=options
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 1 / BOUNDS[0])] * len(stacked), options=options
     )
-    total = float(np.clip(found.x.sum(), 1 / BOUNDS[1], 1 / BOUNDS[0]))
-    shares = found.x / found.x.sum() if found.x.sum() else start
-    rounded = [round(float(share), 4) for share in shares]
-    return rounded, round(1 / total, 4)
+    powers: np.ndarray = found.x
+    return powers
 
 
-def combine(parts: Sequence[np.ndarray], shares: Sequence[float], temperature: float = 1.0) -> np.ndarray:
+def combine(parts: Sequence[np.ndarray], calibration: Calibration) -> np.ndarray:
     """The model's class probabilities: the product of its parts', each to the power of share / temperature.
 
     Parameters
     ----------
     parts : sequence of ndarray of shape (n_rows, n_classes), float64
         Logarithms of the probabilities that each part gives.
-    shares : sequence of float
-        One a part.
-    temperature : float
-        Above 0; 1 for the uncalibrated model.
+    calibration : Calibration
+        Shares, temperature and offsets.
 
     Returns
     -------
     ndarray of shape (n_rows, n_classes), float64
-        Probabilities; in the same order within each row whatever the temperature. Double precision keeps it so:
-        rounded to float32, two classes close to each other could become equal, and the label another one.
+        Probabilities; without offsets in the same order within each row whatever the temperature. Double precision
+        keeps it so: rounded to float32, two classes close to each other could become equal, and the label another one.
     """
-    powers = np.asarray(shares) / temperature
-    probabilities: np.ndarray = np.exp(log_softmax(np.tensordot(powers, np.stack(parts), axes=1)))
+    powers = np.asarray(calibration.shares) / calibration.temperature
+    logits = np.tensordot(powers, np.stack(parts), axes=1) + calibration.offsets
+    probabilities: np.ndarray = np.exp(log_softmax(logits))
     return probabilities

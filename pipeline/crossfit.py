@@ -87,13 +87,13 @@ class Result:
         return found | {"seconds": round(self.seconds, 2)}
 
 
-def cross_fitted(labels: np.ndarray, found: Sequence[np.ndarray]) -> np.ndarray:
+def cross_fitted(data: train.Data, found: Sequence[np.ndarray]) -> np.ndarray:
     """Combine the parts of a model, each half of the rows by what the other half fits: even rows, and odd rows.
 
     Parameters
     ----------
-    labels : ndarray of shape (n_rows,), int
-        True class numbers.
+    data : Data
+        With the true class numbers.
     found : sequence of ndarray of shape (n_rows, n_classes), float64
         Logarithms of the probabilities that each part gives.
 
@@ -104,8 +104,8 @@ def cross_fitted(labels: np.ndarray, found: Sequence[np.ndarray]) -> np.ndarray:
     """
     probabilities = np.empty_like(found[0])
     for half, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        shares, temperature = calibration.fit(labels[other], [part[other] for part in found])
-        probabilities[half] = calibration.combine([part[half] for part in found], shares, temperature)
+        fitted = data.calibrate([part[other] for part in found], other)
+        probabilities[half] = calibration.combine([part[half] for part in found], fitted)
     return probabilities
 
 
@@ -147,7 +147,7 @@ def compute(
     on_epoch : callable
         As in `train.fit`.
     """
-    labels, grams = data.labels["validation"], ngrams.parts if ngrams else []
+    grams = ngrams.parts if ngrams else []
     spent, lstm = ngrams.seconds if ngrams else 0.0, []
     history: list[Figures] = []
     if settings is not None:
@@ -158,7 +158,7 @@ def compute(
         model, _, history = train.train_lstm(data, settings, on_epoch)
         spent += time.perf_counter() - start
         lstm = parts(model, data.tokenizer, None, data.texts["validation"])
-    return Result(cross_fitted(labels, [*lstm, *grams]), cross_fitted(labels, lstm) if lstm else None, spent, history)
+    return Result(cross_fitted(data, [*lstm, *grams]), cross_fitted(data, lstm) if lstm else None, spent, history)
 
 
 def run_params(settings: params.Train | None, data: train.Data, title: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from . import baselines, calibration, curves, metrics, params, paths, plots, publish, slices, stage, summary
 from .files import read_arrays, read_table, sha256, write_json, write_table
-from .prediction import Predictor, read_manifest
+from .prediction import PARTS, Predictor, read_manifest
 
 MISTAKES = 100  # the worst ones listed
 
@@ -120,8 +120,8 @@ def main() -> None:
     train, test = read_table(paths.CLEAN_TABLES["train"]), read_table(paths.CLEAN_TABLES["test"])
     labels = arrays["label"]
     parts = predictor.parts(test["text"].to_list())
-    raw = calibration.combine(parts, predictor.shares)
-    probabilities = calibration.combine(parts, predictor.shares, predictor.temperature)
+    raw = calibration.combine(parts, predictor.calibration.uncalibrated)
+    probabilities = calibration.combine(parts, predictor.calibration)
     others = baselines.probabilities(
         train, test, classes, unit=predictor.tokenizer.unit, max_rows=settings.baseline_rows
     )
@@ -130,7 +130,10 @@ def main() -> None:
     )
     uncalibrated = metrics.overall(labels, raw)
     figures["uncalibrated"] = {key: uncalibrated[key] for key in ("loss", "ece")}
-    figures["temperature"] = predictor.temperature
+    figures["temperature"] = predictor.calibration.temperature
+    if len(parts) > 1:
+        alone = {name: metrics.overall(labels, np.exp(part)) for name, part in zip(PARTS, parts, strict=True)}
+        figures["parts"] = {name: {key: of[key] for key in summary.HEADLINES} for name, of in alone.items()}
     members = slices.members(test, (arrays["ids"] > 0).sum(axis=1), settings.length_bounds)
     figures["slices"] = metrics.slices(labels, probabilities, members)
     names = np.array(classes, dtype=object)

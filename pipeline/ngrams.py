@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 MOST_GRAMS = 500_000  # n-grams kept, the most frequent ones
+MOST_WEIGHTS = 5_000_000  # of one model: with more than ten classes, fewer n-grams
 MOST_ROWS = 200_000  # training rows used: more cost time and memory, and change little
 LONG = 100  # units of the median text above which characters, many and slow, give way to runs of three words
 # Inverse strengths of the penalty, by the validation rows of six data sets.
@@ -116,8 +117,9 @@ class Ngrams:
         texts, labels, weights = [texts[row] for row in rows], labels[rows], weights[rows]
         spaced = texts[:: -(-len(texts) // 2_000)]  # the rows lie by class: the first would be of one alone
         long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in spaced])) > LONG
+        most = min(MOST_GRAMS, MOST_WEIGHTS // num_classes)
         counting = CountVectorizer(
-            analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=MOST_GRAMS, dtype=np.float32
+            analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=most, dtype=np.float32
         )
         counts = counting.fit_transform(texts)
         weighting = TfidfTransformer(sublinear_tf=True).fit(counts)

@@ -156,6 +156,7 @@ class Tokenize(Section):
 class Rebalance(Section):
     name = "rebalance"
     strategy: Literal["none", "random_over", "random_under", "class_weight"]
+    prior_correction: Annotated[float, Field(ge=0, le=1)]
     seed: Seed
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import calibration
 from .backend import prepare_keras
+from .calibration import Calibration, combine
 from .files import read_json, sha256, write_json
 from .model import build, log_probabilities
 from .ngrams import GRAMS, Ngrams
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("lstm", "tfidf", "nb")  # what a model says is made of; without n-grams the first alone
-FORMAT = 3  # of the model folder; raised when older code can no longer read it
+FORMAT = 4  # of the model folder; raised when older code can no longer read it
 MANIFEST, WEIGHTS, TOKENIZER = "model.json", "model.weights.h5", "tokenizer.json"
 
 
@@ -36,8 +36,7 @@ def save(
     *,
     classes: Sequence[str],
     network: Mapping[str, Any],
-    shares: Sequence[float],
-    temperature: float,
+    calibration: Calibration,
     state: str,
 ) -> None:
     """Write a model folder: weights, tokenizer, n-grams if any, and a manifest with their digests.
@@ -58,8 +57,7 @@ def save(
             "state": state,
             "classes": list(classes),
             "network": dict(network),
-            "shares": list(shares),
-            "temperature": temperature,
+            **calibration._asdict(),
             "sha256": {name: sha256(folder / name) for name in files},
         },
     )
@@ -100,8 +98,7 @@ class Predictor:
     tokenizer: Tokenizer
     ngrams: Ngrams | None
     classes: tuple[str, ...]
-    shares: tuple[float, ...]
-    temperature: float
+    calibration: Calibration
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -115,8 +112,7 @@ class Predictor:
             Tokenizer.load(folder / TOKENIZER),
             Ngrams.load(folder) if GRAMS in manifest["sha256"] else None,
             tuple(manifest["classes"]),
-            tuple(manifest["shares"]),
-            manifest["temperature"],
+            Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"])),
         )
 
     def parts(self, cleaned: Sequence[str]) -> list[np.ndarray]:
@@ -133,7 +129,7 @@ class Predictor:
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Calibrated class probabilities of raw texts, shape (n_texts, n_classes), float64."""
         found = self.parts([clean_text(text) for text in texts])
-        return calibration.combine(found, self.shares, self.temperature)
+        return combine(found, self.calibration)
 
     def predict(self, texts: Sequence[str]) -> "pd.DataFrame":
         """Labels of raw texts: `predicted_label`, `confidence` (its probability), and `p_<class>` for each class."""

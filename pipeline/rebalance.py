@@ -50,12 +50,30 @@ def rebalance(labels: np.ndarray, *, strategy: str, seed: int) -> tuple[np.ndarr
     return rows, np.ones(len(rows), dtype=np.float32)
 
 
+def shift(labels: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Logarithm of each class's natural share by its share after rebalancing, shape (n_classes,), float64.
+
+    It is what calibration may add to the logits of a model that learned from the rebalanced rows (Elkan 2001).
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,), int
+        Class numbers of all training rows.
+    rows, weights : ndarray of shape (n_chosen,)
+        As `rebalance` gives them.
+    """
+    before, after = np.bincount(labels), np.bincount(labels[rows], weights)
+    found: np.ndarray = np.log(before / before.sum()) - np.log(after / after.sum())
+    return found
+
+
 def main() -> None:
     settings = params.load(params.Rebalance)
     classes = read_json(paths.CLEAN_CLASSES)
     labels = read_arrays(paths.TOKENIZE_ARRAYS["train"])["label"]
     rows, weights = rebalance(labels, strategy=settings.strategy, seed=settings.seed)
-    write_arrays(paths.REBALANCE_TRAIN, {"rows": rows, "weights": weights})
+    handed_on = {"shift": shift(labels, rows, weights), "correction": np.array(settings.prior_correction)}
+    write_arrays(paths.REBALANCE_TRAIN, {"rows": rows, "weights": weights, **handed_on})
     chosen = labels[rows]
     summary = {
         name: {

@@ -5,16 +5,18 @@ from typing import Any
 from . import baselines, metrics
 
 HEADLINES = ("accuracy", "macro_f1", "loss")
+PARTS = {"lstm": "the LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
 
 
 def shown(figures: dict[str, Any], intervals: dict[str, Any]) -> dict[str, float]:
     """What MLflow shows, under names that its UI groups: `test/macro_f1`, `difference/tfidf/macro_f1_low`.
 
-    Of baselines and differences it is the headlines alone: the UI draws a chart for each metric.
+    Of parts, baselines and differences it is the headlines alone: the UI draws a chart for each metric.
     """
     groups = {
         "test": figures["overall"] | {"temperature": figures["temperature"]},
         "uncalibrated": figures["uncalibrated"],
+        "part": figures.get("parts", {}),
         "baseline": {name: {key: of[key] for key in HEADLINES} for name, of in figures["baselines"].items()},
         "difference": {
             name: {
@@ -61,14 +63,15 @@ def note(figures: dict[str, Any], intervals: dict[str, Any], last: str) -> str:
     columns = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
 
     def row(title: str, of: dict[str, float], ranges: dict[str, dict[str, float]]) -> str:
-        cells = (f"{of[key]:.4f}" + _range(ranges.get(key)) for key in columns)
+        cells = (f"{of[key]:.4f}" + _range(ranges.get(key)) if key in of else "" for key in columns)
         return f"| {title} | {' | '.join(cells)} |"
 
-    rows = [row("LSTM", figures["overall"], intervals["overall"])]
+    rows = [row("the model", figures["overall"], intervals["overall"])]
+    rows += [row(f"of it, {PARTS[name]} alone", of, {}) for name, of in figures.get("parts", {}).items()]
     for name, of in figures["baselines"].items():
         rows.append(row(baselines.TITLES[name], of, {}))
         differences = intervals["differences"][name]
-        rows.append(row("LSTM minus it", {k: d["difference"] for k, d in differences.items()}, differences))
+        rows.append(row("the model minus it", {k: d["difference"] for k, d in differences.items()}, differences))
     header = f"| {figures['overall']['num_samples']:,} test rows | {' | '.join(columns.values())} |"
     rule = "| --- |" + " --- |" * len(columns)
     brackets = "In brackets: 95 % bootstrap intervals, paired where two models are compared."

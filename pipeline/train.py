@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from . import calibration, metrics, params, paths, stage, tracking
 from .backend import make_repeatable, prepare_keras, training_step
+from .calibration import Calibration
 from .files import read_arrays, read_json, read_table, write_json, write_table
 from .model import batches, build, log_probabilities
 from .ngrams import Ngrams
@@ -134,6 +135,8 @@ class Data:
     labels: dict[str, np.ndarray]  # (n_rows,), int32, by split
     rows: np.ndarray  # (n_chosen,), int64: which training rows are used, with repetitions
     weights: np.ndarray  # (n_chosen,), float32: of each in the loss
+    shift: np.ndarray  # (n_classes,), float64: logarithm of the natural share by the share after rebalancing
+    correction: float  # how much of it the calibration may give back
 
     @classmethod
     def load(cls) -> "Data":
@@ -149,7 +152,13 @@ class Data:
             labels={split: arrays[split]["label"] for split in splits},
             rows=chosen["rows"],
             weights=chosen["weights"],
+            shift=chosen["shift"],
+            correction=float(chosen["correction"]),
         )
+
+    def calibrate(self, parts: Sequence[np.ndarray], rows: slice = slice(None)) -> Calibration:
+        """Fit the calibration on validation rows: `parts`, what is said of these `rows`, shape (n_rows, n_classes)."""
+        return calibration.fit(self.labels["validation"][rows], parts, self.shift, self.correction)
 
 
 def train_lstm(
@@ -221,9 +230,10 @@ def main() -> None:
         model, network, history = train_lstm(data, settings, on_epoch)
     ngrams = train_ngrams(data) if settings.ngrams else None
     found = parts(model, data.tokenizer, ngrams, data.texts["validation"])
-    shares, temperature = calibration.fit(data.labels["validation"], found)
-    said = ", ".join(f"{name} {share:.2f}" for name, share in zip(PARTS, shares, strict=False))
-    print(f"shares: {said}; temperature {temperature:.2f}")
+    fitted = data.calibrate(found)
+    said = ", ".join(f"{name} {share:.2f}" for name, share in zip(PARTS, fitted.shares, strict=False))
+    offsets = ", ".join(f"{name} {each:+.2f}" for name, each in zip(data.classes, fitted.offsets, strict=True))
+    print(f"shares: {said}; temperature {fitted.temperature:.2f}; offsets: {offsets}")
     write_json(paths.TRAIN_SETTINGS, resolved(data, settings))
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
@@ -234,8 +244,7 @@ def main() -> None:
             ngrams,
             classes=data.classes,
             network=network,
-            shares=shares,
-            temperature=temperature,
+            calibration=fitted,
             state=state,
         )
         shutil.rmtree(paths.TRAIN_MODEL, ignore_errors=True)

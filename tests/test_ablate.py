@@ -15,6 +15,7 @@ from studying import FakeTraining, enter
 from pipeline import ablate, calibration, crossfit, params, train
 from pipeline.files import read_json
 from pipeline.stage import PipelineError
+from pipeline.text import Tokenizer
 
 FEW = {name: ablate.VARIANTS[name] for name in ("preset", "n-grams only", "LSTM only")} | {"many units": {"units": 100}}
 
@@ -28,10 +29,10 @@ def project(reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def measured(labels: np.ndarray, found: list[np.ndarray]) -> dict[str, float]:
     """By scikit-learn, with each half of the rows combined by what the other half fits."""
     odd = np.arange(len(labels)) % 2 == 1
-    probabilities = np.zeros((len(labels), 3))
+    probabilities, shift = np.zeros((len(labels), 3)), np.load("data/rebalance/train.npz")["shift"]
     for own, other in ((odd, ~odd), (~odd, odd)):
-        fitted = calibration.fit(labels[other], [part[other] for part in found])
-        probabilities[own] = calibration.combine([part[own] for part in found], *fitted)
+        fitted = calibration.fit(labels[other], [part[other] for part in found], shift, 0.5)
+        probabilities[own] = calibration.combine([part[own] for part in found], fitted)
     called = probabilities.argmax(axis=1)
     return {
         "accuracy": accuracy_score(labels, called),
@@ -167,7 +168,9 @@ def test_no_half_is_combined_by_its_own_rows() -> None:
     for right in (even, ~even):
         sure = np.where(right, 0.9, 0.1)
         parts.append(np.log(np.where(labels[:, None] == [0, 1], sure[:, None], 1 - sure[:, None])))
-    found = crossfit.cross_fitted(labels, parts)
+    none = np.zeros(0)
+    data = train.Data(["a", "b"], Tokenizer((), 1), {}, {}, {"validation": labels}, none, none, np.zeros(2), 0.5)
+    found = crossfit.cross_fitted(data, parts)
     assert (found.argmax(axis=1) != labels).all()
 
 

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import calibration, prediction, train
 from pipeline import model as network
+from pipeline import prediction, train
+from pipeline.calibration import Calibration, combine
 from pipeline.ngrams import Ngrams
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
 
 TOKENIZER = Tokenizer(("good", "bad", "film"), 6, lengths=(3, 6))
 SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4, "bidirectional": True, "pooling": "max"}
-CLASSES, SHARES = ("happy", "sad"), (0.5, 0.2, 0.3)
+CLASSES, CALIBRATION = ("happy", "sad"), Calibration((0.5, 0.2, 0.3), 2.0, (0.25, -0.25))
 FILES = ("model.json", "model.weights.h5", "tokenizer.json", "ngrams.json", "ngrams.npz")
 
 
@@ -132,8 +133,7 @@ def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
         trained.ngrams if ngrams else None,
         classes=CLASSES,
         network=SIZES,
-        shares=SHARES if ngrams else (1.0,),
-        temperature=2.0,
+        calibration=CALIBRATION if ngrams else CALIBRATION._replace(shares=(1.0,)),
         state="s",
     )
     return folder
@@ -153,7 +153,7 @@ def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained
     ids = np.array([[2, 4, 0, 0, 0, 0], [3, 4, 1, 0, 0, 0]], dtype=np.int32)
     lstm = network.log_probabilities(trained.network, ids, (6,))
     tfidf, nb = trained.ngrams.log_probabilities(["good film", "bad film!"])
-    expected = calibration.combine([lstm, tfidf, nb], SHARES, 2.0)
+    expected = combine([lstm, tfidf, nb], CALIBRATION)
     np.testing.assert_allclose(table[["p_happy", "p_sad"]].to_numpy(dtype=float), expected, atol=1e-6)
     assert predictor.predict([]).shape == (0, 4)
 
@@ -171,7 +171,8 @@ def test_a_model_may_have_no_ngrams(trained: Trained, tmp_path: Path) -> None:
     predictor = prediction.Predictor.load(folder)
     assert predictor.ngrams is None
     ids = TOKENIZER.encode(["bad film"])
-    expected = np.exp(network.log_probabilities(trained.network, ids, TOKENIZER.lengths) / 2)
+    lstm = network.log_probabilities(trained.network, ids, TOKENIZER.lengths)
+    expected = np.exp(lstm / 2 + CALIBRATION.offsets)
     np.testing.assert_allclose(predictor.probabilities(["Bad film"]), expected / expected.sum(), atol=1e-9)
 
 
@@ -201,5 +202,5 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
 def test_another_format_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(PipelineError, match="has format 99, this code reads 3"):
+    with pytest.raises(PipelineError, match="has format 99, this code reads 4"):
         prediction.Predictor.load(folder)

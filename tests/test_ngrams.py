@@ -167,6 +167,8 @@ def test_most_rows_and_most_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngra
     np.testing.assert_array_equal(found.nb, spaced.nb)
     monkeypatch.setattr(ngrams, "MOST_GRAMS", 7)
     assert len(fit(3).grams) == 7
+    monkeypatch.setattr(ngrams, "MOST_WEIGHTS", 12)
+    assert len(fit(3).grams) == 4
 
 
 def test_long_texts_have_runs_of_three_words_and_no_characters(fitted: Ngrams) -> None:

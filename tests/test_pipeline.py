@@ -35,7 +35,10 @@ def repro(project: Project) -> str:
 def test_figures_and_plots(small: Project) -> None:
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
     intervals = json.loads((small.folder / "data/evaluate/intervals.json").read_text())
-    assert list(figures) == ["overall", "baselines", "per_class", "uncalibrated", "temperature", "slices"]
+    assert list(figures) == ["overall", "baselines", "per_class", "uncalibrated", "temperature", "parts", "slices"]
+    assert list(figures["parts"]) == ["lstm", "tfidf", "nb"]
+    # They are measured each alone: no two are the same, and what is made of all is another model.
+    assert len({of["loss"] for of in [figures["overall"], *figures["parts"].values()]}) == 4
     assert list(intervals) == ["overall", "per_class", "differences"]
     assert list(figures["baselines"]) == list(intervals["differences"]) == ["majority", "tfidf", "nb_ngrams"]
     groups = [figures["overall"], *figures["baselines"].values()]

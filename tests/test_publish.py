@@ -94,6 +94,7 @@ def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], d
         "baselines": {"majority": of | {"macro_f1": 0.2}, "tfidf": of, "nb_ngrams": of | {"macro_f1": 0.59}},
         "uncalibrated": {"loss": 0.5, "ece": 0.2},
         "temperature": 1.5,
+        "parts": {"lstm": {"accuracy": 0.55, "macro_f1": 0.45, "loss": 0.9}},
         "per_class": {"a$": {"num_samples": 3, "recall": 0.5}, "a%": {"num_samples": 7, "recall": 0.6}},
         "slices": {"with emoji": {"num_samples": 2, "accuracy": 0.5}},
     }
@@ -148,9 +149,10 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
     table = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in table} == {7}
     assert table[0] == "| 10 test rows | accuracy | macro-F1 | MCC | loss (nats) | ECE |"
-    assert table[2].startswith("| LSTM | 0.7000 [0.1000, 0.9000] | 0.6500 [0.1000, 0.9000] |")
-    assert "| LSTM minus it | 0.0000 [0.0000, 0.0000] | 0.0500 [0.0100, 0.0900] |" in note
-    assert [line.split(" | ")[0] for line in table[3::2]] == [
+    assert table[2].startswith("| the model | 0.7000 [0.1000, 0.9000] | 0.6500 [0.1000, 0.9000] |")
+    assert table[3] == "| of it, the LSTM alone | 0.5500 | 0.4500 |  | 0.9000 |  |"
+    assert "| the model minus it | 0.0000 [0.0000, 0.0000] | 0.0500 [0.0100, 0.0900] |" in note
+    assert [line.split(" | ")[0] for line in table[4::2]] == [
         *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),
     ]
     assert lines[-1] == "m version 3, champion: the first model of this name."
@@ -166,6 +168,7 @@ def test_what_mlflow_shows() -> None:
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
     assert shown["uncalibrated/ece"] == 0.2
+    assert shown["part/lstm/macro_f1"] == 0.45
     assert shown["baseline/tfidf/loss"] == 0.4
     assert shown["difference/tfidf/macro_f1"] == 0.05
     assert (shown["difference/tfidf/macro_f1_low"], shown["difference/tfidf/macro_f1_high"]) == (0.01, 0.09)

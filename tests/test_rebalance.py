@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.rebalance import rebalance
+from pipeline.rebalance import rebalance, shift
 
 LABELS = np.array([0] * 6 + [1] * 3 + [2])
 
@@ -38,3 +38,13 @@ def test_the_seed_decides_the_draw(strategy: str) -> None:
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(ValueError, match="got 'smote'"):
         rebalance(LABELS, strategy="smote", seed=0)
+
+
+@pytest.mark.parametrize("strategy", ["random_over", "random_under", "class_weight"])
+def test_the_shift_leads_from_equal_shares_back_to_the_natural_ones(strategy: str) -> None:
+    chosen = rebalance(LABELS, strategy=strategy, seed=0)
+    np.testing.assert_allclose(shift(LABELS, *chosen), np.log([0.6 * 3, 0.3 * 3, 0.1 * 3]), rtol=1e-6)
+
+
+def test_rows_as_they_are_need_no_shift() -> None:
+    np.testing.assert_array_equal(shift(LABELS, *rebalance(LABELS, strategy="none", seed=0)), [0, 0, 0])

@@ -158,6 +158,8 @@ def data(rows: np.ndarray, weights: np.ndarray) -> train.Data:
         labels=dict.fromkeys(splits, labels),
         rows=rows,
         weights=weights,
+        shift=np.zeros(2),
+        correction=0.5,
     )
 
 
