@@ -53,6 +53,10 @@ PRESETS: dict[str, dict[str, dict[str, int | float | str | None]]] = {
         },
     },
 }
+FAST = PRESETS["fast"]
+PRESETS["best"] = FAST | {
+    "train": FAST["train"] | {"embedding_dim": 128, "units": 128, "pretraining_epochs": 10, "patience": 3}
+}
 NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -162,7 +166,7 @@ class Rebalance(Section):
 
 class Train(Section):
     name = "train"
-    preset: Literal["textbook", "fast"]
+    preset: Literal["textbook", "fast", "best"]
     ngrams: bool
     embedding_dim: Annotated[int, Field(ge=4, le=1_024)]
     units: Annotated[int, Field(ge=4, le=1_024)]

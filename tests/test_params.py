@@ -35,7 +35,7 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = par
         ("  dropout: null", "  dropout: 1.0", "train.dropout must be less than or equal to 0.9, got 1.0"),
         ("adversarial: null", "adversarial: -0.1", "train.adversarial must be greater than or equal to 0, got -0.1"),
         ("threads: 2", "threads: true", "train.threads must be a valid integer, got True"),
-        ("preset: fast", "preset: fats", "train.preset must be one of textbook, fast, got 'fats'"),
+        ("preset: fast", "preset: fats", "train.preset must be one of textbook, fast, best, got 'fats'"),
         ("dataset: tweets", "dataset: twets", "ingest.dataset must be 'tweets', 'imdb', 'rotten_tomatoes',"),
         ("dataset: tweets", "dataset: file", "ingest.path must name the file or folder of ingest.dataset: file"),
         ("  path: data/none", "  path: a.csv", "ingest.path is for ingest.dataset: file alone; the data set is tweets"),
@@ -116,6 +116,13 @@ def test_textbook_is_the_plain_model(tmp_path: Path) -> None:
     assert (train.embedding_dim, train.units, train.batch_size, train.epochs) == (64, 64, 32, 10)
     assert (train.ngrams, train.bidirectional, train.pooling) == (False, False, "last")
     assert (train.embedding_dropout, train.dropout, train.adversarial) == (0, 0, 0)
+
+
+def test_best_is_fast_made_larger(tmp_path: Path) -> None:
+    fast, best = params.load(params.Train), load(tmp_path, "preset: fast", "preset: best", params.Train)
+    larger = {"preset": "best", "embedding_dim": 128, "units": 128, "pretraining_epochs": 10, "patience": 3}
+    assert best == fast.model_copy(update=larger)
+    assert load(tmp_path, "preset: fast", "preset: best", params.Tokenize) == params.load(params.Tokenize)
 
 
 def test_false_and_0_win_over_the_preset(tmp_path: Path) -> None:
