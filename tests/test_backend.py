@@ -1,6 +1,7 @@
 """Backend: a training step is the documented formula, and JAX computes what TensorFlow does."""
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -49,10 +50,10 @@ def average(keras: ModuleType) -> Any:
     return keras.Model(ids, keras.layers.Dense(CLASSES)(keras.layers.GlobalAveragePooling1D()(vectors)))
 
 
-def gradients(weights: Weights) -> tuple[float, Weights]:
+def gradients(weights: Weights, rows: int) -> tuple[float, Weights]:
     """Loss of the network above on the batch above, and its gradients."""
     table, kernel, bias = weights
-    ids, labels, of_rows = batch()
+    ids, labels, of_rows = batch(rows)
     means = table[ids].mean(axis=1)
     logs = network.log_softmax(means @ kernel + bias)
     d_logits = (np.exp(logs) - np.eye(CLASSES)[labels]) * of_rows[:, None] / len(ids)
@@ -65,7 +66,8 @@ def gradients(weights: Weights) -> tuple[float, Weights]:
 
 
 @pytest.mark.parametrize("adversarial", [0.0, 0.7])
-def test_a_step_is_the_formula_and_puts_the_embedding_back(keras: ModuleType, adversarial: float) -> None:
+@pytest.mark.parametrize("rows", [8, 37])  # one thread's, and 18 and 19 of two threads
+def test_a_step_is_the_formula_and_puts_the_embedding_back(keras: ModuleType, adversarial: float, rows: int) -> None:
     """Gradient descent at rate 0.5, by hand: the plain gradients and, at the attacked table, those of the attack."""
     model = average(keras)
     random = np.random.default_rng(1)
@@ -73,17 +75,37 @@ def test_a_step_is_the_formula_and_puts_the_embedding_back(keras: ModuleType, ad
     model.set_weights(weights)
     step, finish = backend.training_step(model, keras.optimizers.SGD(0.5), loss=weighted_loss, adversarial=adversarial)
     for _ in range(3):
-        loss, found = gradients(weights)
-        assert float(step(*batch())) == pytest.approx(loss, abs=1e-5)
+        loss, found = gradients(weights, rows)
+        assert float(step(*batch(rows))) == pytest.approx(loss, abs=1e-5)
         if adversarial:
             attack = adversarial * found[0] / np.linalg.norm(found[0])
-            hurt_loss, hurt = gradients([weights[0] + attack, *weights[1:]])
+            hurt_loss, hurt = gradients([weights[0] + attack, *weights[1:]], rows)
             assert hurt_loss > loss + 0.01
             found = [a + b for a, b in zip(found, hurt, strict=True)]
         weights = [w - 0.5 * g for w, g in zip(weights, found, strict=True)]
     finish()
     for after, expected in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_allclose(after, expected, atol=1e-5)
+
+
+def test_no_two_threads_and_no_two_steps_drop_the_same(keras: ModuleType) -> None:
+    """The first half of the rows has token 1, the second token 2: each learns through its own dropout alone."""
+    from pipeline.layers import Dropout
+
+    ids = keras.Input((None,), dtype="int32")
+    table = keras.layers.Embedding(IDS, 64, embeddings_initializer="zeros", name="embedding")(ids)
+    model = keras.Model(ids, Dropout(0.5)(table))
+    step, finish = backend.training_step(
+        model, keras.optimizers.SGD(1.0), loss=lambda labels, out, weights: -keras.ops.mean(out), adversarial=0.0
+    )
+    halves, learnt = np.repeat(np.array([[1], [2]], dtype=np.int32), 16, axis=0), []
+    for _ in range(2):
+        model.set_weights([np.zeros((IDS, 64)), *model.get_weights()[1:]])
+        step(halves, np.zeros(32, dtype=np.int32), np.ones(32, dtype=np.float32))
+        finish()
+        learnt += list(model.get_weights()[0][1:3])
+    for one, other in itertools.combinations(learnt, 2):
+        assert np.abs(np.corrcoef(one, other)[0, 1]) < 0.5
 
 
 def test_steps_lower_the_loss_of_the_lstm_under_attack_and_dropout(keras: ModuleType) -> None:
