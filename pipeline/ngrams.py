@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 MOST_GRAMS = 500_000  # n-grams kept, the most frequent ones
-MOST_WEIGHTS = 5_000_000  # of one model: with more than ten classes, fewer n-grams
 MOST_ROWS = 200_000  # training rows used: more cost time and memory, and change little
+FEW = 10  # classes; with more, which cost time and memory too, both bounds are lowered by as much
 LONG = 100  # units of the median text above which characters, many and slow, give way to runs of three words
 # Inverse strengths of the penalty, by the validation rows of six data sets.
 TFIDF_C, NB_C = 3.0, 0.05
@@ -100,7 +100,7 @@ class Ngrams:
         Parameters
         ----------
         texts : sequence of str
-            Cleaned texts; of more than 200,000, evenly spaced ones are used.
+            Cleaned texts; of more than 200,000 (with more than 10 classes, fewer), evenly spaced ones are used.
         labels : ndarray of shape (n_texts,), int
             Class numbers.
         weights : ndarray of shape (n_texts,), float
@@ -113,11 +113,12 @@ class Ngrams:
         from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
         from threadpoolctl import threadpool_limits
 
-        rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // MOST_ROWS)]
+        fewer = max(num_classes / FEW, 1)
+        rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // int(MOST_ROWS / fewer))]
         texts, labels, weights = [texts[row] for row in rows], labels[rows], weights[rows]
         spaced = texts[:: -(-len(texts) // 2_000)]  # the rows lie by class: the first would be of one alone
         long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in spaced])) > LONG
-        most = min(MOST_GRAMS, MOST_WEIGHTS // num_classes)
+        most = int(MOST_GRAMS / fewer)
         counting = CountVectorizer(
             analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=most, dtype=np.float32
         )

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,32 @@ def test_prediction_follows_the_weights(keras: ModuleType) -> None:
     np.testing.assert_allclose(before, np.asarray(model(ids)), atol=1e-6)
     model.set_weights([2 * each for each in model.get_weights()])  # the biases are 0
     np.testing.assert_allclose(forward(ids), 4 * before, atol=1e-5)
+
+
+FREED = """
+import ctypes
+from pathlib import Path
+from pipeline.backend import _keep_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+library = ctypes.CDLL(None)
+library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+size = 200_000_000
+for keep in (False, True):
+    if keep:
+        _keep_memory()
+    buffer = library.malloc(size)
+    ctypes.memset(buffer, 1, size)
+    before = resident()
+    library.free(buffer)
+    print(before - resident() < 1_000)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_kept(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FREED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 TWO_STEPS = """

@@ -167,8 +167,11 @@ def test_most_rows_and_most_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngra
     np.testing.assert_array_equal(found.nb, spaced.nb)
     monkeypatch.setattr(ngrams, "MOST_GRAMS", 7)
     assert len(fit(3).grams) == 7
-    monkeypatch.setattr(ngrams, "MOST_WEIGHTS", 12)
-    assert len(fit(3).grams) == 4
+    monkeypatch.setattr(ngrams, "FEW", 1.5)  # of twice as many classes, half the rows and half the n-grams
+    monkeypatch.setattr(ngrams, "MOST_ROWS", 120)
+    assert len(fit(3).grams) == 3
+    monkeypatch.setattr(ngrams, "MOST_GRAMS", 100_000)
+    assert fit(3).grams == spaced.grams
 
 
 def test_long_texts_have_runs_of_three_words_and_no_characters(fitted: Ngrams) -> None:
