@@ -105,6 +105,7 @@ def test_the_lines_printed_give_the_best_parameters(
     assert not Path("mlflow.db").exists()
 
 
+@pytest.mark.slow  # ablate, which measures by the same function, is tested for real beside it
 def test_one_trial_for_real_counts_what_ablate_measures(project: Project) -> None:
     search.main(["--trials", "1"])
     (trial,) = trials()
