@@ -226,12 +226,23 @@ def train_all(data: train.Data, todo: Sequence[Row], folder: Path) -> None:
     for number, row in enumerate(todo, start=1):
         if row.load() is not None:
             continue
-        ngrams = crossfit.fit_ngrams(data, folder) if row.settings is None or row.settings.ngrams else None
         print(f"{row.name} ({number} of {len(todo)})")
-        result = crossfit.compute(data, row.settings, ngrams)
+        result = _compute(data, row, todo, folder)
         figures = result.figures(labels)
         row.save(result, figures)
         print(", ".join(f"{key} {value:.4f}" for key, value in figures.items()))
+
+
+def _compute(data: train.Data, row: Row, todo: Sequence[Row], folder: Path) -> Result:
+    """Train the row, unless its LSTM is trained already, with n-grams beside it: they change nothing of it."""
+    if row.settings is None or row.settings.ngrams:
+        return crossfit.compute(data, row.settings, crossfit.fit_ngrams(data, folder))
+    beside = row.settings.model_copy(update={"ngrams": True})
+    for same in (each.load() for each in todo if each.settings == beside):
+        if same is not None and same.lstm is not None:
+            seconds = same.seconds - crossfit.fit_ngrams(data, folder).seconds
+            return Result(same.lstm, same.lstm, seconds, same.history)
+    return crossfit.compute(data, row.settings, None)
 
 
 def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) -> None:

@@ -276,7 +276,7 @@ class SampledSoftmax(keras.layers.Layer):
             wrong = ops.reshape(ops.logsumexp(scores, axis=-1), ops.shape(right))
             sums += ops.sum((ops.logaddexp(right, wrong) - right) * guessed, axis=1)
             count += ops.sum(guessed)
-        return sums * (ids.shape[0] / count)
+        return sums * (ids.shape[0] / ops.maximum(count, 1.0))  # none, where every text is one token
 
     def compute_mask(self, *inputs: Any, **named: Any) -> None:
         return None

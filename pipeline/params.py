@@ -13,9 +13,25 @@ from .stage import PipelineError
 
 PARAMS_FILE = Path("params.yaml")
 
+Values = dict[str, int | float | str | None]
+FAST: Values = {
+    "ngrams": True,
+    "embedding_dim": 64,
+    "units": 64,
+    "bidirectional": True,
+    "pooling": "max",
+    "embedding_dropout": 0.3,
+    "dropout": 0.5,
+    "pretraining_epochs": None,
+    "adversarial": 1.0,
+    "batch_size": None,
+    "epochs": None,
+    "learning_rate": 0.001,
+    "patience": 2,
+}
 # What `null` means under tokenize and train: the preset's value, or None: chosen by the size of the data, see
 # pipeline/tokenize.py and pipeline/train.py. `textbook` is the plain model that most tutorials teach.
-PRESETS: dict[str, dict[str, dict[str, int | float | str | None]]] = {
+PRESETS: dict[str, dict[str, Values]] = {
     "textbook": {
         "tokenize": {"vocabulary_size": 10_000, "length": 100},
         "train": {
@@ -34,28 +50,11 @@ PRESETS: dict[str, dict[str, dict[str, int | float | str | None]]] = {
             "patience": 2,
         },
     },
-    "fast": {
+    "fast": {"tokenize": {"vocabulary_size": None, "length": None}, "train": FAST},
+    "best": {
         "tokenize": {"vocabulary_size": None, "length": None},
-        "train": {
-            "ngrams": True,
-            "embedding_dim": 64,
-            "units": 64,
-            "bidirectional": True,
-            "pooling": "max",
-            "embedding_dropout": 0.3,
-            "dropout": 0.5,
-            "pretraining_epochs": None,
-            "adversarial": 1.0,
-            "batch_size": None,
-            "epochs": None,
-            "learning_rate": 0.001,
-            "patience": 2,
-        },
+        "train": FAST | {"embedding_dim": 128, "units": 128, "pretraining_epochs": 10, "patience": 3},
     },
-}
-FAST = PRESETS["fast"]
-PRESETS["best"] = FAST | {
-    "train": FAST["train"] | {"embedding_dim": 128, "units": 128, "pretraining_epochs": 10, "patience": 3}
 }
 NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
 

@@ -65,27 +65,48 @@ def test_the_figures_are_those_of_the_network_cross_fitted(project: Project) -> 
     assert read_json(kept)["history"] == history
 
 
+def test_the_lstm_only_is_that_of_the_same_network_beside_n_grams(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_TRACKING", "off")
+    fake = FakeTraining(monkeypatch)
+    ablate.main(["--seeds", "0", "--only", "preset", "LSTM only"])
+    beside = pd.read_csv("reports/ablation/tweets.csv").set_index("variant")
+    assert fake.trained == [(0, 4)]
+    for path in Path(".state/ablation").glob("*/preset-*"):
+        path.unlink()
+    for path in Path(".state/ablation").glob("*/LSTM-only-*"):
+        path.unlink()
+    ablate.main(["--seeds", "0", "--only", "LSTM only"])
+    alone = pd.read_csv("reports/ablation/tweets.csv").set_index("variant")
+    assert fake.trained == [(0, 4), (0, 4)]
+    measured = [f"{name}/{key}" for name in ("combined", "lstm") for key in ("accuracy", "macro_f1", "loss")]
+    assert alone.loc["LSTM only", measured].equals(beside.loc["LSTM only", measured])
+    assert alone.loc["LSTM only", measured[:3]].to_list() == alone.loc["LSTM only", measured[3:]].to_list()
+    assert beside.loc["LSTM only", "seconds"] < beside.loc["preset", "seconds"]
+
+
 def test_nothing_is_trained_twice_after_a_kill_or_by_a_second_call(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fitted: list[int] = []
     fit_ngrams = train.train_ngrams
     monkeypatch.setattr(train, "train_ngrams", lambda data: fitted.append(1) or fit_ngrams(data))
-    fake = FakeTraining(monkeypatch, fail_at=3)
+    fake = FakeTraining(monkeypatch, fail_at=2)
     with pytest.raises(KeyboardInterrupt):
         ablate.main(["--seeds", "0", "1"])
     assert not Path("reports/ablation").exists()
-    assert fake.trained == [(0, 4), (1, 4), (0, 4)]
+    assert fake.trained == [(0, 4), (1, 4)]  # the LSTM only is the preset's own
     ablate.main(["--seeds", "0", "1"])
-    assert fake.trained == [(0, 4), (1, 4), (0, 4), (1, 4), (0, 100), (1, 100)]
+    assert fake.trained == [(0, 4), (1, 4), (0, 100), (1, 100)]
     report = Path("reports/ablation/tweets.md").read_bytes()
     assert "7 of 7 runs are new in MLflow's experiment emotion-recognition-ablation" in capsys.readouterr().out
     ablate.main(["--seeds", "0", "1"])
-    assert (len(fake.trained), len(fitted)) == (6, 1)
+    assert (len(fake.trained), len(fitted)) == (4, 1)
     assert Path("reports/ablation/tweets.md").read_bytes() == report
     assert "0 of 7 runs are new" in capsys.readouterr().out
     ablate.main(["--seeds", "0", "1", "2"])
-    assert fake.trained[6:] == [(2, 4), (2, 4), (2, 100)]
+    assert fake.trained[4:] == [(2, 4), (2, 100)]
 
     client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("emotion-recognition-ablation").experiment_id])
@@ -104,7 +125,7 @@ def test_a_variant_whose_parameters_changed_is_trained_again(project: Project, m
     ablate.main(["--seeds", "0"])
     monkeypatch.setattr(ablate, "VARIANTS", FEW | {"many units": {"units": 60}})
     ablate.main(["--seeds", "0"])
-    assert fake.trained == [(0, 4), (0, 4), (0, 100), (0, 60)]
+    assert fake.trained == [(0, 4), (0, 100), (0, 60)]
 
 
 @pytest.mark.slow
