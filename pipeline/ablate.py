@@ -264,6 +264,7 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
     print(text)
     if not tracking.enabled():
         return
+    first = min(row.seed for row in known if row.seed is not None)
     logged = [
         studies.Part(
             row.name,
@@ -274,9 +275,11 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
             },
             result.figures(labels),
             result.history,
+            compared=row.seed in {None, first},
         )
         for row, result in finished
     ]
+    preset = table.loc[table["variant"] == PRESET, FIGURES]
     experiment, new = studies.log(
         "ablate",
         state,
@@ -284,6 +287,7 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
         name=f"{title} · {params.load(params.Train).preset}",
         state=state,
         note=text,
+        figures={} if preset.empty else preset.iloc[0].dropna().to_dict(),
         files=[folder / f"{title}.md", folder / f"{title}.csv"],
     )
     print(f"{new} of {len(logged)} runs are new in MLflow's experiment {experiment}")

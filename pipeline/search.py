@@ -163,6 +163,7 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
             trial.user_attrs.get(FIGURES, {}),
             [{"epoch": epoch, "validation_loss": loss} for epoch, loss in sorted(trial.intermediate_values.items())],
             {"pipeline.trial": trial.state.name.lower()},
+            compared=FIGURES in trial.user_attrs,
         )
         for trial in done
     ]
@@ -172,7 +173,8 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
         parts,
         name=f"{title} · {params.load(params.Train).preset}",
         state=state,
-        note=f"Best: {said}.\n\n```yaml\n{text}```\n",
+        note=f"Best: {said}.\n\n```yaml\n{lines(best.user_attrs[SETTINGS])}```\n",
+        figures=figures,
         files=[path],
     )
     print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from . import params, revision, tracking
 from .stage import PipelineError
@@ -38,6 +39,8 @@ class Part:
         Figures by epoch, with `epoch` among them.
     tags : mapping of str to str
         Further tags.
+    compared : bool
+        Whether it is among those that the study's link compares.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Part:
     figures: Mapping[str, float]
     history: Sequence[Mapping[str, float]] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    compared: bool = True
 
     @property
     def key(self) -> str:
@@ -53,7 +57,15 @@ class Part:
 
 
 def log(
-    kind: str, study: str, parts: Sequence[Part], *, name: str, state: str, note: str, files: Sequence[Path]
+    kind: str,
+    study: str,
+    parts: Sequence[Part],
+    *,
+    name: str,
+    state: str,
+    note: str,
+    figures: Mapping[str, float],
+    files: Sequence[Path],
 ) -> tuple[str, int]:
     """Log a study: the runs that are not there yet, and what changed of the parent's.
 
@@ -70,7 +82,9 @@ def log(
     state : str
         The pipeline state that the study belongs to.
     note : str
-        The parent run's description, in Markdown.
+        The parent run's description, in Markdown; a link that compares the runs is put before it.
+    figures : mapping of str to float
+        The parent run's figures.
     files : sequence of Path
         Uploaded to the parent run when the note has changed.
 
@@ -90,7 +104,9 @@ def log(
     try:
         store = _connect(experiment)
         with tracking.store_errors(store.address), store.lock:
-            return experiment, _log(kind, store, study, parts, name=name, state=state, note=note, files=files)
+            return experiment, _log(
+                kind, store, study, parts, name=name, state=state, note=note, figures=figures, files=files
+            )
     except PipelineError as error:
         reason = str(error).partition(";")[0]
         raise PipelineError(
@@ -125,6 +141,7 @@ def _log(
     name: str,
     state: str,
     note: str,
+    figures: Mapping[str, float],
     files: Sequence[Path],
 ) -> int:
     tags = {tracking.STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
@@ -142,12 +159,21 @@ def _log(
         store.log_epochs(run, part.history)
         store.log_figures(run, part.figures)
         store.finish(run, part.tags)
+        runs[part.key] = run
         new += 1
+    note = f"[Compare the runs]({_comparison(store, [runs[part.key] for part in parts if part.compared])})\n\n{note}"
     content = digest([note])
     if parent.data.tags.get(CONTENT) != content:
+        store.log_figures(parent, figures)
         store.log_files(parent, {"": files})
         store.finish(parent, {NOTE: note, CONTENT: content})
     return new
+
+
+def _comparison(store: tracking.Store, runs: "Sequence[Run]") -> str:
+    """The address of MLflow's page that compares these runs, from any of its pages."""
+    ids, experiments = (quote(json.dumps(each)) for each in ([r.info.run_id for r in runs], [store.experiment_id]))
+    return f"#/compare-runs?runs={ids}&experiments={experiments}"
 
 
 def _find(store: tracking.Store, tag: str, value: str) -> "list[Run]":

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from studying import FakeTraining, enter
 
-from pipeline import ablate, calibration, crossfit, params, train
+from pipeline import ablate, calibration, crossfit, params, studies, train
 from pipeline.files import read_json
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
@@ -111,6 +111,11 @@ def test_nothing_is_trained_twice_after_a_kill_or_by_a_second_call(
     client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("emotion-recognition-ablation").experiment_id])
     assert len(found) == 1 + 10
+    (parent,) = [run for run in found if studies.PARENT not in run.data.tags]
+    table = pd.read_csv("reports/ablation/tweets.csv").set_index("variant")
+    assert parent.data.metrics == table.loc["preset", ablate.FIGURES].to_dict()
+    compared = {run.info.run_name for run in found if run.info.run_id in parent.data.tags[studies.NOTE]}
+    assert compared == {"n-grams only", *(f"{name} · seed 0" for name in ("preset", "LSTM only", "many units"))}
     (run,) = [run for run in found if run.info.run_name == "many units · seed 1"]
     shown = {key: run.data.params[key] for key in ("variant", "seed", "dataset", "train.seed", "train.units")}
     assert shown == {"variant": "many units", "seed": "1", "dataset": "tweets", "train.seed": "1", "train.units": "100"}

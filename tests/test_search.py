@@ -59,6 +59,9 @@ def test_a_search_goes_on_to_so_many_trials_in_all(
     (parent,) = [run for run in found if studies.PARENT not in run.data.tags]
     assert len(found) == 15
     assert f"trial {best.number}, the best of 14" in parent.data.tags[studies.NOTE]
+    assert parent.data.metrics == best.user_attrs["figures"]
+    compared = {run.info.run_name for run in found if run.info.run_id in parent.data.tags[studies.NOTE]}
+    assert compared == {f"trial {trial.number}" for trial in trials() if trial.state == TrialState.COMPLETE}
     (run,) = [run for run in found if run.info.run_name == f"trial {best.number}"]
     assert run.data.metrics["combined/loss"] == best.value
     assert run.data.metrics["combined/macro_f1"] == best.user_attrs["figures"]["combined/macro_f1"]

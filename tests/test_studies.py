@@ -1,8 +1,11 @@
 """Studies in MLflow: a parent run and a run a part, whatever is logged again or cut off."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from mlflow import MlflowClient
@@ -43,7 +46,20 @@ def experiment(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
 def log(folder: Path, parts: list[studies.Part] = PARTS, note: str = "a table", study: str = "s") -> tuple[str, int]:
     table = folder / "tweets.md"
     table.write_text(note)
-    return studies.log("ablate", study, parts, name="tweets · fast", state=STATE, note=note, files=[table])
+    figures = {"combined/macro_f1": len(parts) / 10}
+    return studies.log(
+        "ablate", study, parts, name="tweets · fast", state=STATE, note=note, figures=figures, files=[table]
+    )
+
+
+def described(run: Any) -> tuple[str, list[str]]:
+    """A parent run's description, and the runs that the link before it compares."""
+    link, _, note = run.data.tags[studies.NOTE].partition("\n\n")
+    address = re.fullmatch(r"\[Compare the runs\]\(#/compare-runs\?(\S+)\)", link)
+    assert address
+    query = {key: json.loads(value) for key, (value,) in parse_qs(address[1]).items()}
+    assert query["experiments"] == [run.info.experiment_id]
+    return note, query["runs"]
 
 
 def runs(experiment: str) -> tuple[MlflowClient, list[Any], list[Any]]:
@@ -57,11 +73,9 @@ def runs(experiment: str) -> tuple[MlflowClient, list[Any], list[Any]]:
 def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder: Path, experiment: str) -> None:
     assert [log(folder)[1] for _ in range(3)] == [3, 0, 0]
     client, (parent,), children = runs(experiment)
-    assert (parent.info.run_name, parent.info.status, parent.data.tags[studies.NOTE]) == (
-        "tweets · fast",
-        "FINISHED",
-        "a table",
-    )
+    assert (parent.info.run_name, parent.info.status) == ("tweets · fast", "FINISHED")
+    assert described(parent) == ("a table", [run.info.run_id for run in children])
+    assert parent.data.metrics == {"combined/macro_f1": 0.3}
     assert parent.data.tags[tracking.STATE] == STATE
     assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["tweets.md"]
     assert (folder / "mlruns" / parent.info.run_id / "artifacts/tweets.md").is_file()
@@ -102,13 +116,20 @@ def test_a_kill_between_any_two_steps_doubles_nothing(
         assert len(client.get_metric_history(run.info.run_id, "seconds")) == 1
 
 
+def test_the_link_compares_what_it_is_told_to(folder: Path, experiment: str) -> None:
+    log(folder, [PARTS[0], replace(PARTS[1], compared=False), PARTS[2]])
+    _, (parent,), children = runs(experiment)
+    assert described(parent)[1] == [children[0].info.run_id, children[2].info.run_id]
+
+
 def test_more_parts_join_the_same_parent_and_other_parameters_are_another_part(folder: Path, experiment: str) -> None:
     log(folder, PARTS[:1], "one")
     changed = replace(PARTS[0], params={**PARTS[0].params, "train.units": 8})
     assert log(folder, [changed, *PARTS[1:]], "three") == (experiment, 3)
     client, (parent,), children = runs(experiment)
     assert len(children) == 4
-    assert parent.data.tags[studies.NOTE] == "three"
+    assert described(parent)[0] == "three"
+    assert parent.data.metrics == {"combined/macro_f1": 0.3}
     file = client.download_artifacts(parent.info.run_id, "tweets.md", str(folder))
     assert Path(file).read_text() == "three"
     log(folder, PARTS, study="another")
