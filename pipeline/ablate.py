@@ -35,7 +35,7 @@ class Times(NamedTuple):
 NO_LSTM = None  # the two n-gram models alone
 PRESET = "preset"  # the row that all others are compared with: the parameters in force
 # Name of each variant, and what it changes of the parameters in force; a new one is one line. A variant that changes
-# nothing, because the parameters in force are its own, is left out.
+# nothing, because the parameters in force, or what the data choose where they are null, are its own, is left out.
 VARIANTS: dict[str, Mapping[str, Any] | None] = {
     "textbook": params.PRESETS["textbook"]["train"],
     PRESET: {},
@@ -50,6 +50,7 @@ VARIANTS: dict[str, Mapping[str, Any] | None] = {
     "no dropout": {"dropout": 0.0},
     "no adversarial step": {"adversarial": 0.0},
     "no pretraining": {"pretraining_epochs": 0},
+    "ten epochs of pretraining": {"pretraining_epochs": 10},
     "half the units": {"units": Times(0.5)},
     "twice the units": {"units": Times(2)},
     "half the embedding": {"embedding_dim": Times(0.5)},
@@ -61,8 +62,8 @@ COLUMNS = ["variant", "seeds", *(each for key in FIGURES for each in (key, f"{ke
 HEADINGS = ["accuracy", "macro-F1", "log-loss", "LSTM accuracy", "LSTM macro-F1", "LSTM log-loss", "seconds"]
 
 
-def variants(base: params.Train) -> dict[str, params.Train | None]:
-    """The parameters of each variant, by name; None for no LSTM.
+def variants(base: params.Train, data: train.Data) -> dict[str, params.Train | None]:
+    """The parameters of each variant on these data, by name; None for no LSTM.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def variants(base: params.Train) -> dict[str, params.Train | None]:
         A variant's parameters are out of range.
     """
     found: dict[str, params.Train | None] = {}
+    preset = base.model_dump() | train.resolved(data, base)
     for name, changes in VARIANTS.items():
         if changes is NO_LSTM:
             found[name] = None
@@ -82,7 +84,7 @@ def variants(base: params.Train) -> dict[str, params.Train | None]:
         except ValidationError as error:
             said = "; ".join(f"train.{each['loc'][0]} {each['input']!r}: {each['msg']}" for each in error.errors())
             raise PipelineError(f"the variant {name!r} cannot be made of params.yaml ({said})") from error
-        if settings != base or name == PRESET:
+        if name == PRESET or settings.model_dump() | train.resolved(data, settings) != preset:
             found[name] = settings
     return found
 
@@ -306,8 +308,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="train these variants alone")
     parser.add_argument("--skip", nargs="+", choices=VARIANTS, default=[], metavar="NAME", help="leave these out")
     options = parser.parse_args(arguments)
-    found = variants(params.load(params.Train))
     data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
+    found = variants(params.load(params.Train), data)
     prepare_keras()
     with crossfit.alone(crossfit.ABLATION / state) as folder:
         known = rows(found, list(dict.fromkeys(options.seeds)), folder)

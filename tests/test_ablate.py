@@ -200,10 +200,16 @@ def test_no_half_is_combined_by_its_own_rows() -> None:
     assert (found.argmax(axis=1) != labels).all()
 
 
+def of_tokens(tokens: int) -> train.Data:
+    """Data whose training texts have so many."""
+    none, ids = np.zeros(0), np.ones((1_000, tokens // 1_000), dtype=np.int32)
+    return train.Data(["a", "b"], Tokenizer((), 1), {}, {"train": ids}, {}, np.arange(1_000), none, np.zeros(2), 0.5)
+
+
 def test_variants_are_the_parameters_in_force_with_their_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent)
-    base = params.load(params.Train)
-    found = ablate.variants(base)
+    base, data = params.load(params.Train), of_tokens(500_000)
+    found = ablate.variants(base, data)
     assert list(found)[:2] == ["textbook", "preset"]
     assert found["preset"] == base
     assert found["n-grams only"] is None
@@ -214,7 +220,19 @@ def test_variants_are_the_parameters_in_force_with_their_changes(monkeypatch: py
     settings = [each for each in found.values() if each]
     assert len({each.model_dump_json() for each in settings}) == len(settings)
     with pytest.raises(PipelineError, match=r"'half the units' cannot be made of params.yaml \(train.units 2: "):
-        ablate.variants(base.model_copy(update={"units": 4}))
+        ablate.variants(base.model_copy(update={"units": 4}), data)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "same"), [(100_000, "ten epochs of pretraining"), (5_000_000, "no pretraining"), (500_000, None)]
+)
+def test_a_variant_that_the_data_choose_themselves_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, same: str | None
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    found = ablate.variants(params.load(params.Train), of_tokens(tokens))
+    expected = {"no pretraining", "ten epochs of pretraining"} - {same}
+    assert {name for name in found if "pretraining" in name} == expected
 
 
 def test_data_of_other_parameters_are_refused(project: Project) -> None:
