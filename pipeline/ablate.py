@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from . import crossfit, metrics, params, paths, stage, studies, tracking, train
-from .backend import prepare_keras
+from . import crossfit, metrics, params, paths, process, stage, studies, tracking, train
 from .crossfit import Figures, Result
 from .files import atomic, read_arrays, read_json, write_arrays, write_json, write_table
 from .stage import PipelineError
@@ -238,13 +237,13 @@ def train_all(data: train.Data, todo: Sequence[Row], folder: Path) -> None:
 def _compute(data: train.Data, row: Row, todo: Sequence[Row], folder: Path) -> Result:
     """Train the row, unless its LSTM is trained already, with n-grams beside it: they change nothing of it."""
     if row.settings is None or row.settings.ngrams:
-        return crossfit.compute(data, row.settings, crossfit.fit_ngrams(data, folder))
+        return process.apart(crossfit.compute, data, row.settings, crossfit.fit_ngrams(data, folder))
     beside = row.settings.model_copy(update={"ngrams": True})
     for same in (each.load() for each in todo if each.settings == beside):
         if same is not None and same.lstm is not None:
             seconds = same.seconds - crossfit.fit_ngrams(data, folder).seconds
             return Result(same.lstm, same.lstm, seconds, same.history)
-    return crossfit.compute(data, row.settings, None)
+    return process.apart(crossfit.compute, data, row.settings, None)
 
 
 def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) -> None:
@@ -310,7 +309,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
     found = variants(params.load(params.Train), data)
-    prepare_keras()
     with crossfit.alone(crossfit.ABLATION / state) as folder:
         known = rows(found, list(dict.fromkeys(options.seeds)), folder)
         todo = [row for row in known if row.variant in (options.only or found) and row.variant not in options.skip]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import calibration, metrics, params, revision, train
+from .backend import prepare_keras
 from .files import read_arrays, read_yaml, write_arrays
 from .prediction import parts
 from .stage import PipelineError
@@ -134,7 +135,7 @@ def compute(
     ngrams: Ngrams | None,
     on_epoch: train.OnEpoch = lambda epoch, figures: None,
 ) -> Result:
-    """Train a network and measure it with the n-grams beside it.
+    """Train a network and measure it with the n-grams beside it; in a process of its own, see `process`.
 
     Parameters
     ----------
@@ -151,9 +152,7 @@ def compute(
     spent, lstm = ngrams.seconds if ngrams else 0.0, []
     history: list[Figures] = []
     if settings is not None:
-        import keras
-
-        keras.backend.clear_session()  # what the network before left behind
+        prepare_keras()
         start = time.perf_counter()
         model, _, history = train.train_lstm(data, settings, on_epoch)
         spent += time.perf_counter() - start

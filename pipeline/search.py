@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import crossfit, params, paths, stage, studies, tracking, train
-from .backend import prepare_keras
+from . import crossfit, params, paths, process, stage, studies, tracking, train
 from .files import atomic
 from .stage import PipelineError
 from .state import state_id
@@ -90,22 +89,30 @@ def objective(trial: "Trial", data: train.Data, base: params.Train, ngrams: cros
     return figures["combined/loss"]
 
 
-def open_study(path: Path, name: str, start: dict[str, Any]) -> "Study":
-    """The study of this name in the database `path`; its first trial has the parameters `start`."""
+class Place(NamedTuple):
+    """Where a study is kept."""
+
+    path: Path  # the database
+    name: str
+    start: dict[str, Any]  # the first trial's parameters
+
+
+def open_study(place: Place) -> "Study":
+    """The study that is kept there; a new one where there is none."""
     import optuna
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=f"sqlite:///{path}",
-        study_name=name,
+        storage=f"sqlite:///{place.path}",
+        study_name=place.name,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=FIRST_EPOCH),
         load_if_exists=True,
     )
     for trial in study.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
         study.tell(trial.number, state=TrialState.FAIL)
     if all(trial.state == TrialState.FAIL for trial in study.trials):
-        study.enqueue_trial(start)
+        study.enqueue_trial(place.start)
     return study
 
 
@@ -117,20 +124,27 @@ def finished(study: "Study") -> "list[FrozenTrial]":
     return trials
 
 
-def run(study: "Study", data: train.Data, base: params.Train, *, ngrams: crossfit.Ngrams | None, trials: int) -> None:
+def run(place: Place, data: train.Data, base: params.Train, *, ngrams: crossfit.Ngrams | None, trials: int) -> "Study":
     """Go on to `trials` finished trials in all."""
+    study = open_study(place)
+    while len(done := finished(study)) < trials:
+        process.apart(one_trial, place, data, base, ngrams)
+        for trial in finished(study)[len(done) :]:
+            figures = trial.user_attrs.get(FIGURES)
+            said = ", ".join(f"{key} {value:.4f}" for key, value in figures.items()) if figures else "cut short"
+            print(f"{len(done) + 1} of {trials}, trial {trial.number}: {said}; best log-loss {study.best_value:.4f}")
+    return study
+
+
+def one_trial(place: Place, data: train.Data, base: params.Train, ngrams: crossfit.Ngrams | None) -> None:
+    """Train one more trial; in a process of its own, see `process`."""
     from optuna.samplers import TPESampler
 
-    def tell(study: "Study", trial: "FrozenTrial") -> None:
-        figures = trial.user_attrs.get(FIGURES)
-        said = ", ".join(f"{key} {value:.4f}" for key, value in figures.items()) if figures else "cut short"
-        print(f"{len(finished(study))} of {trials}, trial {trial.number}: {said}; best log-loss {study.best_value:.4f}")
-
-    while len(finished(study)) < trials:
-        # A seed a trial: a sampler that starts anew after a kill would propose the first ones once more.
-        study.sampler = TPESampler(seed=SEED + len(study.trials))
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # parameters in force beyond the ranges
-            study.optimize(lambda trial: objective(trial, data, base, ngrams), n_trials=1, callbacks=[tell])
+    study = open_study(place)
+    # A seed a trial: a sampler that starts anew would propose the first ones once more.
+    study.sampler = TPESampler(seed=SEED + len(study.trials))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # parameters in force beyond the ranges
+        study.optimize(lambda trial: objective(trial, data, base, ngrams), n_trials=1)
 
 
 def lines(settings: dict[str, Any]) -> str:
@@ -192,15 +206,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise PipelineError("Optuna is missing; `make env` installs it, or `uv pip install optuna==5.0.0`") from error
     base = params.load(params.Train)
     data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
-    prepare_keras()
     start = base.model_dump() | train.resolved(data, base)
     with crossfit.alone(crossfit.ABLATION / state) as folder:
         ngrams = crossfit.fit_ngrams(data, folder) if base.ngrams else None
     with crossfit.alone(crossfit.SEARCH / state) as folder:
         # Other ranges are another search of the same data.
         name = f"{state[:16]}-{studies.digest(RANGES)[:16]}"
-        study = open_study(folder / "trials.db", name, {key: start[key] for key in RANGES})
-        run(study, data, base, ngrams=ngrams, trials=options.trials)
+        place = Place(folder / "trials.db", name, {key: start[key] for key in RANGES})
+        study = run(place, data, base, ngrams=ngrams, trials=options.trials)
         report(study, data, title=params.load(params.Ingest).title, state=state)
 
 

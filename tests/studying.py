@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import Project
 
-from pipeline import crossfit, params, train
+from pipeline import crossfit, params, process, train
 from pipeline.files import read_arrays
 from pipeline.model import log_softmax
 
@@ -49,10 +49,21 @@ class FakeTraining:
         self.trained: list[tuple[int, int]] = []
         self.epochs: list[int] = []  # of each training that was begun
         self.fail_at = fail_at
+        self.apart_now = False
         monkeypatch.setattr(train, "train_lstm", self.train)
         monkeypatch.setattr(crossfit, "parts", self.parts)
+        monkeypatch.setattr(process, "apart", self.apart)
+
+    def apart(self, work: Any, *arguments: Any) -> Any:
+        """Stands for `process.apart`: the same process, which alone knows this class."""
+        self.apart_now = True
+        try:
+            return work(*arguments)
+        finally:
+            self.apart_now = False
 
     def train(self, data: train.Data, settings: params.Train, on_epoch: train.OnEpoch) -> tuple[Any, ...]:
+        assert self.apart_now  # two dozen networks in one process are too many for it
         if len(self.trained) == self.fail_at:
             self.fail_at = None
             raise KeyboardInterrupt
