@@ -6,7 +6,8 @@ second call, or one after a kill, adds what is missing and doubles nothing.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,21 +102,51 @@ def log(
         The store does not answer.
     """
     experiment = f"{params.load(params.Publish).experiment}-{EXPERIMENTS[kind]}"
+    with _store(experiment) as store:
+        tags = {tracking.STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
+        found = _find(store, STUDY, study)
+        parent = found[0] if found else _create(store, name, tags | {STUDY: study})
+        store.link_project_run(parent)
+        runs = {run.data.tags[PART]: run for run in _find(store, PARENT, parent.info.run_id)}
+        new = 0
+        for part in parts:
+            run = runs.get(part.key)
+            if run is not None and run.info.status == "FINISHED":  # which it becomes last
+                continue
+            run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key})
+            store.log_params(run, part.params)
+            store.log_epochs(run, part.history)
+            store.log_figures(run, part.figures)
+            store.finish(run, part.tags)
+            runs[part.key] = run
+            new += 1
+        note = (
+            f"[Compare the runs]({_comparison(store, [runs[part.key] for part in parts if part.compared])})\n\n{note}"
+        )
+        content = digest([note])
+        if parent.data.tags.get(CONTENT) != content:
+            store.log_figures(parent, figures)
+            store.log_files(parent, {"": files})
+            store.finish(parent, {NOTE: note, CONTENT: content})
+        return experiment, new
+
+
+EXPERIMENTS = {"ablate": "ablation", "search": "search"}
+
+
+@contextmanager
+def _store(experiment: str) -> Iterator[tracking.Store]:
+    """Hold the store for this process; what it fails at is said with what to do."""
     try:
         store = _connect(experiment)
         with tracking.store_errors(store.address), store.lock:
-            return experiment, _log(
-                kind, store, study, parts, name=name, state=state, note=note, figures=figures, files=files
-            )
+            yield store
     except PipelineError as error:
         reason = str(error).partition(";")[0]
         raise PipelineError(
             f"the results are on disk, but not in MLflow: {reason}; once it answers, run the command again, "
             "which computes nothing twice"
         ) from error
-
-
-EXPERIMENTS = {"ablate": "ablation", "search": "search"}
 
 
 def _connect(experiment: str) -> tracking.Store:
@@ -130,44 +161,6 @@ def _connect(experiment: str) -> tracking.Store:
         if found.lifecycle_stage == "deleted":
             store.client.restore_experiment(found.experiment_id)
         return replace(store, experiment_id=found.experiment_id)
-
-
-def _log(
-    kind: str,
-    store: tracking.Store,
-    study: str,
-    parts: Sequence[Part],
-    *,
-    name: str,
-    state: str,
-    note: str,
-    figures: Mapping[str, float],
-    files: Sequence[Path],
-) -> int:
-    tags = {tracking.STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
-    found = _find(store, STUDY, study)
-    parent = found[0] if found else _create(store, name, tags | {STUDY: study})
-    store.link_project_run(parent)
-    runs = {run.data.tags[PART]: run for run in _find(store, PARENT, parent.info.run_id)}
-    new = 0
-    for part in parts:
-        run = runs.get(part.key)
-        if run is not None and run.info.status == "FINISHED":  # which it becomes last
-            continue
-        run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key})
-        store.log_params(run, part.params)
-        store.log_epochs(run, part.history)
-        store.log_figures(run, part.figures)
-        store.finish(run, part.tags)
-        runs[part.key] = run
-        new += 1
-    note = f"[Compare the runs]({_comparison(store, [runs[part.key] for part in parts if part.compared])})\n\n{note}"
-    content = digest([note])
-    if parent.data.tags.get(CONTENT) != content:
-        store.log_figures(parent, figures)
-        store.log_files(parent, {"": files})
-        store.finish(parent, {NOTE: note, CONTENT: content})
-    return new
 
 
 def _comparison(store: tracking.Store, runs: "Sequence[Run]") -> str:
