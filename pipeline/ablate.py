@@ -46,7 +46,7 @@ VARIANTS: dict[str, Mapping[str, Any] | None] = {
     "pooling mean": {"pooling": "mean"},
     "pooling max_mean": {"pooling": "max_mean"},
     "no embedding dropout": {"embedding_dropout": 0.0},
-    "no dropout": {"dropout": 0.0},
+    "dropout 0.5": {"dropout": 0.5},
     "no adversarial step": {"adversarial": 0.0},
     "no pretraining": {"pretraining_epochs": 0},
     "ten epochs of pretraining": {"pretraining_epochs": 10},

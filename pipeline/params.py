@@ -21,7 +21,7 @@ FAST: Values = {
     "bidirectional": True,
     "pooling": "max",
     "embedding_dropout": 0.3,
-    "dropout": 0.5,
+    "dropout": 0.0,
     "pretraining_epochs": None,
     "adversarial": 1.0,
     "batch_size": None,
