@@ -9,7 +9,7 @@ OUTPUTS := ingest validate clean tokenize rebalance train
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-all lint env ui ablation search benchmark lock clean
+.PHONY: repro test test-all lint env ui ablation search imbalance benchmark lock clean
 
 repro: env
 	python -m pipeline.params
@@ -54,6 +54,10 @@ ablation: env
 
 search: env
 	python -m pipeline.search $(ARGS)
+
+# Strategies against imbalance compared, as DVC experiments: docs/imbalance.md. ARGS="--skew none 10" passes options.
+imbalance: env
+	python -m pipeline.imbalance $(ARGS)
 
 # After a change of the dependencies in pyproject.toml.
 lock: env

@@ -183,14 +183,16 @@ def _bootstrap(
     results: Mapping[str, Sequence[Result]], labels: np.ndarray, *, resamples: int, seed: int
 ) -> dict[str, np.ndarray]:
     """By variant: its macro-F1, the mean over the seeds, on the same resamples of the rows, shape (n_resamples,)."""
-    # Not metrics.bootstrap, whose rankings would take minutes for so many models.
-    measured = {name: [metrics.Measured(labels, each.combined) for each in of] for name, of in results.items()}
-    random, drawn = np.random.default_rng(seed), {name: np.empty(resamples) for name in results}
-    for number in range(resamples):
-        weights = np.bincount(random.integers(len(labels), size=len(labels)), minlength=len(labels)).astype(float)
-        for name, of in measured.items():
-            drawn[name][number] = np.mean([each(weights, rankings=False)["macro_f1"] for each in of])
-    return drawn
+    measured = {
+        f"{number} {name}": metrics.Measured(labels, each.combined)
+        for name, of in results.items()
+        for number, each in enumerate(of)
+    }
+    drawn = metrics.bootstrap(measured, resamples=resamples, seed=seed, rankings=False)
+    return {
+        name: np.mean([drawn[f"{number} {name}"]["macro_f1"] for number in range(len(of))], axis=0)
+        for name, of in results.items()
+    }
 
 
 def markdown(table: pd.DataFrame, title: str) -> str:
@@ -294,16 +296,9 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
     print(f"{new} of {len(logged)} runs are new in MLflow's experiment {experiment}")
 
 
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise ValueError(text)
-    return value
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.ablate", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=_seed, nargs="+", default=SEEDS, metavar="N", help="default: 0 1 2")
+    parser.add_argument("--seeds", type=crossfit.seed, nargs="+", default=SEEDS, metavar="N", help="default: 0 1 2")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="train these variants alone")
     parser.add_argument("--skip", nargs="+", choices=VARIANTS, default=[], metavar="NAME", help="leave these out")
     options = parser.parse_args(arguments)

@@ -8,6 +8,7 @@ import numpy as np
 from .model import log_softmax
 
 BOUNDS = (0.05, 20.0)  # a temperature beyond these says that something else is wrong
+MOST_STEPS, TOLERANCE = 1_000, 1e-6  # of the estimate of shares
 
 
 class Calibration(NamedTuple):
@@ -99,3 +100,40 @@ def combine(parts: Sequence[np.ndarray], calibration: Calibration) -> np.ndarray
     logits = np.tensordot(powers, np.stack(parts), axes=1) + calibration.offsets
     probabilities: np.ndarray = np.exp(log_softmax(logits))
     return probabilities
+
+
+def reweigh(probabilities: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Probabilities for texts whose classes have other shares (Saerens et al. 2002, equation 2.4).
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_rows, n_classes), float64
+        Those of a model.
+    before, now : ndarray of shape (n_classes,), float64
+        The shares that the model expects, all above 0, and those of the texts.
+    """
+    scaled = probabilities * (now / before)
+    reweighed: np.ndarray = scaled / scaled.sum(axis=1, keepdims=True)
+    return reweighed
+
+
+def estimate_shares(probabilities: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The classes' shares among texts without labels, shape (n_classes,), float64.
+
+    Expectation maximization: the mean of the probabilities, reweighed by the shares found so far, until it stays
+    (Saerens et al. 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities"). It takes for granted
+    that the texts of a class are what they were, and only their number changed.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_rows, n_classes), float64
+        Those of a model; a few hundred rows or more.
+    before : ndarray of shape (n_classes,), float64
+        The shares that the model expects.
+    """
+    now = before
+    for _ in range(MOST_STEPS):
+        last, now = now, reweigh(probabilities, before, now).mean(axis=0)
+        if np.abs(now - last).max() < TOLERANCE:
+            break
+    return now

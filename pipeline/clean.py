@@ -54,6 +54,31 @@ def _conflicting(table: pd.DataFrame) -> np.ndarray:
     return conflicting
 
 
+def surplus(table: pd.DataFrame, skew: float) -> np.ndarray:
+    """Tell which training rows must go to make the classes unequal on purpose.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, >= 3)
+        Has `id`, `label` and `split`.
+    skew : float
+        Rows of the largest class per row of the smallest; those between fall evenly by their logarithm, in the order of
+        their sizes (Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples").
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), bool
+        Those of highest hash. A class that has fewer rows already keeps them; one row of each stays.
+    """
+    train = table.loc[table["split"] == "train", ["id", "label"]]
+    counts = train["label"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    falling = skew ** (-np.arange(len(counts)) / max(len(counts) - 1, 1))
+    most = pd.Series(np.maximum(np.round(counts.iloc[0] * falling), 1), index=counts.index)
+    place = train.groupby("label")["id"].rank(method="first")
+    gone: np.ndarray = (place > train["label"].map(most)).reindex(table.index, fill_value=False).to_numpy(dtype=bool)
+    return gone
+
+
 def count(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Rows by split and class: a table of shape (3 * n_classes, 3) with `split`, `label` and `rows`."""
     counts = table.groupby(["split", "label"]).size()
@@ -87,9 +112,14 @@ def main() -> None:
     table["split"] = assign_split(
         table, validation_share=settings.validation_share, test_share=settings.test_share, seed=settings.split_seed
     )
+    dropped = {reason: int(rows.sum()) for reason, rows in reasons.items()}
+    skew = params.load(params.Ingest).skew
+    if skew is not None:
+        gone = surplus(table, skew)
+        dropped["surplus"] = int(gone.sum())
+        table = table[~gone]
     classes = sorted(table["label"].unique())
     counts = count(table, classes)
-    dropped = {reason: int(rows.sum()) for reason, rows in reasons.items()}
     check(counts, dropped)
     for split, path in paths.CLEAN_TABLES.items():
         write_table(path, table[table["split"] == split].drop(columns="raw").reset_index(drop=True))

@@ -164,3 +164,11 @@ def run_params(settings: params.Train | None, data: train.Data, title: str) -> d
     """What a run of MLflow shows as its parameters: all of train's, with what the data choose, and the data set."""
     values = {} if settings is None else settings.model_dump() | train.resolved(data, settings)
     return {"dataset": title, **{f"train.{key}": value for key, value in values.items()}}
+
+
+def seed(text: str) -> int:
+    """A seed given on the command line."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise ValueError(text)
+    return value

@@ -159,7 +159,9 @@ def slices(labels: np.ndarray, probabilities: np.ndarray, members: Mapping[str, 
     return figures
 
 
-def bootstrap(models: Mapping[str, Measured], *, resamples: int, seed: int) -> dict[str, dict[str, np.ndarray]]:
+def bootstrap(
+    models: Mapping[str, Measured], *, resamples: int, seed: int, rankings: bool = True
+) -> dict[str, dict[str, np.ndarray]]:
     """Measure models of the same rows on the same resamples of them (Efron 1979).
 
     Parameters
@@ -171,6 +173,8 @@ def bootstrap(models: Mapping[str, Measured], *, resamples: int, seed: int) -> d
         no less than 100, where rows times classes times resamples exceed `RANKING_BUDGET`.
     seed : int
         Which rows are drawn.
+    rankings : bool
+        Whether to measure `roc_auc` and `pr_auc` as well.
 
     Returns
     -------
@@ -183,9 +187,9 @@ def bootstrap(models: Mapping[str, Measured], *, resamples: int, seed: int) -> d
     first = next(iter(models.values()))
     rows = len(first.labels)
     ranked = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, rows * first.num_classes))
-    for number, weights in enumerate(_resampled(rows, resamples, seed)):
+    for number, weights in enumerate(resampled(rows, resamples, seed)):
         for name, model in models.items():
-            for key, value in model(weights, rankings=number < ranked).items():
+            for key, value in model(weights, rankings=rankings and number < ranked).items():
                 drawn[name].setdefault(key, []).append(value)
     return {name: {key: np.array(values) for key, values in of.items()} for name, of in drawn.items()}
 
@@ -194,14 +198,14 @@ def per_class_intervals(
     measured: Measured, classes: Sequence[str], *, resamples: int, seed: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """By class name: the 95 % intervals of `precision`, `recall` and `f1`, on the resamples of `bootstrap`."""
-    drawn = [_by_class(measured.confusion(weights)) for weights in _resampled(len(measured.labels), resamples, seed)]
+    drawn = [_by_class(measured.confusion(weights)) for weights in resampled(len(measured.labels), resamples, seed)]
     return {
         name: {key: interval(np.array([of[key][number] for of in drawn])) for key in drawn[0]}
         for number, name in enumerate(classes)
     }
 
 
-def _resampled(rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def resampled(rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each row gets drawn, shape (rows,), for each resample."""
     random = np.random.default_rng(seed)
     for _ in range(resamples):

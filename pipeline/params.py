@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .files import read_yaml
 from .stage import PipelineError
@@ -57,6 +66,9 @@ PRESETS: dict[str, dict[str, Values]] = {
     },
 }
 NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
+# Strategies of rebalance that aim at a number of rows for each class, and those with a strength, by its default.
+AIMED = ("random_over", "random_under", "class_weight", "balanced_batches", "logit_adjustment")
+STRENGTHS = {"effective_number": 0.9999, "focal": 2.0, "logit_adjustment": 1.0}
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
@@ -65,6 +77,11 @@ Column = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
 AnyLabel = Label | int | bool  # as YAML reads a label of the data
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+Target = Annotated[  # told apart first, so that an error is of one of them
+    Annotated[float, Field(gt=0, le=1), Tag("as-ratio")]
+    | Annotated[dict[AnyLabel, Annotated[int, Field(ge=1)]], Tag("as-rows")],
+    Discriminator(lambda value: "as-rows" if isinstance(value, dict) else "as-ratio"),
+]
 IN_WORDS = {
     r"^[\w.-]+( [\w.-]+)*$": "letters, digits and . _ - with single spaces",
     r"^\S(.*\S)?$": "a name without space around it",
@@ -94,6 +111,7 @@ class Ingest(Section):
     delimiter: Annotated[str, Field(pattern=r"^[\x01-\x7f]$")] | None
     label_map: dict[AnyLabel, Label | None] | None
     max_rows: Annotated[int, Field(ge=200)] | None
+    skew: Annotated[float, Field(ge=1, le=1_000)] | None
 
     @property
     def title(self) -> str:
@@ -158,9 +176,41 @@ class Tokenize(Section):
 
 class Rebalance(Section):
     name = "rebalance"
-    strategy: Literal["none", "random_over", "random_under", "class_weight"]
+    strategy: Literal[
+        "none",
+        "random_over",
+        "random_under",
+        "class_weight",
+        "effective_number",
+        "focal",
+        "balanced_batches",
+        "logit_adjustment",
+    ]
+    target: Target | None
+    strength: Annotated[float, Field(gt=0, le=10)] | None
     prior_correction: Annotated[float, Field(ge=0, le=1)]
     seed: Seed
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _no_mixture(cls, value: Any) -> Any:
+        name = re.sub(r"\W|_", "", str(value)).lower()
+        if "smote" in name or name in {"adasyn", "rose", "mixup", "clustercentroids"}:
+            raise ValueError(
+                f"rebalance.strategy {value} makes rows between rows, but between the ids of two words there is no "
+                "word; random_over repeats whole texts"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _of_the_strategy(self) -> "Rebalance":
+        if self.target is not None and self.strategy not in AIMED:
+            raise ValueError(f"rebalance.target is for {', '.join(AIMED)}; the strategy is {self.strategy}")
+        if self.strength is not None and self.strategy not in STRENGTHS:
+            raise ValueError(f"rebalance.strength is for {', '.join(STRENGTHS)}; the strategy is {self.strategy}")
+        if self.strategy == "effective_number" and self.strength is not None and self.strength >= 1:
+            raise ValueError(f"rebalance.strength of effective_number must be below 1, got {self.strength}")
+        return self
 
 
 class Train(Section):
@@ -246,9 +296,18 @@ def load(section: type[S], path: Path = PARAMS_FILE) -> S:
         The file is missing or no YAML, or a key is unknown, missing, of a wrong type or out of range.
     """
     document = read(path)
+    check(document, path)
+    return _check(section, document, path)
+
+
+def check(document: Mapping[str, Any], path: Path = PARAMS_FILE) -> None:
+    """Check the values of all sections of what `read` gave; errors as in `load`."""
+    train = document.get("train")
+    preset = train.get("preset") if isinstance(train, dict) else None
+    if preset not in list(PRESETS):
+        raise PipelineError(f"{path}: train.preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     for each in SECTIONS:
         _check(each, document, path)
-    return _check(section, document, path)
 
 
 def label_name(label: str | int | bool) -> str:
@@ -262,7 +321,7 @@ def model_name(path: Path = PARAMS_FILE) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read `path` and check its sections' names and the preset's."""
+    """Read `path` and check its sections' names."""
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise PipelineError(f"{path} must hold the sections {', '.join(s.name for s in SECTIONS)}")
@@ -270,10 +329,6 @@ def read(path: Path) -> dict[str, Any]:
     for key in document:
         if key not in known:
             raise PipelineError(f"{path}: {key} is no section{_suggest(str(key), known)}")
-    train = document.get("train")
-    preset = train.get("preset") if isinstance(train, dict) else None
-    if preset not in list(PRESETS):
-        raise PipelineError(f"{path}: train.preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     return document
 
 
@@ -291,7 +346,9 @@ def _check(section: type[S], document: Mapping[str, Any], path: Path) -> S:
 
 
 def _sentence(section: type[Section], error: Any) -> str:
-    key = ".".join([section.name, *(str(part) for part in error["loc"] if not str(part).startswith("function-"))])
+    key = ".".join(
+        [section.name, *(str(part) for part in error["loc"] if not str(part).startswith(("function-", "as-")))]
+    )
     if error["type"] == "extra_forbidden":
         last = str(error["loc"][-1])
         return f"{key} is no parameter of {section.name}{_suggest(last, list(section.model_fields), section.name)}"

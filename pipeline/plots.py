@@ -166,7 +166,7 @@ def _legend(axes: "Axes", title: str | None = None) -> None:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Matplotlib's settings: class names as they stand there, in fonts that have their characters."""
     import matplotlib as mpl
     from matplotlib import font_manager
@@ -219,7 +219,7 @@ def render(folder: Path) -> list[Path]:
         "reliability": lambda axes: reliability(axes, bins, errors),
         "class_counts": lambda axes: class_counts(axes, counts, classes),
     }
-    with _style():
+    with style():
         for file in files:
             figure = _figure(file.stem, len(classes))
             drawings[file.stem](figure.add_subplot())

@@ -1,6 +1,6 @@
 """Predict: a CSV of raw texts in, the same CSV with labels and probabilities out.
 
-`python -m pipeline.predict INPUT.csv OUTPUT.csv --text-column text [--model champion]`
+`python -m pipeline.predict INPUT.csv OUTPUT.csv --text-column text [--model champion] [--class-shares estimate]`
 """
 
 import argparse
@@ -19,6 +19,7 @@ from .files import atomic
 from .stage import PipelineError
 
 CHUNK = 4_096  # rows held in memory at once
+MOST_ROWS = 10_000_000  # that the classes' shares are estimated of
 # Every cell stays the string that it was: no number is rewritten, no "None" becomes empty, no blank line is skipped.
 READING: dict[str, Any] = {
     "dtype": str,
@@ -62,7 +63,13 @@ def _readable(source: Path) -> Iterator[None]:
 
 
 def predict_csv(
-    source: Path, target: Path, columns: list[str], *, text_column: str, model: "tracking.PredictsTables"
+    source: Path,
+    target: Path,
+    columns: list[str],
+    *,
+    text_column: str,
+    model: "tracking.PredictsTables",
+    class_shares: str = "",
 ) -> int:
     """Copy `source` to `target` with the columns `predicted_label`, `confidence` and `p_<class>` added.
 
@@ -76,6 +83,8 @@ def predict_csv(
         The column that holds the texts.
     model : PredictsTables
         What predicts them.
+    class_shares : str
+        As in `Predictor.probabilities`; to estimate them, all rows are held in memory at once.
 
     Returns
     -------
@@ -85,15 +94,16 @@ def predict_csv(
     Raises
     ------
     PipelineError
-        A file cannot be read or written, `source` is no UTF-8 or no CSV, or has one of the columns to add.
+        A file cannot be read or written, `source` is no UTF-8 or no CSV, or has one of the columns to add; or
+        `class_shares` are none.
     """
-    rows = 0
+    rows, size = 0, MOST_ROWS if class_shares == "estimate" else CHUNK
     with _readable(source), atomic(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        chunks = pd.read_csv(source, header=0, names=columns, chunksize=CHUNK, **READING)
-        for chunk in tqdm(chunks, desc="predict", unit=f" x {CHUNK:,} rows", disable=None):
+        chunks = pd.read_csv(source, header=0, names=columns, chunksize=size, **READING)
+        for chunk in tqdm(chunks, desc="predict", unit=f" x {size:,} rows", disable=None):
             chunk = chunk.fillna("")  # a row that ends early
             texts = chunk[[text_column]].rename(columns={text_column: "text"})
-            predicted = model.predict(texts).set_index(chunk.index).round(6)
+            predicted = _predict(model, texts, class_shares).set_index(chunk.index).round(6)
             taken = sorted(set(predicted.columns) & set(chunk.columns))
             if taken:
                 raise PipelineError(f"{source} already has the column {taken[0]!r}; rename or remove it")
@@ -104,12 +114,27 @@ def predict_csv(
     return rows
 
 
+def _predict(model: "tracking.PredictsTables", texts: pd.DataFrame, class_shares: str) -> pd.DataFrame:
+    if not class_shares:
+        return model.predict(texts)
+    try:
+        return model.predict(texts, params={"class_shares": class_shares})
+    except ValueError as error:
+        raise PipelineError(f"--{error}".replace("class_shares", "class-shares", 1)) from error
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description="Label the texts of a CSV file.")
     parser.add_argument("input", type=Path, help="CSV file, UTF-8, with a header")
     parser.add_argument("output", type=Path, help="CSV file to write")
     parser.add_argument("--text-column", default="text", help="column that holds the texts (default: text)")
     parser.add_argument("--model", default="champion", help="alias or version number of the model (default: champion)")
+    parser.add_argument(
+        "--class-shares",
+        default="",
+        metavar="SHARES",
+        help="other than in training: 'estimate', or each class's, such as '{\"sad\": 0.2, \"glad\": 0.8}'",
+    )
     options = parser.parse_args()
     columns = read_header(options.input, options.text_column)
     name = params.model_name()
@@ -119,6 +144,7 @@ def main() -> None:
         columns,
         text_column=options.text_column,
         model=tracking.load_model(name, options.model),
+        class_shares=options.class_shares,
     )
     print(f"{rows:,} rows of {options.input} labelled by {name} {options.model}: {options.output}")
 

@@ -3,6 +3,7 @@
 This module travels with every registered model, together with the modules that it imports.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backend import prepare_keras
-from .calibration import Calibration, combine
+from .calibration import Calibration, combine, estimate_shares, reweigh
 from .files import read_json, sha256, write_json
 from .model import build, log_probabilities
 from .ngrams import GRAMS, Ngrams
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("lstm", "tfidf", "nb")  # what a model says is made of; without n-grams the first alone
-FORMAT = 4  # of the model folder; raised when older code can no longer read it
+FORMAT = 5  # of the model folder; raised when older code can no longer read it
 MANIFEST, WEIGHTS, TOKENIZER = "model.json", "model.weights.h5", "tokenizer.json"
 
 
@@ -37,6 +38,7 @@ def save(
     classes: Sequence[str],
     network: Mapping[str, Any],
     calibration: Calibration,
+    class_shares: Sequence[float],
     state: str,
 ) -> None:
     """Write a model folder: weights, tokenizer, n-grams if any, and a manifest with their digests.
@@ -58,6 +60,7 @@ def save(
             "classes": list(classes),
             "network": dict(network),
             **calibration._asdict(),
+            "class_shares": list(class_shares),
             "sha256": {name: sha256(folder / name) for name in files},
         },
     )
@@ -99,6 +102,7 @@ class Predictor:
     ngrams: Ngrams | None
     classes: tuple[str, ...]
     calibration: Calibration
+    class_shares: tuple[float, ...]  # that the probabilities expect: their means over the validation rows
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -113,6 +117,7 @@ class Predictor:
             Ngrams.load(folder) if GRAMS in manifest["sha256"] else None,
             tuple(manifest["classes"]),
             Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"])),
+            tuple(manifest["class_shares"]),
         )
 
     def parts(self, cleaned: Sequence[str]) -> list[np.ndarray]:
@@ -126,21 +131,59 @@ class Predictor:
         """
         return parts(self.model, self.tokenizer, self.ngrams, cleaned)
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Calibrated class probabilities of raw texts, shape (n_texts, n_classes), float64."""
-        found = self.parts([clean_text(text) for text in texts])
-        return combine(found, self.calibration)
+    def probabilities(self, texts: Sequence[str], class_shares: str = "") -> np.ndarray:
+        """Calibrated class probabilities of raw texts, shape (n_texts, n_classes), float64.
 
-    def predict(self, texts: Sequence[str]) -> "pd.DataFrame":
+        Parameters
+        ----------
+        texts : sequence of str
+            Raw texts.
+        class_shares : str
+            Where live classes are distributed otherwise than the training data: how, as a JSON object of every class's
+            share, such as `{"negative": 0.2, "positive": 0.8}`, or "estimate" to tell it from these texts, of which
+            there should be hundreds; see `calibration.estimate_shares`. Empty for the training data's.
+
+        Raises
+        ------
+        ValueError
+            `class_shares` is neither.
+        """
+        found = combine(self.parts([clean_text(text) for text in texts]), self.calibration)
+        if not class_shares or not len(texts):
+            return found
+        before = np.array(self.class_shares)
+        now = estimate_shares(found, before) if class_shares == "estimate" else read_shares(class_shares, self.classes)
+        return reweigh(found, before, now)
+
+    def predict(self, texts: Sequence[str], class_shares: str = "") -> "pd.DataFrame":
         """Labels of raw texts: `predicted_label`, `confidence` (its probability), and `p_<class>` for each class."""
         import pandas as pd
 
-        probabilities = self.probabilities(texts)
+        probabilities = self.probabilities(texts, class_shares)
         best = probabilities.argmax(axis=1)
         table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in self.classes])
         table.insert(0, "confidence", probabilities.max(axis=1, initial=0))
         table.insert(0, "predicted_label", pd.Series([self.classes[i] for i in best], dtype="str"))
         return table
+
+
+def read_shares(text: str, classes: Sequence[str]) -> np.ndarray:
+    """Shares from a JSON object, in the order of `classes`, summing to 1; ValueError where it does not hold them."""
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError:
+        given = None
+    values = list(given.values()) if isinstance(given, dict) else []
+    if not values or set(given) != set(classes) or not all(type(v) in {int, float} and v >= 0 for v in values):
+        raise ValueError(
+            f"class_shares must be estimate, or a JSON object with a share of 0 or more for each of "
+            f"{', '.join(classes)}, got {text!r}"
+        )
+    shares = np.array([given[name] for name in classes], dtype=np.float64)
+    if not 0.99 < shares.sum() < 1.01:
+        raise ValueError(f"class_shares must sum to 1, got {shares.sum():g}")
+    scaled: np.ndarray = shares / shares.sum()
+    return scaled
 
 
 class ServedModel:
@@ -149,13 +192,16 @@ class ServedModel:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def predict(self, table: "pd.DataFrame") -> "pd.DataFrame":
-        """Predict a table with a column `text`; a value that is no string is an error, not a guess."""
+    def predict(self, table: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
+        """Predict a table with a column `text`; a value that is no string is an error, not a guess.
+
+        The only one of `params` is `class_shares`, see `Predictor.probabilities`.
+        """
         texts = table["text"].to_list()
         for number, text in enumerate(texts, start=1):
             if not isinstance(text, str):
                 raise ValueError(f"row {number} of column text must be a string, got {type(text).__name__}")
-        return self.predictor.predict(texts)
+        return self.predictor.predict(texts, (params or {}).get("class_shares", ""))
 
 
 def _load_pyfunc(path: str) -> ServedModel:

@@ -1,4 +1,4 @@
-"""Studies: what `ablate` and `search` leave in MLflow, each in an experiment of its own.
+"""Studies: what `ablate`, `search` and `imbalance` leave in MLflow, each in an experiment of its own.
 
 A study is one parent run with a child run for each network that was trained. Runs are found by their tags, so that a
 second call, or one after a kill, adds what is missing and doubles nothing.
@@ -73,7 +73,7 @@ def log(
     Parameters
     ----------
     kind : str
-        `ablate` or `search`: the module; the experiment is named after `EXPERIMENTS`.
+        `ablate`, `search` or `imbalance`: the module; the experiment is named after `EXPERIMENTS`.
     study : str
         What the parent run is found by.
     parts : sequence of Part
@@ -131,7 +131,7 @@ def log(
         return experiment, new
 
 
-EXPERIMENTS = {"ablate": "ablation", "search": "search"}
+EXPERIMENTS = {"ablate": "ablation", "search": "search", "imbalance": "imbalance"}
 
 
 @contextmanager

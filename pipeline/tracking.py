@@ -220,12 +220,12 @@ class Store:
         import mlflow
         import pandas as pd
         from mlflow.models import Model, ModelSignature
-        from mlflow.types import ColSpec, Schema
+        from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
         figures = [ColSpec("double", name) for name in ("confidence", *(f"p_{name}" for name in classes))]
-        signature = ModelSignature(
-            inputs=Schema([ColSpec("string", "text")]), outputs=Schema([ColSpec("string", "predicted_label"), *figures])
-        )
+        outputs = Schema([ColSpec("string", "predicted_label"), *figures])
+        params = ParamSchema([ParamSpec("class_shares", "string", "")])
+        signature = ModelSignature(inputs=Schema([ColSpec("string", "text")]), outputs=outputs, params=params)
 
         # The code travels under a name of its own, so that two versions in one process keep theirs.
         package = f"emotion_{digest[:12]}"
@@ -332,7 +332,7 @@ def load_model(name: str, which: str) -> "PredictsTables":
 class PredictsTables(Protocol):
     """What a loaded model does: a table with a column `text` in, the table of labels and probabilities out."""
 
-    def predict(self, data: "pd.DataFrame") -> "pd.DataFrame": ...
+    def predict(self, data: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame": ...
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from .model import batches, build, log_probabilities
 from .ngrams import Ngrams
 from .prediction import PARTS, parts, save
 from .pretraining import pretrain
+from .rebalance import Plan
 from .state import state_id
 from .text import Tokenizer
 
@@ -42,6 +44,9 @@ def fit(
     adversarial: float,
     patience: int,
     seed: int,
+    margins: np.ndarray | float = 0.0,
+    gamma: float = 0.0,
+    draw: np.ndarray | None = None,
     on_epoch: OnEpoch = lambda epoch, figures: None,
 ) -> list[Figures]:
     """Train with Adam (Kingma and Ba 2015) on cross-entropy; stop early, and leave the best epoch's weights.
@@ -68,6 +73,10 @@ def fit(
         Epochs without a lower validation loss before training stops.
     seed : int
         Order of the rows.
+    margins, gamma : ndarray of shape (n_classes,), float32, and float
+        As in `weighted_loss`.
+    draw : ndarray of shape (n_classes,), int, optional
+        How many rows of each class an epoch draws, every batch with its part of each; None for each row once.
     on_epoch : callable
         Told each epoch's number (from 1) and figures.
 
@@ -80,13 +89,18 @@ def fit(
     import keras
 
     ids, labels, weights = train
-    step, finish = training_step(
-        model, keras.optimizers.Adam(learning_rate), loss=weighted_loss, adversarial=adversarial
-    )
+    loss = partial(weighted_loss, margins=margins, gamma=gamma)
+    step, finish = training_step(model, keras.optimizers.Adam(learning_rate), loss=loss, adversarial=adversarial)
     history: list[Figures] = []
     best_loss, best_epoch, best_weights = np.inf, 0, model.get_weights()
     for epoch in range(1, epochs + 1):
-        taken = batches(ids, lengths, batch_size, np.random.default_rng([seed, epoch]))
+        random = np.random.default_rng([seed, epoch])
+        if draw is None:
+            taken = batches(ids, lengths, batch_size, random)
+        else:
+            rows = draw_rows(labels, draw, random)
+            found = batches(ids[rows], lengths, batch_size, random, classes=labels[rows])
+            taken = [(length, rows[numbers]) for length, numbers in found]
         shown = tqdm(taken, desc=f"epoch {epoch}", unit=" steps", leave=False, disable=None)
         losses = [step(ids[rows, :length], labels[rows], weights[rows]) for length, rows in shown]
         finish()
@@ -107,11 +121,37 @@ def fit(
     return history
 
 
-def weighted_loss(labels: Any, logits: Any, weights: Any) -> Any:
-    """Mean cross-entropy of a batch, each row counted by its weight."""
+def weighted_loss(
+    labels: Any, logits: Any, weights: Any, *, margins: np.ndarray | float = 0.0, gamma: float = 0.0
+) -> Any:
+    """Mean cross-entropy of a batch, each row counted by its weight.
+
+    Parameters
+    ----------
+    labels, weights : tensor of shape (n_rows,)
+        Class numbers, and what each row counts for.
+    logits : tensor of shape (n_rows, n_classes)
+        What the network says.
+    margins : ndarray of shape (n_classes,), float32
+        Added to the logits (Menon et al. 2021).
+    gamma : float
+        A row counts for (1 - the probability of its class) to this power of its weight (Lin et al. 2017).
+    """
     from keras import ops
 
-    return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True) * weights)
+    losses = ops.sparse_categorical_crossentropy(labels, logits + margins, from_logits=True)
+    if gamma:
+        losses *= (1 - ops.exp(-losses)) ** gamma
+    return ops.mean(losses * weights)
+
+
+def draw_rows(labels: np.ndarray, draw: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw `draw` rows of each class: each as often as any other, or once more; row numbers, class by class."""
+    drawn = []
+    for number, wanted in enumerate(draw):
+        members = random.permutation(np.flatnonzero(labels == number))
+        drawn.append(np.resize(members, wanted))
+    return np.concatenate(drawn)
 
 
 def sizes(rows: int) -> tuple[int, int]:
@@ -133,32 +173,29 @@ class Data:
     texts: dict[str, list[str]]  # cleaned, by split: train and validation
     ids: dict[str, np.ndarray]  # (n_rows, length), int32, by split
     labels: dict[str, np.ndarray]  # (n_rows,), int32, by split
-    rows: np.ndarray  # (n_chosen,), int64: which training rows are used, with repetitions
-    weights: np.ndarray  # (n_chosen,), float32: of each in the loss
-    shift: np.ndarray  # (n_classes,), float64: logarithm of the natural share by the share after rebalancing
-    correction: float  # how much of it the calibration may give back
+    plan: Plan  # what training does about the classes
+    correction: float  # how much of the plan's shift the calibration may give back
 
     @classmethod
     def load(cls) -> "Data":
         """Read the outputs of the stages before."""
         splits = ("train", "validation")
         arrays = {split: read_arrays(paths.TOKENIZE_ARRAYS[split]) for split in splits}
-        chosen = read_arrays(paths.REBALANCE_TRAIN)
+        plan = read_arrays(paths.REBALANCE_TRAIN)
+        gamma, correction = float(plan.pop("gamma")), float(plan.pop("correction"))
         return cls(
             classes=read_json(paths.CLEAN_CLASSES),
             tokenizer=Tokenizer.load(paths.TOKENIZE_TOKENIZER),
             texts={split: read_table(paths.CLEAN_TABLES[split])["text"].to_list() for split in splits},
             ids={split: arrays[split]["ids"] for split in splits},
             labels={split: arrays[split]["label"] for split in splits},
-            rows=chosen["rows"],
-            weights=chosen["weights"],
-            shift=chosen["shift"],
-            correction=float(chosen["correction"]),
+            plan=Plan(**plan, gamma=gamma),
+            correction=correction,
         )
 
     def calibrate(self, parts: Sequence[np.ndarray], rows: slice = slice(None)) -> Calibration:
         """Fit the calibration on validation rows: `parts`, what is said of these `rows`, shape (n_rows, n_classes)."""
-        return calibration.fit(self.labels["validation"][rows], parts, self.shift, self.correction)
+        return calibration.fit(self.labels["validation"][rows], parts, self.plan.shift, self.correction)
 
 
 def train_lstm(
@@ -186,15 +223,19 @@ def train_lstm(
     first = chosen.pop("pretraining_epochs")
     if first:
         pretrain(model, data.ids["train"], data.tokenizer.lengths, epochs=first, seed=settings.seed)
+    plan = data.plan
     history = fit(
         model,
-        (data.ids["train"][data.rows], data.labels["train"][data.rows], data.weights),
+        (data.ids["train"][plan.rows], data.labels["train"][plan.rows], plan.weights),
         (data.ids["validation"], data.labels["validation"]),
         lengths=data.tokenizer.lengths,
         learning_rate=settings.learning_rate,
         adversarial=settings.adversarial,
         patience=settings.patience,
         seed=settings.seed,
+        margins=plan.margins,
+        gamma=plan.gamma,
+        draw=plan.draw if plan.draw.any() else None,
         on_epoch=on_epoch,
         **chosen,
     )
@@ -202,9 +243,10 @@ def train_lstm(
 
 
 def train_ngrams(data: Data) -> Ngrams:
-    """Fit the n-gram models on the rows that the LSTM was trained on, with the same weights."""
-    labels = data.labels["train"]
-    weights = np.bincount(data.rows, data.weights, minlength=len(labels))
+    """Fit the n-gram models on the rows that the LSTM was trained on, each class counting for as much."""
+    labels, plan = data.labels["train"], data.plan
+    copies = np.bincount(plan.rows, minlength=len(labels))
+    weights = copies * (plan.counts_as / np.bincount(labels[plan.rows]))[labels]
     return Ngrams.fit(data.texts["train"], labels, weights, num_classes=len(data.classes), unit=data.tokenizer.unit)
 
 
@@ -213,7 +255,7 @@ def resolved(data: Data, settings: params.Train) -> dict[str, int]:
 
     Pretraining sees some 1,500,000 tokens, in ten epochs at most: as long again as training itself.
     """
-    batch_size, epochs = sizes(len(data.rows))
+    batch_size, epochs = sizes(len(data.plan.rows))
     tokens = np.count_nonzero(data.ids["train"])
     first = 0 if settings.pooling == "last" else int(min(round(1_500_000 / tokens), 10))
     chosen = {"batch_size": batch_size, "epochs": epochs, "pretraining_epochs": first}
@@ -245,6 +287,7 @@ def main() -> None:
             classes=data.classes,
             network=network,
             calibration=fitted,
+            class_shares=np.maximum(calibration.combine(found, fitted).mean(axis=0), 1e-6).round(6).tolist(),
             state=state,
         )
         shutil.rmtree(paths.TRAIN_MODEL, ignore_errors=True)

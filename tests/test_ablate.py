@@ -14,6 +14,7 @@ from studying import FakeTraining, enter
 
 from pipeline import ablate, calibration, crossfit, params, studies, train
 from pipeline.files import read_json
+from pipeline.rebalance import rebalance
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
 
@@ -194,16 +195,19 @@ def test_no_half_is_combined_by_its_own_rows() -> None:
     for right in (even, ~even):
         sure = np.where(right, 0.9, 0.1)
         parts.append(np.log(np.where(labels[:, None] == [0, 1], sure[:, None], 1 - sure[:, None])))
-    none = np.zeros(0)
-    data = train.Data(["a", "b"], Tokenizer((), 1), {}, {}, {"validation": labels}, none, none, np.zeros(2), 0.5)
+    plan = rebalance(labels, ["a", "b"], strategy="none")
+    data = train.Data(["a", "b"], Tokenizer((), 1), {}, {}, {"validation": labels}, plan, 0.5)
     found = crossfit.cross_fitted(data, parts)
     assert (found.argmax(axis=1) != labels).all()
 
 
 def of_tokens(tokens: int) -> train.Data:
     """Data whose training texts have so many."""
-    none, ids = np.zeros(0), np.ones((1_000, tokens // 1_000), dtype=np.int32)
-    return train.Data(["a", "b"], Tokenizer((), 1), {}, {"train": ids}, {}, np.arange(1_000), none, np.zeros(2), 0.5)
+    ids, plan = (
+        np.ones((1_000, tokens // 1_000), dtype=np.int32),
+        rebalance(np.arange(1_000) % 2, "ab", strategy="none"),
+    )
+    return train.Data(["a", "b"], Tokenizer((), 1), {}, {"train": ids}, {}, plan, 0.5)
 
 
 def test_variants_are_the_parameters_in_force_with_their_changes(monkeypatch: pytest.MonkeyPatch) -> None:

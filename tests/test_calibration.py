@@ -162,3 +162,34 @@ def test_the_offsets_are_added_to_the_logits() -> None:
     """Odds of 1/4, times e."""
     found = combine([np.log([[0.2, 0.8]])], Calibration((1.0,), 1.0, (0.5, -0.5)))
     np.testing.assert_allclose(found[0, 0] / found[0, 1], np.e / 4)
+
+
+BEFORE, NOW = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.2, 0.7])
+
+
+def shifted(rows: int, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn by `shares`, and what a model that expects `BEFORE` rightly says of their overlapping points."""
+    random = np.random.default_rng(1)
+    labels = random.choice(3, rows, p=shares)
+    centres = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])
+    points = centres[labels] + random.normal(size=(rows, 2))
+    likelihoods = np.exp(-((points[:, None] - centres) ** 2).sum(axis=2) / 2)
+    joint = likelihoods * BEFORE
+    return labels, joint / joint.sum(axis=1, keepdims=True)
+
+
+def test_shares_are_told_from_texts_without_labels() -> None:
+    for shares in (NOW, BEFORE):
+        _, said = shifted(5_000, shares)
+        np.testing.assert_allclose(calibration.estimate_shares(said, BEFORE), shares, atol=0.03)
+
+
+def test_reweighed_probabilities_are_honest_again_and_right_more_often() -> None:
+    labels, said = shifted(20_000, NOW)
+    corrected = calibration.reweigh(said, BEFORE, NOW)
+    np.testing.assert_allclose(corrected.sum(axis=1), 1)
+    np.testing.assert_allclose(corrected.mean(axis=0), NOW, atol=0.01)
+    assert np.abs(said.mean(axis=0) - NOW).max() > 0.1
+    right = [(each.argmax(axis=1) == labels).mean() for each in (said, corrected)]
+    assert right[1] > right[0] + 0.05
+    np.testing.assert_array_equal(calibration.reweigh(said, BEFORE, BEFORE).argmax(axis=1), said.argmax(axis=1))

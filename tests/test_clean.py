@@ -86,3 +86,35 @@ def test_the_stage_splits_as_its_parameters_say_and_leaves_no_raw_text(
 
 def test_two_classes_in_every_split_pass() -> None:
     clean.check(counted([(name, label) for name in SPLITS for label in "ab"]), {})
+
+
+def skewed(counts: dict[str, int], skew: float) -> tuple[dict[str, int], pd.DataFrame, np.ndarray]:
+    """Training rows by class that stay, of a table with as many rows in each split."""
+    labels = [label for label, rows in counts.items() for _ in range(rows)]
+    table = complete(
+        pd.DataFrame({"text": [f"text {n}" for n in range(3 * len(labels))], "label": labels * 3}), source="s"
+    )
+    table["split"] = np.repeat(["train", "validation", "test"], len(labels))
+    gone = clean.surplus(table, skew)
+    assert not gone[table["split"] != "train"].any()
+    return table[~gone & (table["split"] == "train")]["label"].value_counts().to_dict(), table, gone
+
+
+@pytest.mark.parametrize(
+    ("counts", "skew", "left"),
+    [
+        ({"a": 100, "b": 100}, 10, {"a": 100, "b": 10}),
+        ({"a": 90, "b": 100}, 10, {"a": 10, "b": 100}),
+        ({"a": 100, "b": 100, "c": 100}, 100, {"a": 100, "b": 10, "c": 1}),
+        ({"a": 100, "b": 5}, 10, {"a": 100, "b": 5}),
+        ({"a": 20, "b": 20}, 1_000, {"a": 20, "b": 1}),
+        ({"a": 30, "b": 20}, 1, {"a": 30, "b": 20}),
+    ],
+)
+def test_training_rows_are_skewed_and_no_others(counts: dict[str, int], skew: float, left: dict[str, int]) -> None:
+    assert skewed(counts, skew)[0] == left
+
+
+def test_the_rows_of_a_smaller_skew_hold_those_of_a_larger_one() -> None:
+    (_, table, less), (_, _, more) = (skewed({"a": 100, "b": 100}, skew) for skew in (5, 20))
+    assert set(table.loc[~more, "id"]) < set(table.loc[~less, "id"])

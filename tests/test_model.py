@@ -1,6 +1,7 @@
 """The network and the predictor on tiny data."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,7 @@ def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
         classes=CLASSES,
         network=SIZES,
         calibration=CALIBRATION if ngrams else CALIBRATION._replace(shares=(1.0,)),
+        class_shares=(0.6, 0.4),
         state="s",
     )
     return folder
@@ -156,6 +158,37 @@ def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained
     expected = combine([lstm, tfidf, nb], CALIBRATION)
     np.testing.assert_allclose(table[["p_happy", "p_sad"]].to_numpy(dtype=float), expected, atol=1e-6)
     assert predictor.predict([]).shape == (0, 4)
+
+
+def test_other_class_shares_at_prediction_time(folder: Path) -> None:
+    predictor = prediction.Predictor.load(folder)
+    given = texts(200)[0]
+    plain = predictor.probabilities(given)
+    odds = predictor.probabilities(given, '{"sad": 0.9, "happy": 0.1}')
+    np.testing.assert_allclose(odds[:, 1] / odds[:, 0], plain[:, 1] / plain[:, 0] * (0.9 / 0.4) / (0.1 / 0.6))
+    np.testing.assert_allclose(predictor.probabilities(given, '{"happy": 0.6, "sad": 0.4}'), plain)
+    happy = [text for text in given if text.startswith("good")]
+    assert predictor.probabilities(happy, "estimate")[:, 0].mean() > predictor.probabilities(happy)[:, 0].mean()
+    served = prediction.ServedModel(predictor).predict(pd.DataFrame({"text": given}), {"class_shares": "estimate"})
+    assert not np.allclose(served["p_sad"], plain[:, 1])
+    assert predictor.predict([], "estimate").shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("shares", "sentence"),
+    [
+        ("half", "class_shares must be estimate, or a JSON object with a share of 0 or more for each of happy, sad"),
+        ('{"happy": 1}', "for each of happy, sad, got '{\"happy\": 1}'"),
+        ('{"happy": 1, "sad": 0, "odd": 0}', "for each of happy, sad"),
+        ('{"happy": -1, "sad": 2}', "for each of happy, sad"),
+        ('{"happy": true, "sad": 0}', "for each of happy, sad"),
+        ("[0.5, 0.5]", "for each of happy, sad"),
+        ('{"happy": 0.5, "sad": 0.2}', "class_shares must sum to 1, got 0.7"),
+    ],
+)
+def test_what_are_no_class_shares(shares: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        prediction.read_shares(shares, CLASSES)
 
 
 def test_each_part_has_its_place(folder: Path) -> None:
@@ -202,5 +235,5 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
 def test_another_format_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(PipelineError, match="has format 99, this code reads 4"):
+    with pytest.raises(PipelineError, match="has format 99, this code reads 5"):
         prediction.Predictor.load(folder)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import set_params
@@ -47,7 +48,12 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = par
         ("language: null", "language: english", "tokenize.language must be two letters, such as en, got 'english'"),
         ("max_rows: null", "max_rows: 5", "ingest.max_rows must be greater than or equal to 200, got 5"),
         ("test_share: 0.15", "test_share: 0.9", "clean.test_share must be less than or equal to 0.4, got 0.9"),
-        ("strategy: class_weight", "strategy: smote", "rebalance.strategy must be 'none', 'random_over',"),
+        ("strategy: class_weight", "strategy: weight", "rebalance.strategy must be 'none', 'random_over',"),
+        ("strategy: class_weight", "strategy: SMOTE", "rebalance.strategy SMOTE makes rows between rows"),
+        ("strategy: class_weight", "strategy: borderline-smote", "rebalance.strategy borderline-smote makes rows"),
+        ("target: null", "target: 1.5", "rebalance.target must be less than or equal to 1, got 1.5"),
+        ("target: null", "target: {a: 0}", "rebalance.target.a must be greater than or equal to 1, got 0"),
+        ("strength: null", "strength: 2", "rebalance.strength is for effective_number, focal, logit_adjustment; the"),
         ("length_bounds: null", "length_bounds: [20, 10]", "evaluate.length_bounds must ascend, got [20, 10]"),
         ("length_bounds: null", "length_bounds: [10, x]", "evaluate.length_bounds.1 must be a valid integer, got 'x'"),
         ("experiment: emotion-recognition", "experiment: ''", "publish.experiment must"),
@@ -175,3 +181,22 @@ def test_encodings_by_pythons_names(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(set_params(TEXT, {"dataset": "file", "path": "a.csv", "encoding": encoding}), encoding="utf-8")
     assert params.load(params.Ingest, path).encoding == encoding
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes", "sentence"),
+    [
+        (
+            "focal",
+            {"target": 0.5},
+            "rebalance.target is for random_over, random_under, class_weight, balanced_batches,",
+        ),
+        ("none", {"target": "{a: 3}"}, "rebalance.target is for random_over"),
+        ("effective_number", {"strength": 1}, "rebalance.strength of effective_number must be below 1, got 1"),
+    ],
+)
+def test_what_a_strategy_has(tmp_path: Path, strategy: str, changes: dict[str, Any], sentence: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(set_params(TEXT, {"strategy": strategy} | changes), encoding="utf-8")
+    with pytest.raises(PipelineError, match=re.escape(sentence)):
+        params.load(params.Rebalance, path)

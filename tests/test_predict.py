@@ -1,6 +1,7 @@
 """Predict: the input comes back cell by cell, whatever is in it; bad files are one sentence."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,8 +13,14 @@ from pipeline.stage import PipelineError
 class Shouting:
     """A model without a network: the label is the text's length."""
 
-    def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+
+    def predict(self, data: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         assert list(data.columns) == ["text"]
+        self.told.append((len(data), (params or {}).get("class_shares", "")))
+        if self.told[-1][1] == "half":
+            raise ValueError("class_shares must be so")
         assert all(isinstance(text, str) for text in data["text"])
         return pd.DataFrame({"predicted_label": [str(len(text)) for text in data["text"]], "confidence": 0.5})
 
@@ -52,6 +59,19 @@ def test_many_rows_keep_their_order(tmp_path: Path) -> None:
     table = predict(tmp_path, "text,n\n" + "\n".join(f"{text},{i}" for i, text in enumerate(texts)))
     assert table["n"].tolist() == [str(i) for i in range(10_000)]
     assert table["predicted_label"].tolist() == [str(len(text)) for text in texts]
+
+
+def test_class_shares_are_estimated_of_all_rows_at_once(tmp_path: Path) -> None:
+    source, model = tmp_path / "in.csv", Shouting()
+    source.write_text("text\n" + "a\n" * 5_000)
+    for shares in ("estimate", '{"1": 1.0}', "half"):
+        options = {"text_column": "text", "model": model, "class_shares": shares}
+        if shares == "half":
+            with pytest.raises(PipelineError, match=r"^--class-shares must be so$"):
+                predict_csv(source, tmp_path / "out.csv", ["text"], **options)
+        else:
+            assert predict_csv(source, tmp_path / "out.csv", ["text"], **options) == 5_000
+    assert model.told[:3] == [(5_000, "estimate"), (4_096, '{"1": 1.0}'), (904, '{"1": 1.0}')]
 
 
 @pytest.mark.parametrize(

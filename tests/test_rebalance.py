@@ -1,50 +1,143 @@
-"""Rebalance: each strategy on a tiny literal array, many classes, one-row classes."""
+"""Rebalance: each strategy on a tiny literal array, its targets, many classes, one-row classes."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from pipeline.rebalance import rebalance, shift
+from pipeline.rebalance import Plan, rebalance
+from pipeline.stage import PipelineError
 
 LABELS = np.array([0] * 6 + [1] * 3 + [2])
+CLASSES = ["a", "b", "c"]
+AIMED = ["random_over", "random_under", "class_weight", "balanced_batches", "logit_adjustment"]
+STRATEGIES = ["none", *AIMED, "effective_number", "focal"]
+
+
+def by_class(plan: Plan, labels: np.ndarray = LABELS) -> tuple[list[int], list[float]]:
+    """Rows that are used, and their mean weight."""
+    used = labels[plan.rows]
+    rows = np.bincount(used)
+    return rows.tolist(), (np.bincount(used, plan.weights) / rows).tolist()
 
 
 @pytest.mark.parametrize(
-    ("strategy", "counts", "weights"),
+    ("strategy", "rows", "weights"),
     [
         ("none", [6, 3, 1], [1, 1, 1]),
         ("random_over", [6, 6, 6], [1, 1, 1]),
         ("random_under", [1, 1, 1], [1, 1, 1]),
         ("class_weight", [6, 3, 1], [10 / 18, 10 / 9, 10 / 3]),
+        ("focal", [6, 3, 1], [1, 1, 1]),
+        ("balanced_batches", [6, 3, 1], [1, 1, 1]),
+        ("logit_adjustment", [6, 3, 1], [1, 1, 1]),
     ],
 )
-def test_strategies(strategy: str, counts: list[int], weights: list[float]) -> None:
-    rows, weight = rebalance(LABELS, strategy=strategy, seed=0)
-    assert list(np.bincount(LABELS[rows])) == counts
-    np.testing.assert_allclose([weight[LABELS[rows] == c].mean() for c in range(3)], weights, rtol=1e-6)
-    assert (rows.dtype, weight.dtype) == (np.int64, np.float32)
-    assert list(rows) == sorted(rows)
+def test_rows_and_weights(strategy: str, rows: list[int], weights: list[float]) -> None:
+    plan = rebalance(LABELS, CLASSES, strategy=strategy)
+    found = by_class(plan)
+    assert found[0] == rows
+    np.testing.assert_allclose(found[1], weights, rtol=1e-6)
+    assert (plan.rows.dtype, plan.weights.dtype) == (np.int64, np.float32)
+    assert plan.rows.tolist() == sorted(plan.rows)
     if strategy != "random_under":
-        assert set(rows) == set(range(len(LABELS)))  # over-sampling repeats rows, and loses none
+        assert set(plan.rows) == set(range(len(LABELS)))  # over-sampling repeats rows, and loses none
+    # What only one strategy has, no other has.
+    assert plan.draw.tolist() == ([3, 3, 3] if strategy == "balanced_batches" else [0, 0, 0])
+    assert plan.gamma == (2 if strategy == "focal" else 0)
+    assert plan.margins.any() == (strategy == "logit_adjustment")
+
+
+def test_effective_numbers_by_hand() -> None:
+    """Beta 0.5: of six rows 1 + 1/2 + 1/4 + ... = 1.96875 are effective; a row weighs by the inverse."""
+    weights = by_class(rebalance(LABELS, CLASSES, strategy="effective_number", strength=0.5))[1]
+    inverse = 1 / np.array([1.96875, 1.75, 1.0])
+    np.testing.assert_allclose(weights, inverse * 10 / (inverse @ [6, 3, 1]), rtol=1e-6)
+
+
+def test_logit_adjustment_gives_the_larger_classes_a_head_start_by_their_shares() -> None:
+    for tau in (1.0, 0.5):
+        margins = rebalance(LABELS, CLASSES, strategy="logit_adjustment", strength=tau).margins
+        np.testing.assert_allclose(margins - margins[2], tau * np.log([6, 3, 1]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", AIMED)
+@pytest.mark.parametrize(
+    ("target", "over", "under"),
+    [
+        (None, [6, 6, 6], [1, 1, 1]),
+        (1.0, [6, 6, 6], [1, 1, 1]),
+        (0.5, [6, 3, 3], [2, 2, 1]),
+        (0.1, [6, 3, 1], [6, 3, 1]),
+    ],
+)
+def test_a_ratio_is_reached_by_every_strategy_that_aims(
+    strategy: str, target: float | None, over: list[int], under: list[int]
+) -> None:
+    plan = rebalance(LABELS, CLASSES, strategy=strategy, target=target)
+    wanted = np.array(under if strategy == "random_under" else over)
+    np.testing.assert_allclose(plan.counts_as, wanted / wanted.sum() * len(LABELS))
+    np.testing.assert_allclose(plan.shift, np.log(np.array([6, 3, 1]) / plan.counts_as))
+    if strategy in {"random_over", "random_under"}:
+        assert by_class(plan)[0] == wanted.tolist()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "target", "rows"),
+    [
+        ("random_over", {"c": 4, "b": 3}, [6, 3, 4]),
+        ("random_under", {"a": 2}, [2, 3, 1]),
+        ("class_weight", {"a": 2, "c": 5}, [2, 3, 5]),
+        ("balanced_batches", {"a": 2, "c": 5}, [2, 3, 5]),
+        ("logit_adjustment", {"a": 2, "c": 5}, [2, 3, 5]),
+    ],
+)
+def test_rows_by_class_name(strategy: str, target: Mapping[str, int], rows: list[int]) -> None:
+    plan = rebalance(LABELS, CLASSES, strategy=strategy, target=target)
+    np.testing.assert_allclose(plan.counts_as, np.array(rows) * len(LABELS) / sum(rows))
+    if strategy.startswith("random"):
+        assert by_class(plan)[0] == rows
+
+
+@pytest.mark.parametrize(
+    ("strategy", "target", "sentence"),
+    [
+        ("class_weight", {"d": 4}, "rebalance.target names 'd', which is no class; classes: a, b, c"),
+        ("random_over", {"a": 5}, "rebalance.target.a is 5, fewer than its 6 training rows: random_over cannot"),
+        ("random_under", {"c": 2}, "rebalance.target.c is 2, more than its 1 training rows: random_under cannot"),
+    ],
+)
+def test_a_target_out_of_reach_is_named(strategy: str, target: Mapping[str, int], sentence: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        rebalance(LABELS, CLASSES, strategy=strategy, target=target)
+    assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize("strategy", ["random_over", "random_under"])
 def test_the_seed_decides_the_draw(strategy: str) -> None:
     labels = np.array([0] * 200 + [1] * 40)
-    first, again, other = (rebalance(labels, strategy=strategy, seed=seed)[0] for seed in (0, 0, 1))
+    first, again, other = (rebalance(labels, ["a", "b"], strategy=strategy, seed=seed).rows for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
-    assert list(first) != list(other)
+    assert first.tolist() != other.tolist()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_fifty_classes_with_one_row_in_most(strategy: str) -> None:
+    labels = np.repeat(np.arange(50), [1000, 40, *[1] * 48])
+    plan = rebalance(labels, [f"class {number}" for number in range(50)], strategy=strategy)
+    assert set(labels[plan.rows]) == set(range(50))
+    for values in (plan.weights, plan.margins, plan.counts_as, plan.shift):
+        assert np.isfinite(values).all()
+    assert plan.counts_as.sum() == pytest.approx(len(labels))
+    if strategy in AIMED:
+        np.testing.assert_allclose(plan.counts_as, len(labels) / 50)
+
+
+@pytest.mark.parametrize("strategy", ["none", "focal"])
+def test_classes_that_keep_their_shares_need_no_shift(strategy: str) -> None:
+    assert rebalance(LABELS, CLASSES, strategy=strategy).shift.tolist() == [0, 0, 0]
 
 
 def test_an_unknown_strategy_is_refused() -> None:
-    with pytest.raises(ValueError, match="got 'smote'"):
-        rebalance(LABELS, strategy="smote", seed=0)
-
-
-@pytest.mark.parametrize("strategy", ["random_over", "random_under", "class_weight"])
-def test_the_shift_leads_from_equal_shares_back_to_the_natural_ones(strategy: str) -> None:
-    chosen = rebalance(LABELS, strategy=strategy, seed=0)
-    np.testing.assert_allclose(shift(LABELS, *chosen), np.log([0.6 * 3, 0.3 * 3, 0.1 * 3]), rtol=1e-6)
-
-
-def test_rows_as_they_are_need_no_shift() -> None:
-    np.testing.assert_array_equal(shift(LABELS, *rebalance(LABELS, strategy="none", seed=0)), [0, 0, 0])
+    with pytest.raises(ValueError, match="'smote'"):
+        rebalance(LABELS, CLASSES, strategy="smote")

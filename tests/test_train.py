@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import model as network
 from pipeline import params, train
+from pipeline.rebalance import rebalance
 from pipeline.text import Tokenizer
 
 SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4}
@@ -71,6 +72,49 @@ def test_a_row_counts_by_its_weight(keras: ModuleType) -> None:
     logits = np.log(np.array([[0.5, 0.5], [0.2, 0.8]], dtype=np.float32))
     loss = train.weighted_loss(np.array([0, 1]), logits, np.array([3.0, 1.0], dtype=np.float32))
     assert float(loss) == pytest.approx(-(3 * np.log(0.5) + np.log(0.8)) / 2)
+
+
+def test_margins_and_focus_in_the_loss_by_hand(keras: ModuleType) -> None:
+    logits, labels = np.log(np.array([[0.5, 0.5], [0.2, 0.8]], dtype=np.float32)), np.array([0, 1])
+    ones = np.ones(2, dtype=np.float32)
+    loss = train.weighted_loss(labels, logits, ones, gamma=2.0)
+    assert float(loss) == pytest.approx(-(0.5**2 * np.log(0.5) + 0.2**2 * np.log(0.8)) / 2)
+    # The first class has a head start of three to one: 0.5 : 0.5 becomes 1.5 : 0.5, and 0.2 : 0.8 becomes 0.6 : 0.8.
+    loss = train.weighted_loss(labels, logits, ones, margins=np.log([3, 1]).astype(np.float32))
+    assert float(loss) == pytest.approx(-(np.log(0.75) + np.log(0.8 / 1.4)) / 2)
+
+
+def test_an_epoch_draws_each_class_as_often_as_it_should() -> None:
+    labels = np.array([0] * 50 + [1] * 4 + [2])
+    first, other = (train.draw_rows(labels, np.array([10, 10, 10]), np.random.default_rng(seed)) for seed in (0, 1))
+    assert np.bincount(labels[first]).tolist() == [10, 10, 10]
+    assert set(first) != set(other)
+    assert len(set(first[labels[first] == 0])) == 10
+    assert sorted(np.bincount(first, minlength=55)[50:54]) == [2, 2, 3, 3]
+
+
+def test_every_batch_has_its_part_of_each_class() -> None:
+    ids, labels = np.ones((120, 6), dtype=np.int32), np.repeat([0, 1, 2], [60, 40, 20])
+    taken = train.batches(ids, (6,), 12, np.random.default_rng(0), classes=labels)
+    for _, numbers in taken:
+        found = np.bincount(labels[numbers], minlength=3)
+        assert np.abs(found - [6, 4, 2]).max() <= 1
+    assert len({int(number) for _, numbers in taken for number in numbers}) == 120
+
+
+def test_what_the_plan_says_is_what_training_does(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(train, "fit", lambda *arguments, **options: told.update(options, rows=arguments[1]) or [])
+    settings = params.load(params.Train).model_copy(update={"pretraining_epochs": 0, "units": 4, "embedding_dim": 4})
+    for strategy in ("none", "random_over", "class_weight", "focal", "balanced_batches", "logit_adjustment"):
+        plan = rebalance(np.array([0, 1, 0] * 12), ["happy", "sad"], strategy=strategy)
+        train.train_lstm(data(**plan._asdict()), settings)
+        ids, labels, weights = told["rows"]
+        assert len(ids) == len(labels) == len(plan.rows)
+        np.testing.assert_array_equal(weights, plan.weights)
+        np.testing.assert_array_equal(told["margins"], plan.margins)
+        assert told["gamma"] == plan.gamma
+        assert (told["draw"] is None) == (strategy != "balanced_batches")
 
 
 def test_equal_seeds_give_equal_weights(keras: ModuleType) -> None:
@@ -146,7 +190,10 @@ def test_the_data_choose_batch_and_epochs(rows: int, expected: tuple[int, int]) 
 TEXTS = ["good", "bad film", "good film"] * 12
 
 
-def data(rows: np.ndarray, weights: np.ndarray) -> train.Data:
+PLAN = rebalance(np.array([0, 1, 0] * 12), ["happy", "sad"], strategy="none")
+
+
+def data(**plan: Any) -> train.Data:
     tokenizer = Tokenizer(("good", "bad", "film"), 6, lengths=LENGTHS)
     labels = np.array([0, 1, 0] * 12, dtype=np.int32)
     splits = ("train", "validation")
@@ -156,15 +203,13 @@ def data(rows: np.ndarray, weights: np.ndarray) -> train.Data:
         texts=dict.fromkeys(splits, TEXTS),
         ids=dict.fromkeys(splits, tokenizer.encode(TEXTS)),
         labels=dict.fromkeys(splits, labels),
-        rows=rows,
-        weights=weights,
-        shift=np.zeros(2),
+        plan=PLAN._replace(**plan),
         correction=0.5,
     )
 
 
 def test_a_parameter_wins_over_what_the_data_choose() -> None:
-    given = data(np.arange(36), np.ones(36, dtype=np.float32))
+    given = data()
     settings = params.load(params.Train)
     batch_size, epochs = train.sizes(36)
     chosen = {"batch_size": batch_size, "epochs": epochs, "pretraining_epochs": 10}
@@ -176,14 +221,14 @@ def test_a_parameter_wins_over_what_the_data_choose() -> None:
 
 @pytest.mark.parametrize(("tokens", "epochs"), [(30_000, 10), (500_000, 3), (1_000_000, 2), (4_000_000, 0)])
 def test_pretraining_sees_so_many_tokens(tokens: int, epochs: int) -> None:
-    given = data(np.arange(36), np.ones(36, dtype=np.float32))
+    given = data()
     ids = np.ones((1, tokens), dtype=np.int32)
     settings = params.load(params.Train)
     assert train.resolved(replace(given, ids={"train": ids}), settings)["pretraining_epochs"] == epochs
 
 
 def test_the_parameters_make_the_network(keras: ModuleType) -> None:
-    given = data(np.arange(36), np.ones(36, dtype=np.float32))
+    given = data()
     changes = {"units": 5, "embedding_dim": 6, "bidirectional": False, "pooling": "mean", "epochs": 1, "batch_size": 8}
     settings = params.load(params.Train).model_copy(update=changes)
     model, told, history = train.train_lstm(given, settings)
@@ -197,7 +242,7 @@ def test_the_parameters_make_the_network(keras: ModuleType) -> None:
 def test_the_ngrams_see_the_rows_that_the_lstm_sees(keras: ModuleType) -> None:
     """Rows drawn twice count double, rows not drawn are left out."""
     drawn = np.array([0, 0, 1, 3, 3, 4, 6, 6, 7])
-    found = train.train_ngrams(data(drawn, np.full(len(drawn), 0.5, dtype=np.float32)))
+    found = train.train_ngrams(data(rows=drawn, counts_as=np.array([3.0, 1.5])))
     assert not [gram for gram in found.grams if gram == "good film"]  # of rows 2, 5, 8 alone
     kept = [0, 1, 3, 4, 6, 7]
     weights = np.array([1.0, 0.5] * 3)

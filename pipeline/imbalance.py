@@ -1,0 +1,321 @@
+"""Imbalance: every strategy of rebalance under several seeds, on the same test rows, and what each gains and costs.
+
+Each training is a DVC experiment in a folder of its own (`dvc exp run --temp`), as many at once as asked for. What is
+finished is kept in `.state/`: a study that was killed goes on, and a second one computes nothing.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+
+from . import crossfit, metrics, params, paths, stage, studies, tracking
+from .files import atomic, read_yaml, sha256, write_table
+from .imbalance_report import COMPARED, Found, Result, markdown, render, summarize
+from .stage import PipelineError
+from .state import DVC_FILE
+
+STRATEGIES = tuple(get_args(params.Rebalance.model_fields["strategy"].annotation))
+SEEDS = (0, 1, 2)
+STATE = Path(".state/imbalance")
+OURS = ("rebalance.strategy", "rebalance.seed", "train.seed", "ingest.skew")  # what the study itself sets
+
+
+class Training(NamedTuple):
+    """One training of the study."""
+
+    skew: float | None  # of the training rows; None as they are
+    strategy: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        skew = "" if self.skew is None else f"1-to-{self.skew:g}-"
+        return f"{skew}{self.strategy.replace('_', '-')}-seed-{self.seed}"
+
+    def changes(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What it changes of the parameters, by dotted key: another strategy has no use for a target or a strength."""
+        found = dict(zip(OURS, (self.strategy, self.seed, self.seed, self.skew), strict=True))
+        if self.strategy not in params.AIMED:
+            found["rebalance.target"] = None
+        if self.strategy != document["rebalance"]["strategy"]:
+            found["rebalance.strength"] = None
+        return found
+
+
+def changed(document: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with other values under dotted keys.
+
+    Raises
+    ------
+    PipelineError
+        A key is none.
+    """
+    found = {section: dict(values) for section, values in document.items()}
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        if name not in found.get(section, {}):
+            raise PipelineError(f"{key} is no parameter of {params.PARAMS_FILE}")
+        found[section][name] = value
+    return found
+
+
+def identity(document: Mapping[str, Any]) -> str:
+    """64 hexadecimal digits of all that the study's figures depend on but what the study itself changes."""
+    deps = {dep for each in read_yaml(DVC_FILE)["stages"].values() for dep in each["deps"] if "${" not in dep}
+    named = [Path(document["ingest"][key]) for key in ("path", "test_path")]
+    files = [Path(dep) for dep in deps if not dep.startswith("data/")]
+    files += [file for path in named for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+    values = {f"{section}.{key}": value for section, of in document.items() for key, value in of.items()}
+    kept = {key: value for key, value in values.items() if key not in OURS and not key.startswith("publish.")}
+    return studies.digest([{file.as_posix(): sha256(file) for file in sorted(files)}, kept])
+
+
+def untracked(document: Mapping[str, Any]) -> list[str]:
+    """The user's files that neither git nor DVC knows, so that an experiment's folder needs a copy of them."""
+    named = [document["ingest"][key] for key in ("path", "test_path")]
+    inside = [path for path in named if not Path(path).is_absolute() and not Path(f"{path}.dvc").is_file()]
+    listed = subprocess.run(["git", "ls-files", "-z", "--", *inside], capture_output=True, text=True, check=False)
+    known_files = [Path(name) for name in listed.stdout.split("\0")]
+    return [path for path in inside if not any(name.is_relative_to(Path(path)) for name in known_files)]
+
+
+def experiment(changes: Mapping[str, Any], name: str, folder: Path, *, copied: Sequence[str] = ()) -> float | None:
+    """Train with these parameters as a DVC experiment.
+
+    Parameters
+    ----------
+    changes : mapping of str to Any
+        Parameters by dotted key.
+    name : str
+        The experiment's.
+    folder : Path
+        Gets DVC's output, `log.txt`.
+    copied : sequence of str
+        Files that git does not bring along.
+
+    Returns
+    -------
+    float or None
+        The seconds that train took; None where DVC had its outputs already.
+
+    Raises
+    ------
+    PipelineError
+        DVC failed.
+    """
+    settings = [("-S", f"{key}={json.dumps(value, ensure_ascii=False)}") for key, value in changes.items()]
+    options = itertools.chain(*settings, *(("--copy-paths", path) for path in copied))
+    command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PIPELINE_TRACKING": "off"}
+    log, started, seconds, said = folder / "log.txt", None, None, ""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w", encoding="utf-8") as stream,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            stream.write(line)
+            said = line.strip() if line.strip() and not line.startswith("ERROR: failed to reproduce") else said
+            if line.startswith("Running stage 'train'"):
+                started = time.perf_counter()
+            elif started is not None and seconds is None and line.startswith("Running stage 'evaluate'"):
+                seconds = round(time.perf_counter() - started, 1)
+    if process.returncode:
+        raise PipelineError(f"the experiment {name} failed: {said}; all it said stands in {log}")
+    return seconds
+
+
+def experiments() -> set[str]:
+    """Names of the DVC experiments that there are.
+
+    Raises
+    ------
+    PipelineError
+        This is no git repository with a commit.
+    """
+    done = subprocess.run(
+        ["git", "for-each-ref", "--format=%(refname)", "refs/exps"], capture_output=True, text=True, check=False
+    )
+    head = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, check=False)
+    if done.returncode or head.returncode:
+        raise PipelineError("DVC's experiments need a git repository with a commit; run `git init`, then `git commit`")
+    return {line.rpartition("/")[2] for line in done.stdout.splitlines()}
+
+
+def collect(name: str, seconds: float | None) -> Result:
+    """Read what an experiment left, from DVC's cache."""
+    from dvc.api import DVCFileSystem
+
+    files = DVCFileSystem(rev=name)
+
+    def table(path: Path, strings: Sequence[str] = ()) -> pd.DataFrame:
+        text = files.read_text(path.as_posix(), encoding="utf-8")
+        return pd.read_csv(StringIO(text), dtype=dict.fromkeys(strings, "str"), keep_default_na=False)
+
+    def document(path: Path) -> Any:
+        return json.loads(files.read_text(path.as_posix(), encoding="utf-8"))
+
+    rows = document(paths.REBALANCE_SUMMARY)["classes"]
+    predictions = table(paths.EVALUATE_PREDICTIONS, ["id", "actual", "predicted"]).sort_values("id", kind="stable")
+    number = {each: place for place, each in enumerate(rows)}
+    return Result(
+        classes=tuple(rows),
+        rows=tuple(of["rows"] for of in rows.values()),
+        labels=predictions["actual"].map(number).to_numpy(),
+        probabilities=predictions[[f"p_{each}" for each in rows]].to_numpy(dtype=np.float64),
+        metrics=document(paths.EVALUATE_METRICS),
+        history=table(paths.TRAIN_HISTORY).to_dict("records"),
+        seconds=seconds,
+    )
+
+
+def train_all(
+    todo: Sequence[Training],
+    document: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    folder: Path,
+    *,
+    key: str,
+    jobs: int,
+) -> None:
+    """Train what is not kept in `folder` yet, `jobs` at once: with the parameters in force, and their changes."""
+    left = [training for training in todo if Result.load(folder / training.name) is None]
+    if not left:
+        return
+    there, copied = experiments(), untracked(document)
+
+    def one(training: Training) -> tuple[str, float | None]:
+        name = f"imbalance-{training.name}-{key[:8]}"
+        # One that a study made before it was killed is there, but what it took is not known.
+        if name in there:
+            return name, None
+        own = {**changes, **training.changes(document)}
+        return name, experiment(own, name, folder / training.name, copied=copied)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(one, training): training for training in left}
+        try:
+            for number, future in enumerate(as_completed(futures), start=1):
+                training, (name, seconds) = futures[future], future.result()
+                result = collect(name, seconds)
+                result.save(folder / training.name)
+                said = ", ".join(f"{key} {result.figures[key]:.4f}" for key in COMPARED)
+                print(f"{number} of {len(left)}, {training.name}: {said}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def known(folder: Path, seeds: Sequence[int]) -> Found:
+    """What is finished under all of the seeds, by skew and strategy; skews ascending, strategies in their order."""
+    found: dict[tuple[float | None, str], list[Result]] = {}
+    skews = {None, *(float(skew) for path in folder.iterdir() for skew in re.findall(r"^1-to-([\d.e+]+)-", path.name))}
+    for skew in sorted(skews, key=lambda each: each or 0):
+        for strategy in STRATEGIES:
+            results = [Result.load(folder / Training(skew, strategy, seed).name) for seed in seeds]
+            if None not in results:
+                found[skew, strategy] = [result for result in results if result is not None]
+    return found
+
+
+def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequence[int], key: str) -> None:
+    """Write and print the table of all that is finished under these seeds, draw it, and log it to MLflow."""
+    found = known(folder, seeds)
+    if not found:
+        raise PipelineError("no strategy is finished under all of these seeds")
+    evaluate = document["evaluate"]
+    table = summarize(found, resamples=evaluate["bootstrap"], seed=evaluate["seed"])
+    text, place = markdown(table, found, title), paths.REPORTS / "imbalance"
+    write_table(place / f"{title}.csv", table)
+    with atomic(place / f"{title}.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    pictures = render(table, place, title)
+    print(text)
+    if not tracking.enabled():
+        return
+    parts = list(_parts(found, seeds, document, title))
+    experiment_name, new = studies.log(
+        "imbalance",
+        key,
+        parts,
+        name=title,
+        state=key,
+        note=text,
+        figures={},
+        files=[place / f"{title}.md", place / f"{title}.csv", *pictures],
+    )
+    print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment_name}")
+
+
+def _parts(found: Found, seeds: Sequence[int], document: Mapping[str, Any], title: str) -> Iterator[studies.Part]:
+    shaping = {f"train.{name}": value for name, value in document["train"].items() if name != "seed"}
+    shaping |= {f"rebalance.{name}": document["rebalance"][name] for name in ("target", "strength", "prior_correction")}
+    for (skew, strategy), results in found.items():
+        for seed, result in zip(seeds, results, strict=True):
+            groups = {name: result.metrics[name] for name in ("overall", "uncalibrated", "per_class")}
+            figures = {name: value for name, value in metrics.flatten(groups).items() if "num_samples" not in name}
+            own = {name: value for name, value in result.figures.items() if name not in groups["overall"]}
+            given = {"dataset": title, "strategy": strategy, "seed": seed, "skew": "as it is" if skew is None else skew}
+            name, first = Training(skew, strategy, seed).name, seed == seeds[0]
+            yield studies.Part(name, given | shaping, own | figures, result.history, compared=first)
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    ingest = params.Ingest.model_validate(document["ingest"])
+    return ingest.title if ingest.max_rows is None else f"{ingest.title}-{ingest.max_rows}"
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    from ruamel.yaml import YAML
+
+    key, found, value = text.partition("=")
+    if not found or key in OURS:
+        raise ValueError(text)
+    return key, YAML(typ="safe").load(value)
+
+
+def _skew(text: str) -> float | None:
+    return None if text == "none" else float(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.imbalance", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES, metavar="NAME")
+    parser.add_argument("--seeds", type=crossfit.seed, nargs="+", default=SEEDS, metavar="N", help="default: 0 1 2")
+    parser.add_argument("--skew", type=_skew, nargs="+", metavar="N", help="1 : N in train; none as they are")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once; default: cores")
+    parser.add_argument("-S", dest="set", type=_pair, action="append", default=[], metavar="KEY=VALUE", help="change")
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error("--jobs must be 1 or more")
+    changes = {"train.threads": 1} | dict(options.set)  # one thread each is faster than two for one after another
+    document = changed(params.read(params.PARAMS_FILE), changes)
+    seeds = list(dict.fromkeys(options.seeds))
+    skews = options.skew or [document["ingest"]["skew"]]
+    todo = [Training(skew, strategy, seed) for skew in skews for strategy in options.strategies for seed in seeds]
+    for training in todo:
+        params.check(changed(document, training.changes(document)))
+    key = identity(document)
+    with crossfit.alone(STATE / key[:16]) as folder:
+        train_all(todo, document, changes, folder, key=key, jobs=options.jobs)
+        report(folder, document, title=_title(document), seeds=seeds, key=key)
+
+
+if __name__ == "__main__":
+    stage.run("imbalance", main)
