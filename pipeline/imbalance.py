@@ -84,7 +84,7 @@ def identity(document: Mapping[str, Any]) -> str:
 
 def untracked(document: Mapping[str, Any]) -> list[str]:
     """The user's files that neither git nor DVC knows, so that an experiment's folder needs a copy of them."""
-    named = [document["ingest"][key] for key in ("path", "test_path")]
+    named = [path for key in ("path", "test_path") if (path := document["ingest"][key]) != str(params.NO_FILE)]
     inside = [path for path in named if not Path(path).is_absolute() and not Path(f"{path}.dvc").is_file()]
     listed = subprocess.run(["git", "ls-files", "-z", "--", *inside], capture_output=True, text=True, check=False)
     known_files = [Path(name) for name in listed.stdout.split("\0")]

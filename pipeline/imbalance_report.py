@@ -269,7 +269,8 @@ def strategies(figure: "Figure", part: pd.DataFrame) -> None:
     places, shares = np.arange(len(part)), [key for key in PANELS if key != "loss"]
     spread = part[[f"{key}_sd" for key in shares]].fillna(0).to_numpy()
     lows, highs = (part[shares] - spread).min(), (part[shares] + spread).max()
-    width = 0.55 * (highs - lows).max()  # the same for all, so that a point is as long in one as in another
+    # The same for all panels, so that a point is as long in one as in another.
+    width = max(0.55 * (highs - lows).max(), 0.01)
     for axes, (key, title) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
         colors = [ORANGE if name == "none" else BLUE for name in part["strategy"]]
         base = part.loc[part["strategy"] == "none", key]

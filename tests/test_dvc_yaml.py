@@ -71,7 +71,8 @@ def test_the_modules_among_the_deps_are_those_imported(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", ORDER)
 def test_the_params_are_those_that_decide_its_section(stage: str) -> None:
-    assert STAGES[stage]["params"] == ([stage, "train.preset"] if stage == "tokenize" else [stage])
+    more = {"clean": ["ingest.skew"], "tokenize": ["train.preset"]}.get(stage, [])
+    assert STAGES[stage]["params"] == [stage, *more]
 
 
 @pytest.mark.parametrize("stage", ORDER)

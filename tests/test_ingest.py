@@ -22,7 +22,9 @@ so so,,B,Test,2019-12-31 23:00 -0200
 
 
 def settings(path: Path, **values: Any) -> params.Ingest:
-    return params.Ingest(**(params.FILE_DEFAULTS | {"dataset": "file", "max_rows": None, "path": str(path)} | values))
+    return params.Ingest(
+        **(params.FILE_DEFAULTS | {"dataset": "file", "max_rows": None, "skew": None, "path": str(path)} | values)
+    )
 
 
 def write(path: Path, content: str = CONTENT) -> Path:

@@ -58,7 +58,7 @@ def test_every_picture_is_drawn_without_a_warning(
 
 def test_chinese_names_have_a_font() -> None:
     figure = Figure()
-    with plots._style(), warnings.catch_warnings():
+    with plots.style(), warnings.catch_warnings():
         warnings.simplefilter("error")
         text = figure.text(0.5, 0.5, "好评 and $x_1$ 50%")
         figure.canvas.draw()
@@ -70,7 +70,7 @@ def test_chinese_names_have_a_font() -> None:
 def test_the_labels_of_a_confusion_matrix_do_not_overlap(classes: int) -> None:
     names = [f"客户服务的投诉与建议 {i}" if i % 2 else f"some class of texts {i}" for i in range(classes)]
     predictions = pd.DataFrame({"actual": names, "predicted": names})
-    with plots._style():
+    with plots.style():
         figure = plots._figure("confusion_matrix", classes)
         axes = figure.add_subplot()
         plots.confusion_matrix(axes, predictions, names)
