@@ -8,6 +8,7 @@ import numpy as np
 from .model import log_softmax
 
 BOUNDS = (0.05, 20.0)  # a temperature beyond these says that something else is wrong
+CHANCE = 0.001  # the shares of two sets of rows differ where chance explains it in fewer cases than this
 MOST_STEPS, TOLERANCE = 1_000, 1e-6  # of the estimate of shares
 
 
@@ -24,14 +25,33 @@ class Calibration(NamedTuple):
         return Calibration(self.shares, 1.0, (0.0,) * len(self.offsets))
 
 
-def fit(labels: np.ndarray, parts: Sequence[np.ndarray], shift: np.ndarray, correction: float) -> Calibration:
+def prior_shift(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Logarithm of each class's share now by its share before, shape (n_classes,); 0 where chance explains all.
+
+    Parameters
+    ----------
+    before, now : ndarray of shape (n_classes,), int
+        Rows of each class, each with one before; they differ by the chi-squared test of Pearson (1900).
+    """
+    from scipy.stats import chi2_contingency
+
+    if chi2_contingency([before, now]).pvalue > CHANCE:
+        return np.zeros(len(now))
+    shares = [(rows + 0.5) / (rows + 0.5).sum() for rows in (before, now)]  # of none, the logarithm has no bound
+    shift: np.ndarray = np.log(shares[1]) - np.log(shares[0])
+    return shift
+
+
+def fit(
+    labels: np.ndarray, parts: Sequence[np.ndarray], shift: np.ndarray, correction: float, prior: np.ndarray
+) -> Calibration:
     """Find the shares of the parts, the temperature and the classes' offsets with the lowest log-loss.
 
     The probabilities are a product of the parts', each to a power of its own (Hinton 2002, "products of experts"). Of
     one part this is temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"). Training on
     rebalanced rows moved the probabilities by the ratio of the classes' shares before and after (Elkan 2001, "The
     Foundations of Cost-Sensitive Learning"), or less where the model did not follow: how much of it comes back is one
-    more power, of which `correction` is kept.
+    more power, of which `correction` is kept. Rows with other shares than the training rows have moved them once more.
 
     Parameters
     ----------
@@ -40,20 +60,22 @@ def fit(labels: np.ndarray, parts: Sequence[np.ndarray], shift: np.ndarray, corr
     parts : sequence of ndarray of shape (n_rows, n_classes), float
         Logarithms of the probabilities that each part gives for them.
     shift : ndarray of shape (n_classes,), float
-        Logarithm of each class's natural share by its share after rebalancing.
+        Logarithm of each class's share of the training rows by its share after rebalancing.
     correction : float
-        0 to leave the classes as rebalancing weighed them, 1 to give them back their natural shares.
+        0 to leave the classes as rebalancing weighed them, 1 to give them back their shares.
+    prior : ndarray of shape (n_classes,), float
+        As `prior_shift` gives it, from the training rows to these: in a file that brings its own splits they may
+        differ. What comes of it is one more power, and all of it is kept.
 
     Returns
     -------
     Calibration
         Numbers to four decimals; the temperature between 0.05 and 20.
     """
-    stacked = np.stack(parts)  # (n_parts, n_rows, n_classes)
-    none = np.zeros(len(shift))
-    back = _powers(labels, np.concatenate([stacked, np.broadcast_to(shift, stacked[:1].shape)]), none)[-1]
-    offsets = correction * min(float(back), 1.0) * shift
-    powers = _powers(labels, stacked, offsets)
+    ways = [np.broadcast_to(way, parts[0].shape) for way in (shift, prior)]
+    *_, back, there = _powers(labels, np.stack([*parts, *ways]), np.zeros(len(shift)))
+    offsets = there * prior + correction * min(back, 1.0) * shift
+    powers = _powers(labels, np.stack(parts), offsets)
     total = float(np.clip(powers.sum(), 1 / BOUNDS[1], 1 / BOUNDS[0]))
     shares = powers / powers.sum() if powers.sum() else np.full(len(powers), 1 / len(powers))
     rounded = [tuple(round(float(each), 4) for each in values) for values in (shares, offsets)]
@@ -61,7 +83,7 @@ def fit(labels: np.ndarray, parts: Sequence[np.ndarray], shift: np.ndarray, corr
 
 
 def _powers(labels: np.ndarray, stacked: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The power of each part that gives the lowest log-loss, the offsets added; shape (n_parts,)."""
+    """The power of each of `stacked` that gives the lowest log-loss, the offsets added; shape (n_stacked,)."""
     from scipy.optimize import minimize
 
     rows = np.arange(len(labels))

@@ -129,7 +129,7 @@ def main() -> None:
         labels, probabilities, others, classes, resamples=settings.bootstrap, seed=settings.seed
     )
     uncalibrated = metrics.overall(labels, raw)
-    figures["uncalibrated"] = {key: uncalibrated[key] for key in ("loss", "ece")}
+    figures["uncalibrated"] = {key: uncalibrated[key] for key in ("accuracy", "loss", "ece")}
     figures["temperature"] = predictor.calibration.temperature
     if len(parts) > 1:
         alone = {name: metrics.overall(labels, np.exp(part)) for name, part in zip(PARTS, parts, strict=True)}

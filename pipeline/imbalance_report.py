@@ -27,7 +27,7 @@ FIGURES: tuple[str, ...] = (
     "minority_precision",
     "pr_auc",
 )
-FIGURES = (*FIGURES, "loss", "ece", "uncalibrated_loss", "uncalibrated_ece", "seconds")
+FIGURES = (*FIGURES, "loss", "ece", "uncalibrated_accuracy", "uncalibrated_loss", "uncalibrated_ece", "seconds")
 COMPARED = ("accuracy", "macro_f1", "minority_recall", "loss")  # with "none", on the same resamples of the test rows
 
 
@@ -114,7 +114,8 @@ def summarize(found: Found, *, resamples: int, seed: int) -> pd.DataFrame:
         `skew` (NaN as the rows are), `strategy`, `seeds`; the mean and, ending in `_sd`, the standard deviation of each
         of `FIGURES`; of each of `COMPARED`, the mean minus that of "none", ending in `_difference`, with the interval
         in `_low` and `_high`: by paired bootstrap over the test rows, at 95 % for all strategies of a skew together
-        (Bonferroni 1936); and `recovered`, the share of the accuracy lost by the skew that is won back.
+        (Bonferroni 1936). Of skewed rows also `recovered_before` and `recovered`, the share that is won back, before
+        and after calibration, of the accuracy that the skew costs "none" before calibration.
     """
     drawn = _bootstrap(found, resamples=resamples, seed=seed)
     means = {key: pd.DataFrame([result.figures for result in of]) for key, of in found.items()}
@@ -132,10 +133,12 @@ def summarize(found: Found, *, resamples: int, seed: int) -> pd.DataFrame:
                 low, high = np.percentile(values, [tail, 100 - tail])
                 row |= {f"{name}_difference": measured[name].mean() - base[name].mean()}
                 row |= {f"{name}_low": low, f"{name}_high": high}
-            natural = means.get((None, NONE))
-            if skew is not None and natural is not None:
-                lost = natural["accuracy"].mean() - base["accuracy"].mean()
-                row["recovered"] = row["accuracy_difference"] / lost if lost > 0 else np.nan
+        natural = means.get((None, NONE))
+        if skew is not None and natural is not None and base is not None:
+            plain = base["uncalibrated_accuracy"].mean()
+            lost = natural["accuracy"].mean() - plain
+            for key, name in (("recovered_before", "uncalibrated_accuracy"), ("recovered", "accuracy")):
+                row[key] = (row[name] - plain) / lost if lost > 0 else np.nan
         table.append(row)
     return pd.DataFrame(table).round(6)
 
@@ -201,19 +204,20 @@ def markdown(table: pd.DataFrame, found: Found, title: str) -> str:
             lines.append(f"| {row['strategy']} | {' | '.join(cells)} |")
         if "macro_f1_difference" in part and part["macro_f1_difference"].notna().any():
             lines += ["", *_differences(part)]
+        if "recovered" in part and part["recovered"].notna().any():
+            lines += ["", *_recovered(part)]
         lines.append("")
     return "\n".join(lines)
 
 
 def _differences(part: pd.DataFrame) -> list[str]:
     """The strategies of a skew minus "none", as lines of Markdown; bold where chance alone does not explain them."""
-    recovers = "recovered" in part and part["recovered"].notna().any()
     lines = [
         "Minus `none`, in points, log-loss in nats; in brackets the 95 % intervals over the test rows, wide enough for "
         "all strategies together; bold where they hold no 0.",
         "",
-        f"| strategy | accuracy | macro-F1 | recall | log-loss |{' lost accuracy recovered |' if recovers else ''}",
-        f"| --- |{' ---: |' * (5 if recovers else 4)}",
+        "| strategy | accuracy | macro-F1 | recall | log-loss |",
+        f"| --- |{' ---: |' * 4}",
     ]
     for row in part[part["strategy"] != NONE].to_dict("records"):
         cells = []
@@ -222,9 +226,22 @@ def _differences(part: pd.DataFrame) -> list[str]:
             value, low, high = (scale * row[f"{name}_{each}"] for each in ("difference", "low", "high"))
             text = f"{value:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
             cells.append(f"**{text}**" if low > 0 or high < 0 else text)
-        if recovers:
-            cells.append(f"{row['recovered']:.0%}")
         lines.append(f"| {row['strategy']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _recovered(part: pd.DataFrame) -> list[str]:
+    """How much of the accuracy that the skew costs each strategy of a skew wins back, as lines of Markdown."""
+    lines = [
+        "Accuracy, and in brackets how much it wins back of what the skew costs `none` before calibration. Calibration "
+        "knows the shares of the validation rows.",
+        "",
+        "| strategy | before calibration | calibrated |",
+        "| --- | ---: | ---: |",
+    ]
+    for row in part.to_dict("records"):
+        before = f"{row['uncalibrated_accuracy']:.3f} ({row['recovered_before']:.0%})"
+        lines.append(f"| {row['strategy']} | {before} | {row['accuracy']:.3f} ({row['recovered']:.0%}) |")
     return lines
 
 

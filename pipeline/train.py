@@ -195,7 +195,14 @@ class Data:
 
     def calibrate(self, parts: Sequence[np.ndarray], rows: slice = slice(None)) -> Calibration:
         """Fit the calibration on validation rows: `parts`, what is said of these `rows`, shape (n_rows, n_classes)."""
-        return calibration.fit(self.labels["validation"][rows], parts, self.plan.shift, self.correction)
+        labels = self.labels["validation"][rows]
+        return calibration.fit(labels, parts, self.plan.shift, self.correction, self.prior_shift)
+
+    @property
+    def prior_shift(self) -> np.ndarray:
+        """How the classes' shares differ from training to validation rows, as `calibration.prior_shift` tells it."""
+        rows = {split: np.bincount(labels, minlength=len(self.classes)) for split, labels in self.labels.items()}
+        return calibration.prior_shift(rows["train"], rows["validation"])
 
 
 def train_lstm(

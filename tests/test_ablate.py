@@ -32,7 +32,7 @@ def measured(labels: np.ndarray, found: list[np.ndarray]) -> dict[str, float]:
     odd = np.arange(len(labels)) % 2 == 1
     probabilities, shift = np.zeros((len(labels), 3)), np.load("data/rebalance/train.npz")["shift"]
     for own, other in ((odd, ~odd), (~odd, odd)):
-        fitted = calibration.fit(labels[other], [part[other] for part in found], shift, 0.5)
+        fitted = calibration.fit(labels[other], [part[other] for part in found], shift, 0.5, np.zeros(3))
         probabilities[own] = calibration.combine([part[own] for part in found], fitted)
     called = probabilities.argmax(axis=1)
     return {
@@ -196,7 +196,7 @@ def test_no_half_is_combined_by_its_own_rows() -> None:
         sure = np.where(right, 0.9, 0.1)
         parts.append(np.log(np.where(labels[:, None] == [0, 1], sure[:, None], 1 - sure[:, None])))
     plan = rebalance(labels, ["a", "b"], strategy="none")
-    data = train.Data(["a", "b"], Tokenizer((), 1), {}, {}, {"validation": labels}, plan, 0.5)
+    data = train.Data(["a", "b"], Tokenizer((), 1), {}, {}, dict.fromkeys(("train", "validation"), labels), plan, 0.5)
     found = crossfit.cross_fitted(data, parts)
     assert (found.argmax(axis=1) != labels).all()
 

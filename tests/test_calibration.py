@@ -24,7 +24,8 @@ def drawn(rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
 
 def fit(labels: np.ndarray, parts: list[np.ndarray]) -> tuple[tuple[float, ...], float]:
     """Shares and temperature, of classes that nothing was done to."""
-    found = calibration.fit(labels, parts, np.zeros(parts[0].shape[1]), 0.5)
+    nowhere = np.zeros(parts[0].shape[1])
+    found = calibration.fit(labels, parts, nowhere, 0.5, nowhere)
     assert not any(found.offsets)
     return found.shares, found.temperature
 
@@ -132,6 +133,7 @@ def test_no_label_changes_even_between_neighbouring_float32_numbers(temperature:
 
 
 SHIFT = np.log([0.7, 0.2, 0.1]) - np.log(1 / 3)  # three classes, trained as if each had a third of the rows
+NOWHERE = np.zeros(3)
 
 
 @pytest.mark.parametrize("followed", [1.0, 0.6, 0.0])
@@ -140,7 +142,7 @@ def test_the_classes_go_back_as_far_as_the_model_went_and_is_asked(followed: flo
     honest, labels = drawn()
     rebalanced = np.log(honest) - followed * SHIFT
     rebalanced -= np.log(np.exp(rebalanced).sum(axis=1, keepdims=True))
-    found = calibration.fit(labels, [rebalanced], SHIFT, correction)
+    found = calibration.fit(labels, [rebalanced], SHIFT, correction, NOWHERE)
     np.testing.assert_allclose(found.offsets, correction * followed * SHIFT, atol=0.05)
     if correction == 1:
         np.testing.assert_allclose(combine([rebalanced], found), honest, atol=0.03)
@@ -151,7 +153,25 @@ def test_the_classes_go_back_as_far_as_the_model_went_and_is_asked(followed: flo
 def test_the_classes_do_not_go_back_further_than_they_came_from() -> None:
     honest, labels = drawn()
     away = np.log(honest) - 3 * SHIFT
-    assert calibration.fit(labels, [away], SHIFT, 1.0).offsets == pytest.approx(SHIFT, abs=1e-4)
+    assert calibration.fit(labels, [away], SHIFT, 1.0, NOWHERE).offsets == pytest.approx(SHIFT, abs=1e-4)
+
+
+@pytest.mark.parametrize("correction", [0.0, 1.0])
+def test_rows_with_other_shares_than_the_training_rows_get_probabilities_for_these(correction: float) -> None:
+    honest, labels = drawn()
+    prior = np.log([0.2, 0.3, 0.5]) - np.log([0.6, 0.3, 0.1])
+    elsewhere = np.log(honest) - prior
+    elsewhere -= np.log(np.exp(elsewhere).sum(axis=1, keepdims=True))
+    found = calibration.fit(labels, [elsewhere], NOWHERE, correction, prior)
+    np.testing.assert_allclose(found.offsets, prior, atol=0.05)
+    np.testing.assert_allclose(combine([elsewhere], found), honest, atol=0.03)
+
+
+def test_chance_is_no_shift_of_the_shares() -> None:
+    assert calibration.prior_shift(np.array([500, 50]), np.array([100, 14])).tolist() == [0, 0]
+    found = calibration.prior_shift(np.array([5_000, 500]), np.array([1_000, 1_000]))
+    np.testing.assert_allclose(found, np.log([0.5, 0.5]) - np.log([10 / 11, 1 / 11]), atol=0.01)
+    assert np.isfinite(calibration.prior_shift(np.array([500, 500]), np.array([100, 0]))).all()
 
 
 def test_uncalibrated_keeps_the_shares_alone() -> None:
