@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from tqdm import tqdm
@@ -28,6 +28,12 @@ READING: dict[str, Any] = {
     "index_col": False,
     "encoding": "utf-8-sig",
 }
+
+
+class PredictsTables(Protocol):
+    """What a loaded model does: a table with a column `text` in, the table of labels and probabilities out."""
+
+    def predict(self, data: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame: ...
 
 
 def read_header(source: Path, text_column: str) -> list[str]:
@@ -68,7 +74,7 @@ def predict_csv(
     columns: list[str],
     *,
     text_column: str,
-    model: "tracking.PredictsTables",
+    model: PredictsTables,
     class_shares: str = "",
 ) -> int:
     """Copy `source` to `target` with the columns `predicted_label`, `confidence` and `p_<class>` added.
@@ -114,7 +120,7 @@ def predict_csv(
     return rows
 
 
-def _predict(model: "tracking.PredictsTables", texts: pd.DataFrame, class_shares: str) -> pd.DataFrame:
+def _predict(model: PredictsTables, texts: pd.DataFrame, class_shares: str) -> pd.DataFrame:
     if not class_shares:
         return model.predict(texts)
     try:
@@ -138,12 +144,15 @@ def main() -> None:
     options = parser.parse_args()
     columns = read_header(options.input, options.text_column)
     name = params.model_name()
+    model = tracking.load_model(name, options.model)
+    if options.class_shares and not model.metadata.get_params_schema():
+        raise PipelineError(f"{name} {options.model} is older than --class-shares and would ignore it; train it anew")
     rows = predict_csv(
         options.input,
         options.output,
         columns,
         text_column=options.text_column,
-        model=tracking.load_model(name, options.model),
+        model=model,
         class_shares=options.class_shares,
     )
     print(f"{rows:,} rows of {options.input} labelled by {name} {options.model}: {options.output}")

@@ -152,7 +152,8 @@ def _macro_f1_on_test_rows(champion: "ModelVersion") -> float | None:
     classes = read_json(paths.CLEAN_CLASSES)
     test = read_table(paths.CLEAN_TABLES["test"])
     raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id").loc[test["id"], "text"]
-    predicted = tracking.load_model(champion.name, str(champion.version)).predict(pd.DataFrame({"text": raw.to_list()}))
+    model = tracking.load_model(champion.name, str(champion.version))
+    predicted: pd.DataFrame = model.predict(pd.DataFrame({"text": raw.to_list()}))
     probabilities = predicted.filter(regex="^p_")
     if set(probabilities.columns) != {f"p_{name}" for name in classes}:
         return None

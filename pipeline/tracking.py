@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from . import packaging, params, revision
 from .stage import PipelineError
 
 if TYPE_CHECKING:
-    import pandas as pd
     from filelock import FileLock
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -305,8 +304,8 @@ def connect() -> Store:
         return Store(address, client, found.experiment_id, lock)
 
 
-def load_model(name: str, which: str) -> "PredictsTables":
-    """Load a registered model by alias or version number.
+def load_model(name: str, which: str) -> Any:
+    """Load a registered model by alias or version number, an `mlflow.pyfunc.PyFuncModel`.
 
     Raises
     ------
@@ -323,16 +322,9 @@ def load_model(name: str, which: str) -> "PredictsTables":
     if number not in versions:
         raise PipelineError(f"the store {store.address} has no {which} of model {name}; `make repro` registers one")
     try:
-        model: PredictsTables = mlflow.pyfunc.load_model(f"models:/{name}/{number}")
+        return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
     except Exception as error:  # the model's own code raises what it likes
         raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
-    return model
-
-
-class PredictsTables(Protocol):
-    """What a loaded model does: a table with a column `text` in, the table of labels and probabilities out."""
-
-    def predict(self, data: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame": ...
 
 
 @contextmanager

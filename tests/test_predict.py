@@ -1,12 +1,16 @@
 """Predict: the input comes back cell by cell, whatever is in it; bad files are one sentence."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, Schema
 
-from pipeline.predict import predict_csv, read_header
+from pipeline import tracking
+from pipeline.predict import main, predict_csv, read_header
 from pipeline.stage import PipelineError
 
 
@@ -111,3 +115,19 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 def test_a_column_without_a_name_keeps_none(tmp_path: Path) -> None:
     predict(tmp_path, ",text\n0,a\n")
     assert (tmp_path / "out.csv").read_text().splitlines()[0] == '"","text","predicted_label","confidence"'
+
+
+def test_an_older_model_that_would_ignore_the_class_shares_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    (tmp_path / "in.csv").write_text("text\ngood\n")
+    metadata = ModelSignature(inputs=Schema([ColSpec("string", "text")]))
+    older = SimpleNamespace(metadata=Model(signature=metadata), predict=Shouting().predict)
+    monkeypatch.setattr(tracking, "load_model", lambda name, which: older)
+    call = ["predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
+    monkeypatch.setattr("sys.argv", call)
+    main()
+    monkeypatch.setattr("sys.argv", [*call, "--class-shares", "estimate"])
+    with pytest.raises(PipelineError, match="tweets-lstm champion is older than --class-shares"):
+        main()
