@@ -26,7 +26,9 @@ from .imbalance_report import COMPARED, Found, Result, markdown, render, summari
 from .stage import PipelineError
 from .state import DVC_FILE
 
-STRATEGIES = tuple(get_args(params.Rebalance.model_fields["strategy"].annotation))
+STRATEGIES = tuple(
+    name for name in get_args(params.Rebalance.model_fields["strategy"].annotation) if name != "auto"
+)  # which is one of the others
 SEEDS = (0, 1, 2)
 STATE = Path(".state/imbalance")
 OURS = ("rebalance.strategy", "rebalance.seed", "train.seed", "ingest.skew")  # what the study itself sets

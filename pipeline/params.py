@@ -177,6 +177,7 @@ class Tokenize(Section):
 class Rebalance(Section):
     name = "rebalance"
     strategy: Literal[
+        "auto",
         "none",
         "random_over",
         "random_under",

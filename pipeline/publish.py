@@ -172,6 +172,7 @@ def _parameters() -> dict[str, Any]:
         "tokenize.vocabulary_size": len(tokenizer.vocabulary),
         "tokenize.length": tokenizer.length,
     }
+    chosen["rebalance.strategy"] = read_json(paths.REBALANCE_SUMMARY)["strategy"]
     return values | chosen | {f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()}
 
 

@@ -13,6 +13,7 @@ from .files import read_arrays, read_json, write_arrays, write_json
 from .stage import PipelineError
 
 Target = float | Mapping[str, int] | None
+EQUAL = 1.5  # rows of the largest class by those of the smallest, up to which "auto" leaves the classes alone
 
 
 class Plan(NamedTuple):
@@ -44,6 +45,11 @@ class Plan(NamedTuple):
     gamma: float
     counts_as: np.ndarray
     shift: np.ndarray
+
+
+def choose(counts: np.ndarray) -> str:
+    """The strategy that "auto" stands for, by the training rows of each class; docs/imbalance.md says why."""
+    return "class_weight" if counts.max() > EQUAL * counts.min() else "none"
 
 
 def aim(counts: np.ndarray, classes: Sequence[str], *, strategy: str, target: Target) -> np.ndarray:
@@ -187,10 +193,11 @@ def main() -> None:
         target = settings.target
     classes = read_json(paths.CLEAN_CLASSES)
     labels = read_arrays(paths.TOKENIZE_ARRAYS["train"])["label"]
+    strategy = choose(np.bincount(labels)) if settings.strategy == "auto" else settings.strategy
     plan = rebalance(
         labels,
         classes,
-        strategy=settings.strategy,
+        strategy=strategy,
         target=target,
         strength=settings.strength,
         seed=settings.seed,
@@ -205,7 +212,8 @@ def main() -> None:
         }
         for number, name in enumerate(classes)
     }
-    write_json(paths.REBALANCE_SUMMARY, {"strategy": settings.strategy, "classes": summary})
+    write_json(paths.REBALANCE_SUMMARY, {"strategy": strategy, "classes": summary})
+    print(f"strategy: {strategy}")
     for name, of in summary.items():
         print(f"{name}: {of['rows']:,} rows, of which {of['rows_used']:,} are used; counts as {of['counts_as']:,.0f}")
 

@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 from . import params, paths
-from .files import read_yaml
+from .files import read_json, read_yaml
 
 DVC_LOCK = Path("dvc.lock")
 
 
 def run_name() -> str:
     """What tells runs apart, first: MLflow's UI cuts a long name at its end."""
-    strategy, preset = params.load(params.Rebalance).strategy, params.load(params.Train).preset
+    strategy, preset = read_json(paths.REBALANCE_SUMMARY)["strategy"], params.load(params.Train).preset
     parts = [os.environ.get("DVC_EXP_NAME"), strategy, preset, params.load(params.Ingest).title]
     return " · ".join(dict.fromkeys(filter(None, parts)))
 

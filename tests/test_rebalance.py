@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from pipeline.rebalance import Plan, rebalance
+from pipeline.rebalance import Plan, choose, rebalance
 from pipeline.stage import PipelineError
 
 LABELS = np.array([0] * 6 + [1] * 3 + [2])
@@ -136,6 +136,14 @@ def test_fifty_classes_with_one_row_in_most(strategy: str) -> None:
 @pytest.mark.parametrize("strategy", ["none", "focal"])
 def test_classes_that_keep_their_shares_need_no_shift(strategy: str) -> None:
     assert rebalance(LABELS, CLASSES, strategy=strategy).shift.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "strategy"),
+    [([100, 100], "none"), ([150, 120, 100], "none"), ([151, 120, 100], "class_weight"), ([9_000, 1], "class_weight")],
+)
+def test_auto_leaves_classes_alone_that_are_nearly_equal(counts: list[int], strategy: str) -> None:
+    assert choose(np.array(counts)) == strategy
 
 
 def test_an_unknown_strategy_is_refused() -> None:
