@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -120,7 +121,8 @@ def experiment(changes: Mapping[str, Any], name: str, folder: Path, *, copied: S
     settings = [("-S", f"{key}={json.dumps(value, ensure_ascii=False)}") for key, value in changes.items()]
     options = itertools.chain(*settings, *(("--copy-paths", path) for path in copied))
     command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PIPELINE_TRACKING": "off"}
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # for dvc, and its python
+    environment = os.environ | {"PATH": search, "PYTHONUNBUFFERED": "1", "PIPELINE_TRACKING": "off"}
     log, started, seconds, said = folder / "log.txt", None, None, ""
     folder.mkdir(parents=True, exist_ok=True)
     with (

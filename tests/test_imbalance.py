@@ -283,4 +283,7 @@ def test_two_strategies_as_dvc_experiments(small: Project, tmp_path: Path) -> No
 
 def test_the_strategies_are_those_of_the_parameters() -> None:
     assert set(imbalance.STRATEGIES) >= {"none", *params.AIMED, *params.STRENGTHS}
-    assert read_yaml(Path(__file__).parent.parent / "params.yaml")["rebalance"]["strategy"] in {"auto", *imbalance.STRATEGIES}
+    assert read_yaml(Path(__file__).parent.parent / "params.yaml")["rebalance"]["strategy"] in {
+        "auto",
+        *imbalance.STRATEGIES,
+    }

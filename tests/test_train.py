@@ -251,3 +251,16 @@ def test_the_ngrams_see_the_rows_that_the_lstm_sees(keras: ModuleType) -> None:
     assert found.grams == expected.grams
     np.testing.assert_array_equal(found.tfidf, expected.tfidf)
     np.testing.assert_array_equal(found.nb, expected.nb)
+
+
+def test_calibration_knows_that_the_validation_rows_have_other_shares() -> None:
+    """Of 10 : 1 in training and 1 : 1 in validation; a model that learnt one of them says too little of the other."""
+    trained, validated = np.repeat([0, 1], [1_000, 100]), np.tile([0, 1], 10_000)
+    random = np.random.default_rng(0)
+    evidence = random.normal(2 * validated - 1, 1.0)  # whose log-odds are twice it, where both are as frequent
+    odds = 2 * evidence - np.log(10)
+    said = np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], axis=1)
+    own = data(shift=np.zeros(2))
+    for labels, offset in ((trained, np.log(10)), (validated, 0.0)):
+        found = replace(own, labels={"train": labels, "validation": validated}).calibrate([said])
+        assert found.offsets[1] - found.offsets[0] == pytest.approx(offset, abs=0.3)
