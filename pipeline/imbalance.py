@@ -208,7 +208,12 @@ def train_all(
         if name in there:
             return name, None
         own = {**changes, **training.changes(document)}
-        return name, experiment(own, name, folder / training.name, copied=copied)
+        try:
+            return name, experiment(own, name, folder / training.name, copied=copied)
+        except PipelineError:
+            if name in experiments():  # made meanwhile by a DVC that outlived the kill of its study
+                return name, None
+            raise
 
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(one, training): training for training in left}

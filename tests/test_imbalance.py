@@ -127,6 +127,21 @@ def test_what_dvc_finished_before_the_kill_is_not_trained_again(
     assert read_json(kept)["seconds"] is None  # which nobody knows
 
 
+def test_what_a_dvc_that_outlived_its_study_makes_meanwhile_is_taken(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeExperiments(monkeypatch)
+
+    def conflict(*arguments: Any, **options: Any) -> float:
+        fake.experiment(*arguments, **options)
+        raise PipelineError("conflicts with existing experiment")
+
+    monkeypatch.setattr(imbalance, "experiment", conflict)
+    imbalance.main(["--strategies", "none", "--seeds", "0"])
+    (kept,) = Path(".state/imbalance").glob("*/none-seed-0/result.json")
+    assert read_json(kept)["seconds"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -155,7 +170,7 @@ def test_an_experiment_that_fails_is_one_sentence_with_its_log(tmp_path: Path, m
     command = tmp_path / "dvc"
     command.write_text("#!/bin/sh\necho \"Running stage 'train':\"\necho no room left\nexit 3\n")
     command.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))  # beside which it is looked for
     with pytest.raises(
         PipelineError, match=r"the experiment x failed: no room left; all it said stands in .*/log\.txt"
     ):
