@@ -44,8 +44,13 @@ class Training(NamedTuple):
 
     @property
     def name(self) -> str:
+        return f"{self.title}-seed-{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """What the trainings under all seeds are called."""
         skew = "" if self.skew is None else f"1-to-{self.skew:g}-"
-        return f"{skew}{self.strategy.replace('_', '-')}-seed-{self.seed}"
+        return skew + self.strategy.replace("_", "-")
 
     def changes(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """What it changes of the parameters, by dotted key: another strategy has no use for a target or a strength."""
@@ -257,6 +262,10 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
     if not tracking.enabled():
         return
     parts = list(_parts(found, seeds, document, title))
+    means: dict[str, float] = {}
+    for row in table.to_dict("records"):
+        name = Training(None if pd.isna(row["skew"]) else row["skew"], row["strategy"], 0).title
+        means |= {f"{name}/{figure}": row[figure] for figure in COMPARED}
     experiment_name, new = studies.log(
         "imbalance",
         key,
@@ -264,7 +273,7 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
         name=title,
         state=key,
         note=text,
-        figures={},
+        figures=means,
         files=[place / f"{title}.md", place / f"{title}.csv", *pictures],
     )
     print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment_name}")
@@ -275,7 +284,7 @@ def _parts(found: Found, seeds: Sequence[int], document: Mapping[str, Any], titl
     shaping |= {f"rebalance.{name}": document["rebalance"][name] for name in ("target", "strength", "prior_correction")}
     for (skew, strategy), results in found.items():
         for seed, result in zip(seeds, results, strict=True):
-            groups = {name: result.metrics[name] for name in ("overall", "uncalibrated", "per_class")}
+            groups = {name: result.metrics[name] for name in ("overall", "per_class")}
             figures = {name: value for name, value in metrics.flatten(groups).items() if "num_samples" not in name}
             own = {name: value for name, value in result.figures.items() if name not in groups["overall"]}
             given = {"dataset": title, "strategy": strategy, "seed": seed, "skew": "as it is" if skew is None else skew}

@@ -115,8 +115,8 @@ def log(
                 continue
             run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key})
             store.log_params(run, part.params)
+            store.log_figures(run, part.figures)  # before the epochs: MLflow's comparison draws the first figure
             store.log_epochs(run, part.history)
-            store.log_figures(run, part.figures)
             store.finish(run, part.tags)
             runs[part.key] = run
             new += 1

@@ -103,7 +103,9 @@ def test_a_study_goes_on_after_a_kill_and_computes_nothing_twice(
         "tweets-1500.csv",
         "tweets-1500-strategies.png",
     }
+    assert parent.data.metrics["class-weight/minority_recall"] == 0.8
     (run,) = [each for each in found if each.info.run_name == "class-weight-seed-1"]
+    assert next(iter(run.data.metrics)) == "minority_recall"  # which MLflow's comparison draws
     assert run.data.params["strategy"] == "class_weight"
     assert run.data.metrics["per_class/sad/recall"] == run.data.metrics["minority_recall"] == 0.8
     assert run.data.metrics["overall/macro_f1"] == result(0.8).metrics["overall"]["macro_f1"]
