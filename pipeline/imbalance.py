@@ -282,6 +282,7 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
 def _parts(found: Found, seeds: Sequence[int], document: Mapping[str, Any], title: str) -> Iterator[studies.Part]:
     shaping = {f"train.{name}": value for name, value in document["train"].items() if name != "seed"}
     shaping |= {f"rebalance.{name}": document["rebalance"][name] for name in ("target", "strength", "prior_correction")}
+    shaping = {key: value for key, value in shaping.items() if value is not None}  # where the preset says it all
     for (skew, strategy), results in found.items():
         for seed, result in zip(seeds, results, strict=True):
             groups = {name: result.metrics[name] for name in ("overall", "per_class")}
