@@ -309,16 +309,18 @@ def strategies(figure: "Figure", part: pd.DataFrame) -> None:
 
 def skews(figure: "Figure", table: pd.DataFrame) -> None:
     """Accuracy and the smallest class's recall by the skew of the training rows, a line for each strategy."""
-    figure.set_size_inches(10.5, 4.2)
+    figure.set_size_inches(14, 4)
     table = table.assign(skew=table["skew"].fillna(1))
     names = [name for name, of in table.groupby("strategy", sort=False) if len(of) > 1]
     ticks = sorted(table["skew"].unique())
-    panels = {"accuracy": "accuracy", "minority_recall": "recall, smallest class"}
-    for axes, (key, title) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+    panels = {"uncalibrated_accuracy": "accuracy before calibration", "accuracy": "accuracy"}
+    panels |= {"minority_recall": "recall, smallest class"}
+    for axes, (key, title) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
         for name, color in zip(names, COLORS * 2, strict=False):
             of = table[table["strategy"] == name].sort_values("skew")
             axes.errorbar(of["skew"], of[key], of[f"{key}_sd"], fmt="o-", markersize=4, color=color, label=name)
-        axes.set(title=title, xlabel="training rows of the largest class per row of the smallest", xscale="log")
+        axes.set(title=title, xlabel="training rows, largest class : smallest", xscale="log")
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
+        axes.tick_params(labelleft=True)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
