@@ -1,6 +1,7 @@
 """Tracking: one run for a state, whatever is logged again; a store that does not answer stops no training."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import tracking
+from pipeline import params, paths, tracking
+from pipeline.files import write_json
 from pipeline.stage import PipelineError
 
+ROOT = Path(__file__).parent.parent
 STATE = "a" * 64
 HISTORY = [
     {"epoch": 1, "train_loss": 0.5, "validation_loss": 0.6},
@@ -21,6 +24,9 @@ HISTORY = [
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tracking.Store:
+    shutil.copy(ROOT / params.PARAMS_FILE, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    write_json(paths.REBALANCE_SUMMARY, {"strategy": "class_weight"})  # which names the run
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tracking.connect()
@@ -37,7 +43,7 @@ def test_logging_again_changes_nothing(store: tracking.Store) -> None:
     runs = store.client.search_runs([store.experiment_id])
     assert len(runs) == 1
     run = runs[0]
-    assert run.info.status == "FINISHED"
+    assert (run.info.run_name, run.info.status) == ("class_weight · fast · tweets", "FINISHED")
     assert run.data.params == {"train.units": "64"}
     for key, values in {"train/loss": [0.5, 0.4], "validation/loss": [0.6, 0.5], "test/accuracy": [0.7]}.items():
         assert [point.value for point in store.client.get_metric_history(run.info.run_id, key)] == values
@@ -129,7 +135,7 @@ print(store.open_run("a" * 64).info.run_id)
 
 def test_two_processes_at_once_make_one_run(store: tracking.Store, tmp_path: Path) -> None:
     start = str(time.time() + 8)  # both have imported and connected by then
-    environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": "."}
+    environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", OPEN, start]
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     runs = [process.communicate()[0].strip() for process in both]
