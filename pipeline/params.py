@@ -254,13 +254,30 @@ class Evaluate(Section):
         return self
 
 
+class Gate(Section):
+    name = "gate"
+    min_accuracy: Annotated[float, Field(ge=0, le=1)]
+    min_macro_f1: Annotated[float, Field(ge=0, le=1)]
+    min_gain: Annotated[float, Field(ge=-1, le=1)]
+    min_class_recall: Annotated[float, Field(ge=0, le=1)]
+    min_slice_accuracy: Annotated[float, Field(ge=0, le=1)]
+    min_rows: Annotated[int, Field(ge=1)]
+    max_ece: Annotated[float, Field(ge=0, le=1)]
+    max_latency: Annotated[float, Field(gt=0)]
+    max_size: Annotated[float, Field(gt=0)]
+    change: Literal["not_worse", "better"]
+    margin: Annotated[float, Field(ge=0, le=1)]
+    max_class_drop: Annotated[float, Field(ge=0, le=1)]
+    max_slice_drop: Annotated[float, Field(ge=0, le=1)]
+
+
 class Publish(Section):
     name = "publish"
     experiment: Name
     model: Name | None
 
 
-SECTIONS: tuple[type[Section], ...] = (Ingest, Validate, Clean, Tokenize, Rebalance, Train, Evaluate, Publish)
+SECTIONS: tuple[type[Section], ...] = (Ingest, Validate, Clean, Tokenize, Rebalance, Train, Evaluate, Publish, Gate)
 FILE_DEFAULTS: dict[str, str | None] = {
     "path": str(NO_FILE),
     "test_path": str(NO_FILE),

@@ -6,15 +6,15 @@ No stage: it reads what DVC's stages left and changes none of it. Publishing a s
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-from . import metrics, packaging, params, paths, plots, revision, stage, summary, tracking
-from .files import read_json, read_table, read_yaml, sha256
+from . import gate, packaging, params, paths, plots, promote, revision, slices, smoke, stage, summary, tracking
+from .files import atomic, read_arrays, read_json, read_table, read_yaml, sha256, write_json
+from .gate import Candidate, Champion, Decision
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
 from .state import DVC_FILE, at, state_id
@@ -23,38 +23,7 @@ from .text import Tokenizer
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether a new model becomes the champion, and why."""
-
-    promote: bool
-    reason: str
-
-
-def decide(challenger: dict[str, str], champion: dict[str, str] | None) -> Decision:
-    """Compare a new model with the one in service by macro-F1 on the same test rows.
-
-    Parameters
-    ----------
-    challenger, champion : dict of str to str
-        `test`: digest of the test rows; `macro_f1`: the figure on them; `classes` where they are others than the
-        challenger's. None where no model is in service yet.
-    """
-    if champion is None:
-        return Decision(True, "the first model of this name")
-    if "classes" in champion:
-        return Decision(
-            False,
-            "its classes are not the champion's: not comparable; name another model with publish.model, or predict "
-            "with --model challenger",
-        )
-    if challenger["test"] != champion.get("test"):
-        return Decision(False, "measured on other test rows than the champion: not comparable")
-    new, old = float(challenger["macro_f1"]), float(champion["macro_f1"])
-    if new > old:
-        return Decision(True, f"macro-F1 {new:.4f} beats the champion's {old:.4f} on the same test rows")
-    return Decision(False, f"macro-F1 {new:.4f} does not beat the champion's {old:.4f} on the same test rows")
+TOLERANCE = 1e-4  # between the probabilities that evaluate wrote, to six decimals, and those of the packaged model
 
 
 def publish() -> str:
@@ -71,30 +40,107 @@ def publish() -> str:
     measured = read_json(paths.EVALUATE_MEASURED)
     _check_state(manifest, measured)
     pictures = plots.render(paths.REPORTS / "evaluate")
-    digest = packaging.digest(manifest)
-    content = hashlib.sha256(json.dumps([manifest["state"], experiment, name, figures, measured]).encode()).hexdigest()
+    digest, rules = packaging.digest(manifest), params.load(params.Gate).model_dump()
+    content = hashlib.sha256(
+        json.dumps([manifest["state"], experiment, name, figures, measured, rules]).encode()
+    ).hexdigest()
     if tracking.published(content=content, digest=digest):
         return f"already published: model {name}, state {manifest['state'][:12]}"
 
     store = tracking.connect()
-    with tracking.store_errors(store.address), store.lock:
-        run = store.open_run(manifest["state"])
-        store.link_project_run(run)
-        if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
-            return f"already published: model {name}, state {manifest['state'][:12]}"
-        store.log_params(run, _parameters())
-        store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
-        store.log_figures(run, summary.shown(figures, intervals))
-        store.log_datasets(run, _datasets())
-        store.log_files(run, {"plots": pictures, **_files()})
-        version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
-        decision = _promote(store, version, {"test": measured["test"], "macro_f1": str(figures["overall"]["macro_f1"])})
-        store.annotate(version, {}, summary.line(figures, decision.reason))
-        promoted = "champion" if decision.promote else "not promoted"
-        note = summary.note(figures, intervals, f"{name} version {version.version}, {promoted}: {decision.reason}.")
-        store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
+    with tracking.store_errors(store.address):
+        with store.lock:
+            run = store.open_run(manifest["state"])
+            store.link_project_run(run)
+            if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
+                return f"already published: model {name}, state {manifest['state'][:12]}"
+            store.log_params(run, _parameters())
+            store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
+            store.log_figures(run, summary.shown(figures, intervals))
+            store.log_datasets(run, _datasets())
+            store.log_files(run, {"plots": pictures, **_files()})
+            version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
+        decision = promote.decide_and_promote(store, version, partial(_judge, figures))
+        report = _report(decision, f"{name} version {version.version}")
+        with store.lock:
+            store.log_files(run, {"decision": report})
+            store.annotate(version, _tags(figures, measured), summary.line(figures, decision.reason))
+            last = f"{name} version {version.version}. {decision.markdown()}"
+            note = summary.note(figures, intervals, last)
+            store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
+
+
+def _judge(
+    figures: dict[str, Any], store: tracking.Store, version: "ModelVersion", champion: "ModelVersion | None"
+) -> Decision:
+    """Ask a registered model, and the champion, the test rows in processes of their own, and decide between them."""
+    rules, evaluated = params.load(params.Gate), params.load(params.Evaluate)
+    classes, test = read_json(paths.CLEAN_CLASSES), read_table(paths.CLEAN_TABLES["test"])
+    raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id").loc[test["id"], "text"].to_list()
+    both = [version] if champion is None else [version, champion]
+    asked = [smoke.Asking(store.address, f"models:/{each.name}/{each.version}", raw) for each in both]
+    answers = [each.answer() for each in asked]
+    probabilities = [_in_order(answer, classes) for answer in answers]
+    measured = read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy()
+    failure = answers[0].failure
+    if not failure and (probabilities[0] is None or np.abs(probabilities[0] - measured).max() > TOLERANCE):
+        failure = "answers otherwise than evaluate measured"
+    candidate = Candidate(
+        overall=figures["overall"],
+        per_class=figures["per_class"],
+        slices=figures["slices"],
+        majority=figures["baselines"]["majority"]["macro_f1"],
+        latency=answers[0].latency,
+        size=sum(file.stat().st_size for file in paths.TRAIN_MODEL.iterdir()) / 1e6,
+        failure=failure,
+        withdrawn=promote.withdrawn(version),
+    )
+    if champion is None:
+        return gate.decide(candidate, None, rules)
+    if answers[1].failure:
+        failure = f"the champion {answers[1].failure}"
+    elif probabilities[1] is None:
+        failure = (
+            f"its classes are others ({', '.join(sorted(answers[1].probabilities))}); name another model with "
+            f"publish.model, or promote by hand: python -m pipeline.promote {version.version}"
+        )
+    labels = test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy()
+    if failure or probabilities[0] is None or probabilities[1] is None:
+        return gate.decide(candidate, Champion(str(champion.version), failure=failure), rules)
+    tokens = (read_arrays(paths.TOKENIZE_ARRAYS["test"])["ids"] > 0).sum(axis=1)
+    beside = gate.compare(
+        labels,
+        measured,
+        probabilities[1],
+        classes,
+        slices.members(test, tokens, evaluated.length_bounds),
+        version=str(champion.version),
+        resamples=evaluated.bootstrap,
+        seed=evaluated.seed,
+    )
+    return gate.decide(candidate, beside, rules)
+
+
+def _in_order(answer: smoke.Answer, classes: list[str]) -> np.ndarray | None:
+    """The probabilities, shape (n_rows, n_classes), in the order of `classes`; None if the model knows others."""
+    if set(answer.probabilities) != set(classes):
+        return None
+    return np.array([answer.probabilities[name] for name in classes]).T
+
+
+def _report(decision: Decision, title: str) -> list[Path]:
+    """Write the decision to `reports/publish/`, for people and for programs."""
+    place = paths.REPORTS / "publish"
+    write_json(place / "decision.json", {"version": title} | decision.as_json())
+    with atomic(place / "decision.md") as temporary:
+        temporary.write_text(f"# {title}\n\n{decision.markdown()}\n", encoding="utf-8")
+    return [place / "decision.md", place / "decision.json"]
+
+
+def _tags(figures: dict[str, Any], measured: dict[str, Any]) -> dict[str, str]:
+    return {"test": measured["test"], **{key: str(figures["overall"][key]) for key in summary.HEADLINES}}
 
 
 def _check_state(manifest: dict[str, Any], measured: dict[str, Any]) -> None:
@@ -123,42 +169,6 @@ def after_evaluate() -> None:
         print(publish())
     except PipelineError as error:
         print(f"evaluate: not published: {error}", file=sys.stderr)
-
-
-def _promote(store: tracking.Store, version: "ModelVersion", measured: dict[str, str]) -> Decision:
-    champion = store.alias(version.name, "champion")
-    if champion is not None and str(champion.version) == str(version.version):
-        store.annotate(version, measured)
-        return Decision(True, champion.tags.get("promotion.reason", "it is the champion already"))
-    known = champion.tags if champion else None
-    if champion is not None and champion.tags.get("test") != measured["test"]:
-        score = _macro_f1_on_test_rows(champion)
-        known = {"test": measured["test"], "macro_f1": str(score)} if score is not None else {"classes": "others"}
-    decision = decide(measured, known)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.annotate(version, measured | {"promotion.time": now, "promotion.reason": decision.reason})
-    if decision.promote:
-        if champion is not None:
-            store.move_alias("previous", champion)
-        store.drop_alias("challenger", version)
-        store.move_alias("champion", version)
-    else:
-        store.move_alias("challenger", version)
-    return decision
-
-
-def _macro_f1_on_test_rows(champion: "ModelVersion") -> float | None:
-    """Score a registered model on the test rows of today, from their raw texts; None if its classes are others."""
-    classes = read_json(paths.CLEAN_CLASSES)
-    test = read_table(paths.CLEAN_TABLES["test"])
-    raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id").loc[test["id"], "text"]
-    model = tracking.load_model(champion.name, str(champion.version))
-    predicted: pd.DataFrame = model.predict(pd.DataFrame({"text": raw.to_list()}))
-    probabilities = predicted.filter(regex="^p_")
-    if set(probabilities.columns) != {f"p_{name}" for name in classes}:
-        return None
-    labels = test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy()
-    return metrics.overall(labels, probabilities[[f"p_{name}" for name in classes]].to_numpy())["macro_f1"]
 
 
 def _parameters() -> dict[str, Any]:

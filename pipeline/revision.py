@@ -1,5 +1,6 @@
 """Revision: what a run is called, and the git and DVC revisions that it comes from."""
 
+import getpass
 import hashlib
 import os
 import subprocess
@@ -18,6 +19,14 @@ def run_name() -> str:
     return " · ".join(dict.fromkeys(filter(None, parts)))
 
 
+def user() -> str:
+    """Who runs this: the person whose push started it, in GitHub's CI; else the one logged in."""
+    try:
+        return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):  # a container may have no name for its user
+        return "unknown"
+
+
 def tags() -> dict[str, str]:
     """Git's and DVC's revisions, and who runs; what is unknown has no tag."""
 
@@ -26,7 +35,7 @@ def tags() -> dict[str, str]:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     known = {
-        "mlflow.user": os.environ.get("USER", ""),
+        "mlflow.user": user(),
         "mlflow.source.name": "dvc repro",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git("rev-parse", "HEAD"),

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 STATE, PUBLISHED, MODEL_DIGEST = "pipeline.state", "pipeline.published", "pipeline.model_digest"
 DATABASE = "mlflow.db"
+STALE = 60.0  # seconds after which one who holds a server for some seconds' work must have been killed
 Figures = Mapping[str, float]
 
 
@@ -89,7 +90,50 @@ class Store:
     address: str
     client: "MlflowClient"
     experiment_id: str
-    lock: "FileLock"  # held to find or make a run or version: two processes at once would make two
+    lock: "FileLock"  # of this machine; see `alone`
+
+    @contextmanager
+    def alone(self, purpose: str) -> Iterator[None]:
+        """Hold the store for a few seconds: two processes that find or make the same thing at once would make two.
+
+        Processes that share a database file hold a file lock. On a server, where other machines write too, they also
+        register a model called after the purpose, which the server lets only one do, and delete it afterwards.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.lock:
+            if self.address.startswith("sqlite:"):
+                yield
+                return
+            name = f"{purpose} (in use)"
+            self._take(name)
+            try:
+                yield
+            finally:
+                with suppress(MlflowException):  # gone where this took so long that another one did not wait
+                    self.client.delete_registered_model(name)
+
+    def _take(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        seen, since = None, time.monotonic()
+        while True:
+            try:
+                self.client.create_registered_model(
+                    name, description="Held for seconds, while another run is published."
+                )
+                return
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = self.client.search_registered_models(f"name = '{name}'")
+            holder = found[0].creation_timestamp if found else None
+            if holder != seen:
+                seen, since = holder, time.monotonic()
+            elif holder is not None and time.monotonic() - since > STALE:  # whoever held it was killed
+                with suppress(MlflowException):
+                    self.client.delete_registered_model(name)
+            time.sleep(0.2)
 
     def find_run(self, state: str) -> "Run | None":
         """The run of a pipeline state."""
@@ -98,7 +142,10 @@ class Store:
 
     def open_run(self, state: str) -> "Run":
         """The run of a pipeline state; a new one where there is none."""
-        with self.lock:
+        found = self.find_run(state)
+        if found:
+            return found
+        with self.alone(f"run {state[:16]}"):
             return self.find_run(state) or self.client.create_run(
                 self.experiment_id, run_name=revision.run_name(), tags={STATE: state, **revision.tags()}
             )
@@ -116,12 +163,18 @@ class Store:
         self.client.log_batch(run.info.run_id, metrics=points)
 
     def log_figures(self, run: "Run", figures: Figures) -> None:
-        """Log final figures that the run does not have yet."""
+        """Log final figures that the run does not have yet, under timestamps that two processes at once agree on."""
         from mlflow.entities import Metric
 
-        have, now = run.data.metrics, int(time.time() * 1_000)
-        new = {key: value for name, value in figures.items() if have.get(key := _metric_name(name)) != value}
-        self.client.log_batch(run.info.run_id, metrics=[Metric(key, value, now, 0) for key, value in new.items()])
+        have = {point.key: point for point in run.data._metric_objs}  # the public mapping holds no timestamps
+        points = []
+        for name, value in figures.items():
+            key = _metric_name(name)
+            last = have.get(key)
+            if last is None or last.value != value:
+                points.append(Metric(key, value, last.timestamp + 1 if last else run.info.start_time, 0))
+        for start in range(0, len(points), 1_000):  # more, a server refuses
+            self.client.log_batch(run.info.run_id, metrics=points[start : start + 1_000])
 
     def log_params(self, run: "Run", values: Mapping[str, Any]) -> None:
         """Log parameters that the run does not have yet; MLflow refuses to change one."""
@@ -175,6 +228,11 @@ class Store:
         found = self.client.search_model_versions(f"name = '{name}' and tags.`{MODEL_DIGEST}` = '{digest}'")
         return found[0] if found else None
 
+    def find_number(self, name: str, number: str) -> "ModelVersion | None":
+        """The version of `name` with this number, if it was not deleted."""
+        versions = self.client.search_model_versions(f"name = '{name}'")
+        return next((each for each in versions if str(each.version) == number), None)
+
     def alias(self, name: str, alias: str) -> "ModelVersion | None":
         """The version of `name` that carries an alias."""
         from mlflow.exceptions import MlflowException
@@ -213,7 +271,10 @@ class Store:
             max_results=1,
         )
         model_id = logged[0].model_id if logged else self._log_model(run, folder, digest, classes)
-        return mlflow.register_model(f"models:/{model_id}", name, tags={MODEL_DIGEST: digest})
+        with self.alone(name):
+            return self.find_version(name, digest) or mlflow.register_model(
+                f"models:/{model_id}", name, tags={MODEL_DIGEST: digest}
+            )
 
     def _log_model(self, run: "Run", folder: Path, digest: str, classes: Sequence[str]) -> str:
         import mlflow
@@ -256,6 +317,23 @@ class Store:
         if description is not None:
             self.client.update_model_version(version.name, version.version, description)
 
+    def version(self, name: str, which: str) -> "ModelVersion":
+        """The version of `name` with this number or alias.
+
+        Raises
+        ------
+        PipelineError
+            There is none.
+        """
+        found = self.find_number(name, which) or self.alias(name, which)
+        if found is None:
+            raise PipelineError(f"the store {self.address} has no {which} of model {name}; `make repro` registers one")
+        return found
+
+    def drop_tag(self, version: "ModelVersion", key: str) -> None:
+        """Remove a tag of a registered version."""
+        self.client.delete_model_version_tag(version.name, version.version, key)
+
     def move_alias(self, alias: str, version: "ModelVersion") -> None:
         """Give an alias to a version, taking it from any other."""
         self.client.set_registered_model_alias(version.name, alias, version.version)
@@ -283,6 +361,7 @@ def connect() -> Store:
     import mlflow
     from filelock import FileLock
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     for name in ("mlflow", "alembic"):  # they report the creation of every table
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -290,15 +369,21 @@ def connect() -> Store:
     address = store_address()
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
-    state_folder = root() / ".state"
-    state_folder.mkdir(exist_ok=True)
-    lock = FileLock(state_folder / "mlflow.lock", is_singleton=True)
+    # Beside a database, because other checkouts may share it.
+    beside = Path(f"{address.removeprefix('sqlite:///')}.lock") if address.startswith("sqlite:") else None
+    (root() / ".state").mkdir(exist_ok=True)
+    lock = FileLock(beside or root() / ".state/mlflow.lock", is_singleton=True)
     with store_errors(address), lock:  # two processes that create the database at once break it
         client = MlflowClient(address, address)
         found = client.get_experiment_by_name(experiment)
         if found is None:
             place = (root() / "mlruns").as_uri() if address.startswith("sqlite:") else None
-            return Store(address, client, client.create_experiment(experiment, place), lock)
+            try:
+                return Store(address, client, client.create_experiment(experiment, place), lock)
+            except MlflowException as error:
+                found = client.get_experiment_by_name(experiment)  # of another machine, a moment ago
+                if found is None:
+                    raise error from None
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return Store(address, client, found.experiment_id, lock)
@@ -316,11 +401,7 @@ def load_model(name: str, which: str) -> Any:
     import mlflow
 
     with store_errors(store.address):
-        versions = {str(version.version) for version in store.client.search_model_versions(f"name = '{name}'")}
-        aliased = store.alias(name, which)
-    number = str(aliased.version) if aliased else which
-    if number not in versions:
-        raise PipelineError(f"the store {store.address} has no {which} of model {name}; `make repro` registers one")
+        number = store.version(name, which).version
     try:
         return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
     except Exception as error:  # the model's own code raises what it likes

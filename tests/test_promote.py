@@ -1,0 +1,160 @@
+"""Promote: aliases and tags after promotions, refusals and rollbacks, one after another and at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline import promote
+from pipeline.gate import Decision
+from pipeline.stage import PipelineError
+
+YES, NO = Decision(True, "better"), Decision(False, "worse")
+
+
+class Registry:
+    """A store of versions and aliases alone."""
+
+    def __init__(self, number: int, champion: int | None = None) -> None:
+        self.versions = {str(n): SimpleNamespace(name="m", version=n, tags={}) for n in range(1, number + 1)}
+        self.aliases: dict[str, str] = {} if champion is None else {"champion": str(champion)}
+        self.address = "nowhere"
+
+    @contextmanager
+    def alone(self, purpose: str) -> Iterator[None]:
+        assert purpose == "m"
+        yield
+
+    def alias(self, name: str, alias: str) -> Any:
+        return self.versions.get(self.aliases.get(alias, ""))
+
+    def find_number(self, name: str, number: str) -> Any:
+        return self.versions.get(number)
+
+    def version(self, name: str, which: str) -> Any:
+        found = self.find_number(name, which) or self.alias(name, which)
+        if found is None:
+            raise PipelineError(f"no {which}")
+        return found
+
+    def move_alias(self, alias: str, version: Any) -> None:
+        self.aliases[alias] = str(version.version)
+
+    def drop_alias(self, alias: str, version: Any) -> None:
+        if self.aliases.get(alias) == str(version.version):
+            del self.aliases[alias]
+
+    def annotate(self, version: Any, tags: dict[str, str]) -> None:
+        version.tags.update(tags)
+
+    def drop_tag(self, version: Any, key: str) -> None:
+        del version.tags[key]
+
+
+@pytest.fixture(autouse=True)
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Failures of models that do not answer, by URI; the others do."""
+    failures: dict[str, str] = {}
+
+    def asking(address: str, model: str, texts: list[str]) -> Any:
+        return SimpleNamespace(answer=lambda: SimpleNamespace(failure=failures.get(model, "")))
+
+    monkeypatch.setattr(promote.smoke, "Asking", asking)
+    return failures
+
+
+def publish(registry: Registry, number: int, decision: Decision) -> Decision:
+    return promote.decide_and_promote(registry, registry.versions[str(number)], lambda *_: decision)  # type: ignore[arg-type]
+
+
+def test_a_promotion_moves_the_aliases_and_says_who_when_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTOR", "ada")
+    registry = Registry(2, champion=1)
+    registry.aliases["challenger"] = "2"
+    assert publish(registry, 2, YES).promote
+    assert registry.aliases == {"champion": "2", "previous": "1"}
+    tags = registry.versions["2"].tags
+    assert tags.pop("promotion.time").startswith("20")
+    assert tags == {"promotion.by": "ada", "promotion.reason": "better", "promotion.replaced": "1"}
+
+
+def test_a_refusal_makes_the_challenger(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(2, champion=1)
+    assert not publish(registry, 2, NO).promote
+    assert registry.aliases == {"champion": "1", "challenger": "2"}
+    assert registry.versions["2"].tags["promotion.reason"] == "worse"
+
+
+def test_the_champion_is_not_judged_again() -> None:
+    registry = Registry(1, champion=1)
+    registry.versions["1"].tags["promotion.reason"] = "better"
+    assert publish(registry, 1, NO) == Decision(True, "better")
+
+
+def test_of_two_promotions_at_once_the_second_has_to_beat_the_first() -> None:
+    registry, judged = Registry(3, champion=1), []
+
+    def judge(store: Any, version: Any, champion: Any) -> Decision:
+        judged.append(champion.version)
+        if len(judged) == 1:  # while this one is asked the test rows, another machine promotes version 2
+            publish(registry, 2, YES)
+        return YES if champion.version == 1 else NO
+
+    assert not promote.decide_and_promote(registry, registry.versions["3"], judge).promote  # type: ignore[arg-type]
+    assert judged == [1, 2]
+    assert registry.aliases == {"champion": "2", "previous": "1", "challenger": "3"}
+
+
+def test_a_race_without_end_is_an_error() -> None:
+    registry = Registry(9, champion=1)
+
+    def judge(store: Any, version: Any, champion: Any) -> Decision:
+        registry.aliases["champion"] = str(champion.version + 1)
+        return YES
+
+    with pytest.raises(PipelineError, match="another champion of m was made 5 times meanwhile"):
+        promote.decide_and_promote(registry, registry.versions["9"], judge)  # type: ignore[arg-type]
+
+
+def test_back_and_back_again() -> None:
+    registry = Registry(3)
+    for number in (1, 2, 3):
+        publish(registry, number, YES)
+    said = promote.rollback(registry, "m", "previous", "rude answers")  # type: ignore[arg-type]
+    assert said == "m version 2 is the champion again, no longer version 3: rude answers"
+    assert registry.aliases == {"champion": "2", "previous": "1"}
+    tags = registry.versions["3"].tags
+    assert (tags["rollback.reason"], tags["rollback.to"]) == ("rude answers", "2")
+    assert registry.versions["2"].tags["promotion.reason"] == "rolled back from version 3: rude answers"
+    assert promote.withdrawn(registry.versions["3"]).endswith(": rude answers")
+
+    promote.rollback(registry, "m", "previous", "worse still")  # type: ignore[arg-type]
+    assert registry.aliases == {"champion": "1"}
+    with pytest.raises(PipelineError, match="m has no previous champion; name a version"):
+        promote.rollback(registry, "m", "previous", "and again")  # type: ignore[arg-type]
+    promote.rollback(registry, "m", "3", "it was right")  # type: ignore[arg-type]
+    assert registry.aliases["champion"] == "3"
+
+
+def test_a_person_may_promote_what_was_withdrawn() -> None:
+    registry = Registry(2)
+    publish(registry, 1, YES)
+    publish(registry, 2, YES)
+    promote.rollback(registry, "m", "previous", "rude")  # type: ignore[arg-type]
+    said = promote.promote(registry, "m", "2", "looked at it")  # type: ignore[arg-type]
+    assert said == "m version 2 is the champion in place of version 1: looked at it"
+    assert registry.aliases == {"champion": "2", "previous": "1"}
+    assert promote.withdrawn(registry.versions["2"]) == ""
+    assert "already" in promote.promote(registry, "m", "2", "once more")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", [promote.promote, promote.rollback])
+def test_what_does_not_answer_is_not_put_into_service(way: Any, answers: dict[str, str]) -> None:
+    registry = Registry(2, champion=1)
+    answers["models:/m/2"] = "fails: no weights"
+    with pytest.raises(PipelineError, match="m version 2 fails: no weights; it was not promoted"):
+        way(registry, "m", "2", "why not")
+    assert registry.aliases == {"champion": "1"}
+    assert registry.versions["2"].tags == {}
