@@ -140,11 +140,11 @@ def _floors(model: Candidate, rules: Gate) -> Iterator[Check]:
     yield _at_least("accuracy", "min_accuracy", model.overall["accuracy"], rules.min_accuracy)
     yield _at_least(MACRO_F1, "min_macro_f1", model.overall["macro_f1"], rules.min_macro_f1)
     yield _at_least(f"{MACRO_F1} above that of the most frequent class", "min_gain", gain, rules.min_gain)
-    recalls = {name: of["recall"] for name, of in model.per_class.items() if of["num_samples"] >= rules.min_rows}
+    recalls = {name: of["recall"] for name, of in model.per_class.items() if of["num_samples"] >= rules.min_samples}
     if recalls:
         name = min(recalls, key=lambda each: recalls[each])
         yield _at_least(f"lowest recall of a class ({name})", "min_class_recall", recalls[name], rules.min_class_recall)
-    parts = {name: of["accuracy"] for name, of in model.slices.items() if of["num_samples"] >= rules.min_rows}
+    parts = {name: of["accuracy"] for name, of in model.slices.items() if of["num_samples"] >= rules.min_samples}
     if parts:
         name = min(parts, key=lambda each: parts[each])
         yield _at_least(
@@ -171,7 +171,7 @@ def _changes(champion: Champion, rules: Gate) -> Iterator[Check]:
         ("recall of", champion.recalls, "max_class_drop", rules.max_class_drop),
         ("accuracy on", champion.accuracies, "max_slice_drop", rules.max_slice_drop),
     ):
-        known = {name: of for name, of in parts.items() if of["num_samples"] >= rules.min_rows and "low" in of}
+        known = {name: of for name, of in parts.items() if of["num_samples"] >= rules.min_samples and "low" in of}
         # A fall counts where chance does not explain it.
         fallen = {name: of["difference"] for name, of in known.items() if of["high"] < 0}
         if known:

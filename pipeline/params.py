@@ -261,7 +261,7 @@ class Gate(Section):
     min_gain: Annotated[float, Field(ge=-1, le=1)]
     min_class_recall: Annotated[float, Field(ge=0, le=1)]
     min_slice_accuracy: Annotated[float, Field(ge=0, le=1)]
-    min_rows: Annotated[int, Field(ge=1)]
+    min_samples: Annotated[int, Field(ge=1)]
     max_ece: Annotated[float, Field(ge=0, le=1)]
     max_latency: Annotated[float, Field(gt=0)]
     max_size: Annotated[float, Field(gt=0)]

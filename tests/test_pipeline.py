@@ -118,8 +118,23 @@ def test_one_complete_run(small: Project) -> None:
     assert run.data.tags["dvc.model"].endswith(".dir")
     version = store.get_model_version_by_alias(NAME, "champion")
     assert str(version.version) == "1"
-    assert version.tags["promotion.reason"] == "the first model of this name"
+    assert version.tags["promotion.reason"] == "the first model of this name, and it passed every check"
+    assert version.tags["macro_f1"] == str(figures["overall"]["macro_f1"])
     assert version.description.startswith(f"macro-F1 {figures['overall']['macro_f1']:.4f} (best baseline ")
+
+
+def test_the_decision_is_where_one_looks_for_it(small: Project, tmp_path: Path) -> None:
+    decision = json.loads((small.folder / "reports/publish/decision.json").read_text())
+    assert decision["promote"] is True
+    assert all(check["passed"] for check in decision["checks"])
+    rules = {check["rule"] for check in decision["checks"]}
+    assert rules >= {"", "min_accuracy", "min_gain", "min_class_recall", "max_ece", "max_latency", "max_size"}
+    (run,) = state_runs(small)
+    assert {f.path for f in client(small).list_artifacts(run.info.run_id, "decision")} == {
+        "decision/decision.json",
+        "decision/decision.md",
+    }
+    assert "**Champion**: the first model of this name" in run.data.tags["mlflow.note.content"]
 
 
 def test_dvc_shows_metrics_and_plots(small: Project) -> None:
