@@ -1,10 +1,18 @@
-"""Publish: what a person reads first of the figures."""
+"""Publish: what a person reads first of the figures; a new model beside the champion."""
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from pipeline import summary
+from pipeline import metrics, params, paths, publish, summary
+from pipeline.files import write_arrays, write_json, write_table
+from pipeline.gate import Decision
+from pipeline.smoke import Answer
 
 
 def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -97,3 +105,99 @@ def test_what_mlflow_shows() -> None:
     assert shown["per_class/a$/recall"] == 0.5
     assert shown["slices/with emoji/accuracy"] == 0.5
     assert not [key for key in shown if "num_samples" in key]
+
+
+ROOT = Path(__file__).parent.parent
+LABELS = ["glad", "sad"] * 100
+SURE = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1)
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
+    """What evaluate leaves of 200 test rows that a model calls right; gives the answers of models, by URI."""
+    shutil.copy(ROOT / params.PARAMS_FILE, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ids = [f"{number:04}" for number in range(200)]
+    table = pd.DataFrame(
+        {"id": ids, "text": ["😀" if number % 2 else "so so" for number in range(200)], "label": LABELS}
+    )
+    write_table(paths.CLEAN_TABLES["test"], table)
+    write_table(paths.INGEST_TABLE, table.assign(text="RAW " + table["text"]).iloc[::-1])
+    write_json(paths.CLEAN_CLASSES, ["glad", "sad"])
+    write_arrays(paths.TOKENIZE_ARRAYS["test"], {"ids": np.ones((200, 2), dtype=np.int32)})
+    write_table(paths.EVALUATE_PREDICTIONS, table[["id"]].assign(p_glad=SURE[:, 0], p_sad=SURE[:, 1]))
+    paths.TRAIN_MODEL.mkdir(parents=True)
+    (paths.TRAIN_MODEL / "weights").write_bytes(b"0" * 1_000_000)
+    answers = {"models:/m/2": Answer({"glad": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, latency=1.0)}
+
+    def asking(address: str, model: str, texts: list[str]) -> Any:
+        assert texts == [f"RAW {text}" for text in table["text"]]
+        return SimpleNamespace(answer=lambda: answers[model])
+
+    monkeypatch.setattr(publish.smoke, "Asking", asking)
+    return answers
+
+
+def judge(champion: str | None) -> Decision:
+    old = SimpleNamespace(name="m", version=champion, tags={}) if champion else None
+    new = SimpleNamespace(name="m", version="2", tags={})
+    labels = np.array([0, 1] * 100)
+    figures = {
+        "overall": metrics.overall(labels, SURE),
+        "baselines": {"majority": {"macro_f1": 0.33}},
+        "per_class": metrics.per_class(labels, SURE, ["glad", "sad"]),
+        "slices": {},
+    }
+    return publish._judge(figures, SimpleNamespace(address="nowhere"), new, old)  # type: ignore[arg-type]
+
+
+def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> None:
+    decision = judge(None)
+    assert decision.promote, decision.reason
+    found = {check.rule: check.found for check in decision.checks}
+    assert (found["max_size"], found["max_latency"]) == ("1.0", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer({}, failure="fails: no weights"), "in a process of its own, it fails: no weights"),
+        (Answer({"glad": SURE[:, 1].tolist(), "sad": SURE[:, 0].tolist()}, 1.0), "answers otherwise than evaluate"),
+        (Answer({"happy": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, 1.0), "answers otherwise than evaluate"),
+    ],
+)
+@pytest.mark.parametrize("champion", [None, "1"])
+def test_a_package_that_does_not_answer_as_measured_is_refused(
+    evaluated: dict[str, Answer], answer: Answer, reason: str, champion: str | None
+) -> None:
+    evaluated["models:/m/1"] = evaluated["models:/m/2"]
+    evaluated["models:/m/2"] = answer
+    decision = judge(champion)
+    assert not decision.promote
+    assert reason in decision.reason
+
+
+def test_a_champion_with_its_classes_in_another_order_is_compared(evaluated: dict[str, Answer]) -> None:
+    worse = SURE.copy()
+    worse[::8] = worse[::8, ::-1]  # a quarter of the glad ones
+    evaluated["models:/m/1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
+    decision = judge("1")
+    assert decision.promote, decision.reason
+    (recall,) = [check for check in decision.checks if check.rule == "max_class_drop"]
+    assert recall.found.startswith("+0.0") or recall.found.startswith("+25.0")
+    assert "macro-F1 in points against the champion (version 1) on the same test rows +12." in decision.reason
+    assert {check.rule for check in decision.checks} >= {"change", "max_class_drop", "max_slice_drop"}
+
+
+def test_a_champion_of_other_classes_is_refused_with_what_to_do(evaluated: dict[str, Answer]) -> None:
+    evaluated["models:/m/1"] = Answer({"glad": [0.5] * 200, "mad": [0.3] * 200, "sad": [0.2] * 200}, 1.0)
+    reason = judge("1").reason
+    assert "its classes are others (glad, mad, sad)" in reason
+    assert "name another model with publish.model" in reason
+
+
+def test_a_champion_that_does_not_answer_is_no_reason_to_replace_it(evaluated: dict[str, Answer]) -> None:
+    evaluated["models:/m/1"] = Answer({}, failure="fails: gone")
+    decision = judge("1")
+    assert not decision.promote
+    assert "the champion fails: gone" in decision.reason
