@@ -1,0 +1,84 @@
+"""How long tracking takes: publishing, finding a run and deciding, in a store of 200 runs.
+
+`python -m benchmarks.registry [--runs 200]`, in a project after `make repro`: in a store of its own in a temporary
+folder.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def fill(runs: int) -> None:
+    """Put so many other runs with a model version each into the store."""
+    from mlflow.entities import Metric
+
+    from pipeline import params, tracking
+
+    store, name = tracking.connect(), params.model_name()
+    for number in range(runs):
+        tags = {tracking.STATE: f"{number:064x}", tracking.PUBLISHED: "x"}
+        run = store.client.create_run(store.experiment_id, run_name=f"run {number}", tags=tags)
+        points = [Metric(f"test/figure_{key}", number / 1_000, run.info.start_time, 0) for key in range(100)]
+        store.client.log_batch(run.info.run_id, metrics=points)
+        store.client.set_terminated(run.info.run_id)
+        if number == 0:
+            store.client.create_registered_model(name)
+        store.client.create_model_version(name, "nowhere", tags={tracking.MODEL_DIGEST: f"{number:064x}"})
+
+
+def timed(title: str, function: Callable[[], Any]) -> Any:
+    started = time.perf_counter()
+    found = function()
+    print(f"{title:<50}{time.perf_counter() - started:8.2f} s", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.registry", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--runs", type=int, default=200, metavar="N", help="in the store; default: 200")
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        from pipeline import packaging, params, paths, promote, publish, tracking
+        from pipeline.files import read_json
+        from pipeline.prediction import read_manifest
+
+        fill(runs)
+        store, name = tracking.connect(), params.model_name()
+        manifest, figures = read_manifest(paths.TRAIN_MODEL), read_json(paths.EVALUATE_METRICS)
+        digest = packaging.digest(manifest)
+        asked: list[float] = []
+        judge = publish._judge
+
+        def judged(*arguments: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return judge(*arguments)
+            finally:
+                asked.append(time.perf_counter() - started)
+
+        publish._judge = judged
+        print(f"a store of {runs} runs and versions")
+        timed("publish a new state, with the gate", publish.publish)
+        print(f"{'  of it asking the model and judging it':<50}{asked[0]:8.2f} s")
+        timed("publish it again", publish.publish)
+        timed("find the run of the state", lambda: store.find_run(manifest["state"]))
+        version = timed("find the version of the model", lambda: store.find_version(name, digest))
+        timed("find the champion", lambda: store.alias(name, promote.CHAMPION))
+        run = store.open_run(manifest["state"])
+        store.client.delete_model_version(name, version.version)
+        timed("register the model", lambda: store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"]))
+        version = store.find_version(name, digest)
+        timed("the gate with a champion", lambda: publish._judge(figures, store, version, version))
+        epochs = [{"epoch": number, "train_loss": 1.0, "validation_loss": 1.0} for number in range(101, 121)]
+        timed("log 20 epochs", lambda: [store.log_epochs(run, [figures]) for figures in epochs])
+
+
+if __name__ == "__main__":
+    main()
