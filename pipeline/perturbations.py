@@ -118,8 +118,8 @@ def doubled_character(text: str, row: str) -> list[Version]:
 
 
 def upper_case(text: str, row: str) -> list[Version]:
-    """Everything in capitals."""
-    return _changed(text, text.upper())
+    """Everything in capitals; not where small letters do not come back from them, as of ß."""
+    return _changed(text, text.upper()) if text.upper().lower() == text.lower() else []
 
 
 def markup(text: str, row: str) -> list[Version]:

@@ -152,7 +152,7 @@ def behaviour(axes: "Axes", found: dict[str, Any]) -> None:
     labels = {
         "INV": "should keep the label",
         "DIR": "should not turn against\nwhat is added",
-        "MFT": "has a plain label",
+        "MFT": "should get the plain label",
     }
     for place, of in enumerate(tests.values()):
         alpha = 1 if of["num_samples"] >= MIN_SAMPLES else 0.35
@@ -163,7 +163,7 @@ def behaviour(axes: "Axes", found: dict[str, Any]) -> None:
         if any(of["kind"] == kind for of in tests.values()):
             axes.barh(0, 0, color=color, label=f"{kind}: {label}")
     ticks = range(len(tests))
-    axes.set(title="Behaviour (test)", xlabel="samples that behave", xlim=(0, 1.2), ylim=(len(tests) - 0.4, -0.6))
+    axes.set(title="Behaviour", xlabel="samples that behave", xlim=(0, 1.25), ylim=(len(tests) - 0.4, -0.6))
     axes.set(yticks=ticks, yticklabels=[name.replace("_", " ") for name in tests], xticks=np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter("{x:.0%}")
     _legend(axes)

@@ -23,6 +23,7 @@ def made(perturb: Perturbation, text: str) -> str | None:
         ("typos", "aaaa 12345", None),
         ("case", "i said so [user]", "I SAID SO [USER]"),
         ("case", "123 !", None),
+        ("case", "eine straße", None),
         ("markup", "so it is", "<p>so  \nit  \nis</p><br />"),
         ("full_stop", "so it is.", "so it is"),
         ("full_stop", "so it is", "so it is."),
