@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import baselines, calibration, curves, metrics, params, paths, plots, publish, slices, stage, summary
+from . import baselines, behaviour, calibration, curves, metrics, params, paths, plots, publish, slices, stage, summary
 from .files import read_arrays, read_table, sha256, write_json, write_table
 from .prediction import PARTS, Predictor, read_manifest
 
 MISTAKES = 100  # the worst ones listed
+PUBLISHED = (paths.EVALUATE_METRICS, paths.EVALUATE_INTERVALS, paths.EVALUATE_BEHAVIOUR)
 
 
 def compare(
@@ -152,10 +153,18 @@ def main() -> None:
         write_table(path, table)
     write_json(paths.EVALUATE_INTERVALS, intervals)  # apart: `dvc metrics show` is for the figures themselves
     write_json(paths.EVALUATE_METRICS, figures)
+    behaves = behaviour.measure(
+        predictor.probabilities,
+        test["text"].to_list(),
+        test["id"].to_list(),
+        classes,
+        language=predictor.tokenizer.language,
+    )
+    write_json(paths.EVALUATE_BEHAVIOUR, behaves)
     measured = {
         "model": read_manifest(paths.TRAIN_MODEL)["sha256"],
         "test": rows_digest(arrays["row"], labels),
-        "sha256": {path.name: sha256(path) for path in (paths.EVALUATE_METRICS, paths.EVALUATE_INTERVALS)},
+        "sha256": {path.name: sha256(path) for path in PUBLISHED},
         "settings": settings.model_dump(),
     }
     write_json(paths.EVALUATE_MEASURED, measured)
@@ -163,6 +172,7 @@ def main() -> None:
     for name, of in {"model": figures["overall"], **figures["baselines"]}.items():
         print(f"{name}: accuracy {of['accuracy']:.4f}, macro-F1 {of['macro_f1']:.4f}, loss {of['loss']:.4f}")
     print(summary.verdict(figures, intervals))
+    print(behaviour.line(behaves))
     publish.after_evaluate()
 
 

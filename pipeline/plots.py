@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from . import paths
+from .behaviour import MIN_SAMPLES
 from .files import atomic, read_json, read_table, sha256, write_json
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ DRAWN_FROM = (
     paths.EVALUATE_ROC,
     paths.EVALUATE_PR,
     paths.EVALUATE_RELIABILITY,
+    paths.EVALUATE_BEHAVIOUR,
 )
 BLUE, ORANGE, GREY = "#1f5f99", "#d1722b", "#8a8f98"
 COLORS = (BLUE, ORANGE, "#3b8a4f", "#a33b6d", "#6a5acd", "#8c6d31", "#2aa1a8", GREY, "#c2410c", "#1e293b")
@@ -144,6 +146,29 @@ def reliability(axes: "Axes", table: pd.DataFrame, errors: dict[str, float]) -> 
     _legend(axes)
 
 
+def behaviour(axes: "Axes", found: dict[str, Any]) -> None:
+    """Share of the samples that behave by test, pale where they are too few to judge by; see `behaviour.measure`."""
+    tests = found["tests"]
+    labels = {
+        "INV": "should keep the label",
+        "DIR": "should not turn against\nwhat is added",
+        "MFT": "should get the plain label",
+    }
+    for place, of in enumerate(tests.values()):
+        alpha = 1 if of["num_samples"] >= MIN_SAMPLES else 0.35
+        axes.barh(place, of["pass_rate"], color=dict(zip(labels, COLORS, strict=False))[of["kind"]], alpha=alpha)
+        text = f"{of['pass_rate']:.1%} of {of['num_samples']}"
+        axes.text(of["pass_rate"] + 0.01, place, text, va="center", fontsize=8)
+    for color, (kind, label) in zip(COLORS, labels.items(), strict=False):
+        if any(of["kind"] == kind for of in tests.values()):
+            axes.barh(0, 0, color=color, label=f"{kind}: {label}")
+    ticks = range(len(tests))
+    axes.set(title="Behaviour", xlabel="samples that behave", xlim=(0, 1.25), ylim=(len(tests) - 0.4, -0.6))
+    axes.set(yticks=ticks, yticklabels=[name.replace("_", " ") for name in tests], xticks=np.linspace(0, 1, 6))
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    _legend(axes)
+
+
 def shown(name: str) -> str:
     """A class name on one line, the middle of a long one left out."""
     name = " ".join(name.split())
@@ -189,7 +214,15 @@ def style() -> Iterator[None]:
 def render(folder: Path) -> list[Path]:
     """Draw every plot from the stages' outputs into `folder`, unless it shows them already; give the PNG files."""
     drawn = {path.as_posix(): sha256(path) for path in DRAWN_FROM} | {"code": sha256(Path(__file__))}
-    names = ("learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts")
+    names = (
+        "learning_curve",
+        "confusion_matrix",
+        "roc",
+        "precision_recall",
+        "reliability",
+        "class_counts",
+        "behaviour",
+    )
     files = [folder / f"{name}.png" for name in names]
     stamp = folder / "drawn_from.json"
     if all(file.is_file() for file in [*files, stamp]) and read_json(stamp) == drawn:
@@ -199,7 +232,7 @@ def render(folder: Path) -> list[Path]:
     history, counts = read_table(paths.TRAIN_HISTORY), read_table(paths.CLEAN_COUNTS, strings=["split", "label"])
     predictions = read_table(paths.EVALUATE_PREDICTIONS, strings=["id", "actual", "predicted"])
     roc, pr = (read_table(path, strings=["class"]) for path in (paths.EVALUATE_ROC, paths.EVALUATE_PR))
-    bins = read_table(paths.EVALUATE_RELIABILITY)
+    bins, behaves = read_table(paths.EVALUATE_RELIABILITY), read_json(paths.EVALUATE_BEHAVIOUR)
     errors = {"uncalibrated": figures["uncalibrated"]["ece"], "calibrated": figures["overall"]["ece"]}
 
     def areas(metric: str) -> dict[str, float]:
@@ -218,6 +251,7 @@ def render(folder: Path) -> list[Path]:
         ),
         "reliability": lambda axes: reliability(axes, bins, errors),
         "class_counts": lambda axes: class_counts(axes, counts, classes),
+        "behaviour": lambda axes: behaviour(axes, behaves),
     }
     with style():
         for file in files:

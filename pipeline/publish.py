@@ -37,7 +37,7 @@ def publish() -> str:
     experiment, name = params.load(params.Publish).experiment, params.model_name()
     manifest = read_manifest(paths.TRAIN_MODEL)
     figures, intervals = read_json(paths.EVALUATE_METRICS), read_json(paths.EVALUATE_INTERVALS)
-    measured = read_json(paths.EVALUATE_MEASURED)
+    measured, behaviour = read_json(paths.EVALUATE_MEASURED), read_json(paths.EVALUATE_BEHAVIOUR)
     _check_state(manifest, measured)
     pictures = plots.render(paths.REPORTS / "evaluate")
     digest, rules = packaging.digest(manifest), params.load(params.Gate).model_dump()
@@ -56,7 +56,7 @@ def publish() -> str:
                 return f"already published: model {name}, state {manifest['state'][:12]}"
             store.log_params(run, _parameters())
             store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
-            store.log_figures(run, summary.shown(figures, intervals))
+            store.log_figures(run, summary.shown(figures, intervals, behaviour))
             store.log_datasets(run, _datasets())
             store.log_files(run, {"plots": pictures, **_files()})
             version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
@@ -197,6 +197,7 @@ def _files() -> dict[str, list[Path]]:
         "evaluation": [
             paths.EVALUATE_METRICS,
             paths.EVALUATE_INTERVALS,
+            paths.EVALUATE_BEHAVIOUR,
             paths.EVALUATE_MISTAKES,
             paths.EVALUATE_ROC,
             paths.EVALUATE_PR,

@@ -8,10 +8,11 @@ HEADLINES = ("accuracy", "macro_f1", "loss")
 PARTS = {"lstm": "the LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
 
 
-def shown(figures: dict[str, Any], intervals: dict[str, Any]) -> dict[str, float]:
+def shown(figures: dict[str, Any], intervals: dict[str, Any], behaviour: dict[str, Any]) -> dict[str, float]:
     """What MLflow shows, under names that its UI groups: `test/macro_f1`, `difference/tfidf/macro_f1_low`.
 
-    Of parts, baselines and differences it is the headlines alone: the UI draws a chart for each metric.
+    Of parts, baselines and differences it is the headlines alone, of `behaviour`, as `behaviour.measure` gives it, the
+    pass rates: the UI draws a chart for each metric.
     """
     groups = {
         "test": figures["overall"] | {"temperature": figures["temperature"]},
@@ -28,6 +29,7 @@ def shown(figures: dict[str, Any], intervals: dict[str, Any]) -> dict[str, float
         },
         "per_class": figures["per_class"],
         "slices": figures["slices"],
+        "behaviour": {name: of["pass_rate"] for name, of in behaviour["tests"].items()},
     }
     return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("/num_samples")}
 

@@ -51,8 +51,29 @@ def test_figures_and_plots(small: Project) -> None:
         if key != "ece":  # which resampling makes larger, because chance adds to every gap
             assert interval["low"] < figures["overall"][key] < interval["high"], key
     assert figures["overall"]["loss"] <= figures["uncalibrated"]["loss"] + 0.01
-    for name in ("learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts"):
+    pictures = (
+        "learning_curve",
+        "confusion_matrix",
+        "roc",
+        "precision_recall",
+        "reliability",
+        "class_counts",
+        "behaviour",
+    )
+    for name in pictures:
         assert (small.folder / f"reports/evaluate/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_model_behaves_as_its_cleaning_and_its_class_names_promise(small: Project) -> None:
+    found = json.loads((small.folder / "data/evaluate/behaviour.json").read_text())
+    assert found["not_applicable"] == {}
+    assert {of["kind"] for of in found["tests"].values()} == {"INV", "DIR", "MFT"}
+    for name in ("case", "markup"):  # serving cleans as training did
+        assert (found["tests"][name]["pass_rate"], found["tests"][name]["mean_change"]) == (1.0, 0.0)
+    assert set(found["tests"]["names"]["gaps"]) == {"origin", "gender"}
+    (run,) = state_runs(small)
+    shown = {name.removeprefix("behaviour/"): value for name, value in run.data.metrics.items() if "behaviour/" in name}
+    assert shown == {name: of["pass_rate"] for name, of in found["tests"].items()}
 
 
 def test_the_model_says_what_it_is_made_of(small: Project) -> None:

@@ -37,6 +37,10 @@ def outputs(classes: list[str]) -> None:
     overall = metrics.overall(labels, scores)
     figures = {"overall": overall, "uncalibrated": overall, "per_class": metrics.per_class(labels, scores, classes)}
     write_json(paths.EVALUATE_METRICS, figures)
+    kinds = {"typos": "INV", "added_negative": "DIR", "negated_negative": "MFT"}
+    tests = {name: {"kind": kind, "num_samples": 30, "pass_rate": 0.5} for name, kind in kinds.items()}
+    tests["gender"] = {"kind": "INV", "num_samples": 3, "pass_rate": 1.0}
+    write_json(paths.EVALUATE_BEHAVIOUR, {"tests": tests, "not_applicable": {}})
 
 
 @pytest.mark.parametrize("classes", [["neg", "pos"], ODD, [f"an awfully long name of topic {i}" for i in range(50)]])
@@ -48,7 +52,15 @@ def test_every_picture_is_drawn_without_a_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         files = plots.render(Path("reports"))
-    names = ["learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts"]
+    names = [
+        "learning_curve",
+        "confusion_matrix",
+        "roc",
+        "precision_recall",
+        "reliability",
+        "class_counts",
+        "behaviour",
+    ]
     assert [file.stem for file in files] == names
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")

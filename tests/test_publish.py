@@ -94,7 +94,8 @@ def test_the_line_names_the_best_baseline() -> None:
 
 
 def test_what_mlflow_shows() -> None:
-    shown = summary.shown(*found(0.05, 0.01, 0.09))
+    typos = {"kind": "INV", "num_samples": 500, "pass_rate": 0.9, "mean_change": 0.05}
+    shown = summary.shown(*found(0.05, 0.01, 0.09), {"tests": {"typos": typos}, "not_applicable": {"case": "why"}})
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
     assert shown["uncalibrated/ece"] == 0.2
@@ -104,6 +105,7 @@ def test_what_mlflow_shows() -> None:
     assert (shown["difference/tfidf/macro_f1_low"], shown["difference/tfidf/macro_f1_high"]) == (0.01, 0.09)
     assert shown["per_class/a$/recall"] == 0.5
     assert shown["slices/with emoji/accuracy"] == 0.5
+    assert {key: value for key, value in shown.items() if "behaviour" in key} == {"behaviour/typos": 0.9}
     assert not [key for key in shown if "num_samples" in key]
 
 
