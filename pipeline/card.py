@@ -5,23 +5,17 @@ No stage: it reads what DVC's stages left. The same state, told the same, gives 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from . import baselines, packaging, params, paths, plots, revision, stage, summary
-from .datasets import SOURCES
-from .files import atomic, read_arrays, read_json, read_table, sha256
-from .ngrams import GRAMS
-from .ngrams import WEIGHTS as NGRAM_WEIGHTS
+from . import baselines, params, paths, plots, revision, stage, summary
+from .datasets import SOURCES, Source
+from .facts import Facts, gather
+from .files import atomic
 from .page import html
-from .prediction import WEIGHTS, read_manifest
-from .stage import PipelineError
 
 FOLDER = paths.REPORTS / "card"
-BEHAVIOUR = paths.EVALUATE_METRICS.with_name("behaviour.json")  # of a later step, so it may be missing
 FEW_ROWS = 100  # test rows of a class, below which its figures say little: an interval of 20 points or so
 FEW_IN_SLICE = 30
 NAME_LENGTH = 60
@@ -56,111 +50,6 @@ STRATEGIES = {
 }
 UNITS = {"word": "words and punctuation marks", "character": "characters", "chinese": "Chinese words, cut by jieba"}
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$!#@:]")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a card tells of a pipeline state.
-
-    Parameters
-    ----------
-    name : str
-        The model's, in the registry.
-    ingest, training : dict
-        The parameters of these sections; of training with what the data chose.
-    read, cleaned, rebalance, manifest, figures, intervals : dict
-        The stages' files of these contents.
-    behaviour : dict of str to dict
-        Results of the behaviour tests by name: `kind`, `num_samples`, `pass_rate`; empty where there are none.
-    counts : dict of str to dict of str to int
-        Rows by class and split.
-    confusion : dict of (str, str) to int
-        Test rows by actual and predicted class.
-    tokenizer : dict
-        `language`, `unit`, `length`, `units` (in the vocabulary) and `full`: the share of test rows that fill `length`.
-    epochs, kept : int
-        Epochs trained, and the one kept.
-    weights : dict of str to int
-        Trained numbers by part: `LSTM` and, where there are any, `n-grams`.
-    files : dict of str to int
-        Bytes of each file of the model folder.
-    lock, dvc : str
-        SHA-256 of the runtime lock; DVC's digest of the model, "" where `dvc.lock` is of another state.
-    """
-
-    name: str
-    ingest: dict[str, Any]
-    training: dict[str, Any]
-    read: dict[str, Any]
-    cleaned: dict[str, Any]
-    rebalance: dict[str, Any]
-    manifest: dict[str, Any]
-    figures: dict[str, Any]
-    intervals: dict[str, Any]
-    behaviour: dict[str, Any]
-    counts: dict[str, dict[str, int]]
-    confusion: dict[tuple[str, str], int]
-    tokenizer: dict[str, Any]
-    epochs: int
-    kept: int
-    weights: dict[str, int]
-    files: dict[str, int]
-    lock: str
-    dvc: str
-
-
-def gather() -> Facts:
-    """Read the facts from the stages' outputs.
-
-    Raises
-    ------
-    PipelineError
-        A file is missing or altered, or the figures are of another model.
-    """
-    manifest = read_manifest(paths.TRAIN_MODEL)
-    if read_json(paths.EVALUATE_MEASURED)["model"] != manifest["sha256"]:
-        raise PipelineError(f"{paths.EVALUATE_METRICS} is of another model than {paths.TRAIN_MODEL}; run `dvc repro`")
-    counts = read_table(paths.CLEAN_COUNTS, strings=["split", "label"]).pivot(
-        index="label", columns="split", values="rows"
-    )
-    predictions = read_table(paths.EVALUATE_PREDICTIONS, strings=["id", "actual", "predicted"])
-    history = read_table(paths.TRAIN_HISTORY)
-    tokenizer = read_json(paths.TOKENIZE_TOKENIZER)
-    vocabulary = tokenizer.pop("vocabulary")
-    full = (read_arrays(paths.TOKENIZE_ARRAYS["test"])["ids"] > 0).all(axis=1).mean()
-    return Facts(
-        name=params.model_name(),
-        ingest=params.load(params.Ingest).model_dump() | {"title": params.load(params.Ingest).title},
-        training=params.load(params.Train).model_dump() | read_json(paths.TRAIN_SETTINGS),
-        read=read_json(paths.INGEST_SUMMARY),
-        cleaned=read_json(paths.CLEAN_SUMMARY),
-        rebalance=read_json(paths.REBALANCE_SUMMARY) | params.load(params.Rebalance).model_dump(exclude={"strategy"}),
-        manifest=manifest,
-        figures=read_json(paths.EVALUATE_METRICS),
-        intervals=read_json(paths.EVALUATE_INTERVALS),
-        behaviour=read_json(BEHAVIOUR) if BEHAVIOUR.is_file() else {},
-        counts={str(label): {str(split): int(rows) for split, rows in of.items()} for label, of in counts.T.items()},
-        confusion={pair: int(rows) for pair, rows in predictions.groupby(["actual", "predicted"]).size().items()},
-        tokenizer=tokenizer | {"units": len(vocabulary), "full": float(full)},
-        epochs=len(history),
-        kept=int(history.loc[history["validation_loss"].idxmin(), "epoch"]),
-        weights=_weights(paths.TRAIN_MODEL),
-        files={file.name: file.stat().st_size for file in sorted(paths.TRAIN_MODEL.iterdir())},
-        lock=sha256(packaging.RUNTIME_LOCK),
-        dvc=revision.dvc_tags().get("dvc.model", ""),
-    )
-
-
-def _weights(folder: Path) -> dict[str, int]:
-    import h5py
-
-    sizes: list[int] = []
-    with h5py.File(folder / WEIGHTS) as file:
-        file.visititems(lambda name, item: sizes.append(item.size) if isinstance(item, h5py.Dataset) else None)
-    found = {"LSTM": int(sum(sizes))}
-    if (folder / GRAMS).is_file():
-        found["n-grams"] = sum(array.size for array in read_arrays(folder / NGRAM_WEIGHTS).values())
-    return found
 
 
 def markdown(
@@ -211,17 +100,16 @@ def markdown(
 
 def _head(facts: Facts, version: str | None) -> list[str]:
     overall, of = facts.figures["overall"], facts.intervals["overall"]
-    low, high = (len(facts.counts), sum(sum(rows.values()) for rows in facts.counts.values()))
     rows = [
         ("Version", escaped(version) if version else "not registered yet"),
-        ("Task", f"one of {low} labels for a text; language `{facts.tokenizer['language']}`"),
-        ("Data", f"{escaped(facts.ingest['title'])}, {high:,} rows after cleaning"),
+        ("Task", f"one of {len(facts.counts)} labels for a text; language `{facts.tokenizer['language']}`"),
+        ("Data", f"{named(facts.ingest['title'])}, {facts.cleaned['kept']:,} rows after cleaning"),
         ("Accuracy", _figure(overall["accuracy"], of.get("accuracy"))),
         ("Macro-F1", _figure(overall["macro_f1"], of.get("macro_f1"))),
         ("State", f"`{facts.manifest['state']}`"),
     ]
     return [
-        f"# Model card: {escaped(facts.name)}",
+        f"# Model card: {named(facts.name)}",
         f"{summary.verdict(facts.figures, facts.intervals)} Measured on {overall['num_samples']:,} test rows; in "
         "brackets, here and below, stand 95 % intervals.",
         _table(("", ""), rows),
@@ -229,7 +117,7 @@ def _head(facts: Facts, version: str | None) -> list[str]:
 
 
 def _use(facts: Facts) -> list[str]:
-    classes = [f'"{escaped(name)}"' for name in facts.counts]
+    classes = [f'"{named(name)}"' for name in facts.counts]
     listed = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more, listed below" if len(classes) > 10 else "")
     return [
         f"The model tells which of these labels a text is most likely to get: {listed}. It is meant for many texts of "
@@ -256,19 +144,17 @@ def _limits(facts: Facts) -> list[str]:
         f"**Language**: it learnt from texts in `{facts.tokenizer['language']}`; for texts in others it answers too, "
         "with no warning.",
         f"**Length**: the LSTM reads the last {facts.tokenizer['length']:,} units of a text; "
-        f"{facts.tokenizer['full']:.1%} of the test rows are as long or longer and may lose their beginning.",
+        f"{100 * facts.tokenizer['full']:.1f} % of the test rows are as long or longer and may lose their beginning.",
     ]
     weakest = min(per_class, key=lambda name: per_class[name]["f1"])
     said.append(
-        f'**Weakest class**: "{escaped(weakest)}", with an F1 of '
+        f'**Weakest class**: "{named(weakest)}", with an F1 of '
         f"{_figure(per_class[weakest]['f1'], facts.intervals['per_class'][weakest].get('f1'))}."
     )
     wrong = _confusions(facts)
     if wrong:
         said.append(f"**Most often confused**: {'; '.join(wrong)}.")
-    few = [
-        f'"{escaped(name)}" ({of["num_samples"]:,})' for name, of in per_class.items() if of["num_samples"] < FEW_ROWS
-    ]
+    few = [f'"{named(name)}" ({of["num_samples"]:,})' for name, of in per_class.items() if of["num_samples"] < FEW_ROWS]
     if few:
         said.append(
             f"**Few test rows**: {', '.join(few)}. Figures of classes with fewer than {FEW_ROWS} rows are rough: read "
@@ -278,8 +164,8 @@ def _limits(facts: Facts) -> list[str]:
     large, small = max(train, key=lambda name: train[name]), min(train, key=lambda name: train[name])
     ratio = train[large] / train[small]
     said.append(
-        f'**Imbalance**: the largest class, "{escaped(large)}", has {ratio:.1f} training rows for each of the '
-        f'smallest, "{escaped(small)}"'
+        f'**Imbalance**: the largest class, "{named(large)}", has {ratio:.1f} training rows for each of the '
+        f'smallest, "{named(small)}"'
         + (
             f"; accuracy alone says little here. Guessing the most frequent class gives "
             f"{facts.figures['baselines']['majority']['accuracy']:.4f}."
@@ -313,7 +199,7 @@ def _confusions(facts: Facts) -> list[str]:
         if pair[0] != pair[1] and samples[pair[0]] >= FEW_IN_SLICE
     }
     worst = sorted(shares, key=lambda pair: (-shares[pair], pair))[:3]
-    return [f'{shares[pair]:.0%} of "{escaped(pair[0])}" are called "{escaped(pair[1])}"' for pair in worst]
+    return [f'{100 * shares[pair]:.0f} % of "{named(pair[0])}" are called "{named(pair[1])}"' for pair in worst]
 
 
 def _weak_slices(facts: Facts) -> list[str]:
@@ -323,7 +209,7 @@ def _weak_slices(facts: Facts) -> list[str]:
     for name, of in facts.figures["slices"].items():
         interval = wilson(of["accuracy"], of["num_samples"])
         if of["num_samples"] >= FEW_IN_SLICE and interval["high"] < overall:
-            found[name] = f'"{escaped(name)}", {_figure(of["accuracy"], interval)} of {of["num_samples"]:,} rows'
+            found[name] = f'"{named(name)}", {_figure(of["accuracy"], interval)} of {of["num_samples"]:,} rows'
     return [found[name] for name in sorted(found, key=lambda name: facts.figures["slices"][name]["accuracy"])[:3]]
 
 
@@ -331,8 +217,8 @@ def _data(facts: Facts) -> list[str]:
     settings, cleaned = facts.ingest, facts.cleaned
     if settings["dataset"] == "file":
         origin = [
-            f"Your own: {escaped(Path(settings['path']).name)}, texts in the column "
-            f'"{escaped(settings["text_column"])}", labels in "{escaped(settings["label_column"])}".',
+            f"Your own: {named(Path(settings['path']).name)}, texts in the column "
+            f'"{named(settings["text_column"])}", labels in "{named(settings["label_column"])}".',
             "**Licence**: that of your file is yours to state, and so is whether its authors may expect this use.",
         ]
     else:
@@ -350,7 +236,7 @@ def _data(facts: Facts) -> list[str]:
     rows += [("dropped", DROPPED[why], f"{count:,}") for why, count in cleaned["dropped"].items() if count]
     rows.append(("kept", "", f"{cleaned['kept']:,}"))
     by_class = [
-        (escaped(name), *(f"{of[split]:,}" for split in paths.SPLITS), f"{sum(of.values()):,}")
+        (named(name), *(f"{of[split]:,}" for split in paths.SPLITS), f"{sum(of.values()):,}")
         for name, of in facts.counts.items()
     ]
     sums = [sum(of[split] for of in facts.counts.values()) for split in paths.SPLITS]
@@ -368,16 +254,16 @@ def _split(facts: Facts) -> str:
     """Which rows test."""
     settings = facts.ingest
     if settings["test_path"] != str(params.NO_FILE):
-        return f"The test rows are those of your test file, {escaped(Path(settings['test_path']).name)}."
+        return f"The test rows are those of your test file, {named(Path(settings['test_path']).name)}."
     if settings["split_column"]:
-        return f'The column "{escaped(settings["split_column"])}" says which rows train, validate and test.'
+        return f'The column "{named(settings["split_column"])}" says which rows train, validate and test.'
     if settings["time_column"]:
-        return f'The test rows are the latest, by the column "{escaped(settings["time_column"])}".'
+        return f'The test rows are the latest, by the column "{named(settings["time_column"])}".'
     if settings["dataset"] == "keras_imdb":
         return "The test rows are the official ones."
     grouped = {"imdb": " Neighbouring reviews, often of one film, stay in one split."}.get(settings["dataset"], "")
     if settings["group_column"]:
-        grouped = f' Rows of one "{escaped(settings["group_column"])}" stay in one split.'
+        grouped = f' Rows of one "{named(settings["group_column"])}" stay in one split.'
     return f"A hash of each text draws the splits, class by class; no text is in two of them.{grouped}"
 
 
@@ -454,12 +340,12 @@ def _figures(facts: Facts) -> list[str]:
         "pr_auc": "avg. precision",
     }
     classes = [
-        (escaped(name), f"{of['num_samples']:,}", *_cells(of, by_class, intervals["per_class"].get(name, {})))
+        (named(name), f"{of['num_samples']:,}", *_cells(of, by_class, intervals["per_class"].get(name, {})))
         for name, of in figures["per_class"].items()
     ]
     slices = [
         (
-            escaped(name),
+            named(name),
             f"{of['num_samples']:,}",
             _figure(of["accuracy"], wilson(of["accuracy"], of["num_samples"])),
             *_cells(of, {"balanced_accuracy": "", "macro_f1": ""}, {}),
@@ -467,11 +353,11 @@ def _figures(facts: Facts) -> list[str]:
         for name, of in figures["slices"].items()
     ]
     blocks = [
-        f"All on the {figures['overall']['num_samples']:,} test rows, by which nothing was chosen. Intervals are "
-        "of the bootstrap over test rows.",
+        f"All on the {figures['overall']['num_samples']:,} test rows, which training never saw. Intervals are of "
+        "the bootstrap over test rows; that of the calibration error lies too high, since each resample adds chance.",
         _table(("figure", "value", "95 % interval"), overall, right=2),
         "### Beside simpler models",
-        "They learnt from the same training rows.",
+        "They learnt from the same training rows, or from a sample of them (`evaluate.baseline_rows`).",
         _table(("", *columns.values()), others, right=3),
         "The model minus each of them, on the same resamples of the test rows: an interval that holds 0 shows no clear "
         "difference.",
@@ -497,7 +383,7 @@ def _calibration(facts: Facts) -> list[str]:
         for key in ("ece", "loss", "accuracy")
     ]
     classes = [
-        (escaped(name), f"{offset:+.4f}", f"{share:.4f}")
+        (named(name), f"{offset:+.4f}", f"{share:.4f}")
         for name, offset, share in zip(manifest["classes"], manifest["offsets"], manifest["class_shares"], strict=True)
     ]
     return [
@@ -518,7 +404,7 @@ def _behaviour(facts: Facts) -> list[str]:
         return ["None were run for this state."]
     rows = [
         (
-            escaped(name.replace("_", " ")),
+            named(name.replace("_", " ")),
             escaped(of["kind"]),
             f"{of['num_samples']:,}",
             _figure(of["pass_rate"], wilson(of["pass_rate"], of["num_samples"])),
@@ -538,7 +424,7 @@ def _promotion(decision: Mapping[str, Any] | None) -> list[str]:
     verdict = "Promoted to champion" if decision["promote"] else "Not promoted"
     rows = [
         (
-            escaped(str(check["name"])),
+            named(str(check["name"])),
             "passed" if check["passed"] else "**failed**",
             _plain(check["found"]),
             _plain(check["limit"]),
@@ -632,19 +518,22 @@ def wilson(share: float, rows: int) -> dict[str, float]:
     """The 95 % interval of a share of so many rows: `low` and `high` (Wilson 1927)."""
     z = 1.959964
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * float(np.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2))
+    half = z / (1 + z * z / rows) * sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2)
     return {"low": max(middle - half, 0.0), "high": min(middle + half, 1.0)}
 
 
-def escaped(name: str) -> str:
-    """A name from the data on one line, the middle of a long one left out, that Markdown takes for plain text."""
+def escaped(text: str) -> str:
+    """Text on one line that Markdown takes for nothing else."""
+    return re.sub(_SPECIAL, r"\\\g<0>", " ".join(text.split()))
+
+
+def named(name: str) -> str:
+    """A name from the data, escaped, the middle of a long one left out."""
     name = " ".join(name.split())
-    if len(name) > NAME_LENGTH:
-        name = f"{name[: NAME_LENGTH - 11]}…{name[-10:]}"
-    return re.sub(_SPECIAL, r"\\\g<0>", name)
+    return escaped(name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 11]}…{name[-10:]}")
 
 
-def _source(facts: Facts) -> Any:
+def _source(facts: Facts) -> Source:
     return SOURCES[facts.ingest["dataset"]]
 
 

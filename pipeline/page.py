@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .data_docs import STYLE
 
+TOGETHER = re.compile(r"(?<=\[)(-?[\d.]+,) (?=-?[\d.]+\])| (?=%)")  # intervals and percentages stay on one line
 HEAD = """\
 <!doctype html>
 <html lang="en">
@@ -32,7 +33,7 @@ table { width: 100%; border-collapse: collapse; }
 th, td { padding: .45rem .75rem; text-align: left; vertical-align: top; unicode-bidi: plaintext; }
 th { color: var(--soft); font-size: .85rem; font-weight: 600; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { min-width: 7rem; max-width: 22rem; overflow-wrap: anywhere; }
-td[style] { font-variant-numeric: tabular-nums; white-space: nowrap; }
+td[style] { font-variant-numeric: tabular-nums; }
 tbody tr + tr { border-top: 1px solid var(--line); }
 thead:not(:has(th:not(:empty))) { display: none; }
 code { font: .9em ui-monospace, "SF Mono", Consolas, monospace; overflow-wrap: anywhere; }
@@ -43,8 +44,9 @@ pre {
 img { display: block; max-width: 100%; height: auto; border-radius: 10px; background: #fff; }
 @media (max-width: 640px) {
   body { padding: 1rem .75rem; font-size: 15px; }
-  th, td { padding: .4rem .5rem; }
-  td[style] { white-space: normal; }
+  table { font-size: .85rem; }
+  th, td { padding: .35rem .4rem; }
+  th:first-child, td:first-child { min-width: 6.25rem; position: sticky; left: 0; background: var(--card); }
 }
 @media print {
   :root { --page: #fff; --card: #fff; --text: #000; --soft: #444; --line: #ccc; --bar: #000; color-scheme: light; }
@@ -81,12 +83,13 @@ def html(markdown: str, folder: Path) -> str:
             name = re.sub(r"\W+", "-", inside.content.lower())
             token.attrs["id"] = name
             links.append(f'<a href="#{name}">{escape(inside.content)}</a>')
-        for picture in inside.children or []:
-            if picture.type == "image":
-                content = base64.b64encode((folder / str(picture.attrs["src"])).resolve().read_bytes()).decode()
-                picture.attrs["src"] = f"data:image/png;base64,{content}"
+        for child in inside.children or []:
+            child.content = re.sub(TOGETHER, "\\1\u00a0", child.content)
+            if child.type == "image":
+                content = base64.b64encode((folder / str(child.attrs["src"])).resolve().read_bytes()).decode()
+                child.attrs["src"] = f"data:image/png;base64,{content}"
     heading, rest = parser.renderer.render(tokens, parser.options, {}).split("</h1>\n", 1)
-    title = escape(tokens[1].content)
+    title = escape("".join(child.content for child in tokens[1].children or []))
     return (
         f"{HEAD}<title>{title}</title>\n<style>\n{STYLE}{LAYOUT}</style>\n</head>\n<body>\n<main>\n{heading}</h1>\n"
         f'<nav aria-label="Sections">{" ".join(links)}</nav>\n{rest}</main>\n</body>\n</html>\n'
