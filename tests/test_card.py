@@ -271,6 +271,7 @@ def test_two_to_fifty_classes(number: int, tmp_path: Path) -> None:
     text = card.markdown(facts(classes))
     assert f"one of {number} labels" in text
     assert ("and 40 more, listed below" in text) == (number == 50)
+    assert '"topic 10"' not in text
     rows = rendered(text, tmp_path).rows
     assert all(sum(row[0] == name for row in rows) == 3 for name in classes)
 
@@ -341,6 +342,13 @@ def test_what_is_told_beside_the_files_is_shown() -> None:
     changed = card.markdown(dataclasses.replace(given, dvc="abc.dir"), commit="c0ffee", uncommitted=True)
     assert "git checkout" not in changed
     assert "git log --reverse --format=%H -S abc.dir -- dvc.lock" in changed
+
+
+def test_a_page_shows_html_as_text_and_keeps_intervals_on_a_line() -> None:
+    content = page.html("# a <b>\n\n0.5 [-0.1, 0.2] of 80 %, [1, a]\n\n<script>x</script>\n", Path())
+    assert "<p>0.5 [-0.1,\u00a00.2] of 80\u00a0%, [1, a]</p>" in content
+    assert "<title>a &lt;b&gt;</title>" in content
+    assert "<script" not in content
 
 
 def test_wilson() -> None:
