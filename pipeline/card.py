@@ -11,9 +11,9 @@ from typing import Any
 
 from . import baselines, params, paths, plots, revision, stage, summary
 from .datasets import SOURCES, Source
+from .document import html
 from .facts import Facts, gather
 from .files import atomic
-from .page import html
 
 FOLDER = paths.REPORTS / "card"
 FEW_ROWS = 100  # test rows of a class, below which its figures say little: an interval of 20 points or so
@@ -48,6 +48,7 @@ STRATEGIES = {
     "balanced_batches": "each epoch draws as many rows of each class",
     "logit_adjustment": "margins in the loss favour smaller classes (Menon et al. 2021)",
 }
+KINDS = {"INV": "invariance", "DIR": "directional", "MFT": "minimum functionality"}
 UNITS = {"word": "words and punctuation marks", "character": "characters", "chinese": "Chinese words, cut by jieba"}
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$!#@:]")
 
@@ -405,7 +406,7 @@ def _behaviour(facts: Facts) -> list[str]:
     rows = [
         (
             named(name.replace("_", " ")),
-            escaped(of["kind"]),
+            KINDS.get(of["kind"], escaped(of["kind"])),
             f"{of['num_samples']:,}",
             _figure(of["pass_rate"], wilson(of["pass_rate"], of["num_samples"])),
         )
@@ -413,7 +414,7 @@ def _behaviour(facts: Facts) -> list[str]:
     ]
     return [
         "As in CheckList (Ribeiro et al. 2020). *Invariance*: a change that should not matter keeps the label. "
-        "*Directional*: a change moves the probabilities the way it should. *Minimum*: plain cases are right.",
+        "*Directional*: a change moves the probabilities the way it should. *Minimum functionality*: plain cases are right.",
         _table(("test", "kind", "cases", "passed"), rows, right=2),
     ]
 
@@ -454,9 +455,16 @@ def _privacy(facts: Facts) -> list[str]:
         f"{facts.tokenizer['units']:,} single units of the training texts"
         + (", and n-grams that occur in two training rows or more." if "n-grams" in facts.weights else ".")
         + " Names can be among them.",
-        "Nobody looked whether the model treats groups of people alike, beyond the parts and behaviour tests above. "
-        "Check the groups that matter where you use it.",
     ]
+    said += [
+        f"Where {'people get other names' if name == 'names' else 'he and she change places'}, the mean probability of a "
+        f"class differs by at most {100 * max(of['gap'] for of in tests['gaps'].values()):.1f} points between the groups."
+        for name, tests in facts.behaviour.items()
+        if tests.get("gaps")
+    ]
+    said.append(
+        "Nobody looked further whether the model treats groups of people alike: check those that matter to you."
+    )
     return [_list(said)]
 
 
@@ -575,9 +583,8 @@ def _code(text: str, language: str) -> str:
 def write(**told: Any) -> list[Path]:
     """Write the card of what `data/` holds into `reports/card/`, as Markdown and as HTML; give the two files.
 
-    `told` is what `markdown` takes besides the facts.
+    The pictures of `reports/evaluate/` are in it. `told` is what `markdown` takes besides the facts.
     """
-    plots.render(paths.REPORTS / "evaluate")
     text = markdown(gather(), **told)
     contents = {FOLDER / "model-card.md": text, FOLDER / "model-card.html": html(text, FOLDER)}
     for path, content in contents.items():
@@ -587,8 +594,8 @@ def write(**told: Any) -> list[Path]:
 
 
 def main() -> None:
-    tags = revision.tags()
-    files = write(commit=tags.get("mlflow.source.git.commit"), uncommitted="git.uncommitted_changes" in tags)
+    plots.render(paths.REPORTS / "evaluate")
+    files = write(**revision.commit())
     print("model card: " + ", ".join(str(file) for file in files))
 
 

@@ -11,8 +11,6 @@ from .ngrams import WEIGHTS as NGRAM_WEIGHTS
 from .prediction import WEIGHTS, read_manifest
 from .stage import PipelineError
 
-BEHAVIOUR = paths.EVALUATE_METRICS.with_name("behaviour.json")  # of a later step, so it may be missing
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -94,7 +92,7 @@ def gather() -> Facts:
         manifest=manifest,
         figures=read_json(paths.EVALUATE_METRICS),
         intervals=read_json(paths.EVALUATE_INTERVALS),
-        behaviour=read_json(BEHAVIOUR) if BEHAVIOUR.is_file() else {},
+        behaviour=read_json(paths.EVALUATE_BEHAVIOUR)["tests"],
         counts={str(label): {str(split): int(rows) for split, rows in of.items()} for label, of in counts.T.items()},
         confusion={pair: int(rows) for pair, rows in predictions.groupby(["actual", "predicted"]).size().items()},
         tokenizer=tokenizer | {"units": len(vocabulary), "full": float(full)},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import gate, packaging, params, paths, plots, promote, revision, slices, smoke, stage, summary, tracking
+from . import card, gate, packaging, params, paths, plots, promote, revision, slices, smoke, stage, summary, tracking
 from .files import atomic, read_arrays, read_json, read_table, read_yaml, sha256, write_json
 from .gate import Candidate, Champion, Decision
 from .prediction import MANIFEST, read_manifest
@@ -62,8 +62,9 @@ def publish() -> str:
             version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
         decision = promote.decide_and_promote(store, version, partial(_judge, figures))
         report = _report(decision, f"{name} version {version.version}")
+        cards = card.write(version=str(version.version), decision=decision.as_json(), **revision.commit())
         with store.lock:
-            store.log_files(run, {"decision": report})
+            store.log_files(run, {"": cards, "decision": report})
             store.annotate(version, _tags(figures, measured), summary.line(figures, decision.reason))
             last = f"{name} version {version.version}. {decision.markdown()}"
             note = summary.note(figures, intervals, last)

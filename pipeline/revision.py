@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from . import params, paths
 from .files import read_json, read_yaml
@@ -25,6 +26,12 @@ def user() -> str:
         return os.environ.get("GITHUB_ACTOR") or getpass.getuser()
     except (KeyError, OSError):  # a container may have no name for its user
         return "unknown"
+
+
+def commit() -> dict[str, Any]:
+    """`commit`, git's, None where there is none, and whether there are `uncommitted` changes."""
+    known = tags()
+    return {"commit": known.get("mlflow.source.git.commit"), "uncommitted": "git.uncommitted_changes" in known}
 
 
 def tags() -> dict[str, str]:

@@ -206,7 +206,7 @@ class Store:
         """Upload files, by the folder that they get in the run."""
         for folder, paths in files.items():
             for path in paths:
-                self.client.log_artifact(run.info.run_id, str(path), folder)
+                self.client.log_artifact(run.info.run_id, str(path), folder or None)
 
     def link_project_run(self, run: "Run") -> None:
         """Where `mlflow run` started the pipeline: say in the run that it made which run holds the results."""

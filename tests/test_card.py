@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Project
 
-from pipeline import card, datasets, page, paths
+from pipeline import card, datasets, document, paths
 from pipeline.facts import Facts, gather
 from pipeline.files import read_json, read_table, write_json
 from pipeline.stage import PipelineError
@@ -137,7 +137,7 @@ def rendered(text: str, folder: Path) -> Parsed:
     for name in ("confusion_matrix", "reliability"):
         (folder / "evaluate").mkdir(exist_ok=True)
         (folder / "evaluate" / f"{name}.png").write_bytes(PNG)
-    return Parsed(page.html(text, folder / "card"))
+    return Parsed(document.html(text, folder / "card"))
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_names_from_the_data_are_text(tmp_path: Path) -> None:
     assert ["<i>floor</i>", "failed", "1 | 2", ""] in found.rows
     # Code blocks and headings would be broken off by a stray line.
     assert [of["id"] for tag, of in found.tags if tag == "h2"][-1] == "how-to-reproduce-it"
-    assert "<title>Model card: my_own_model</title>" in page.html(text, tmp_path / "card")
+    assert "<title>Model card: my_own_model</title>" in document.html(text, tmp_path / "card")
 
 
 @pytest.mark.parametrize("number", [2, 50])
@@ -325,7 +325,7 @@ def test_what_is_told_beside_the_files_is_shown() -> None:
     ]
     told = card.markdown(
         dataclasses.replace(
-            given, dvc="abc.dir", behaviour={"typos": {"kind": "invariance", "num_samples": 100, "pass_rate": 0.5}}
+            given, dvc="abc.dir", behaviour={"typos": {"kind": "INV", "num_samples": 100, "pass_rate": 0.5}}
         ),
         version="7",
         decision={"promote": True, "reason": "better by 0.02", "checks": checks},
@@ -345,7 +345,7 @@ def test_what_is_told_beside_the_files_is_shown() -> None:
 
 
 def test_a_page_shows_html_as_text_and_keeps_intervals_on_a_line() -> None:
-    content = page.html("# a <b>\n\n0.5 [-0.1, 0.2] of 80 %, [1, a]\n\n<script>x</script>\n", Path())
+    content = document.html("# a <b>\n\n0.5 [-0.1, 0.2] of 80 %, [1, a]\n\n<script>x</script>\n", Path())
     assert "<p>0.5 [-0.1,\u00a00.2] of 80\u00a0%, [1, a]</p>" in content
     assert "<title>a &lt;b&gt;</title>" in content
     assert "<script" not in content

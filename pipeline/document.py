@@ -1,4 +1,4 @@
-"""Page: a Markdown text as one HTML page that needs no network, no script and no other file."""
+"""Document: a Markdown text as one HTML page that needs no network, no script and no other file."""
 
 import base64
 import itertools
