@@ -414,7 +414,8 @@ def _behaviour(facts: Facts) -> list[str]:
     ]
     return [
         "As in CheckList (Ribeiro et al. 2020). *Invariance*: a change that should not matter keeps the label. "
-        "*Directional*: a change moves the probabilities the way it should. *Minimum functionality*: plain cases are right.",
+        "*Directional*: a change moves the probabilities the way it should. *Minimum functionality*: plain cases are "
+        "right.",
         _table(("test", "kind", "cases", "passed"), rows, right=2),
     ]
 
@@ -456,12 +457,14 @@ def _privacy(facts: Facts) -> list[str]:
         + (", and n-grams that occur in two training rows or more." if "n-grams" in facts.weights else ".")
         + " Names can be among them.",
     ]
-    said += [
-        f"Where {'people get other names' if name == 'names' else 'he and she change places'}, the mean probability of a "
-        f"class differs by at most {100 * max(of['gap'] for of in tests['gaps'].values()):.1f} points between the groups."
-        for name, tests in facts.behaviour.items()
-        if tests.get("gaps")
-    ]
+    for name, how in (("names", "people get other names"), ("gender", "he and she change places")):
+        gaps = facts.behaviour.get(name, {}).get("gaps", {})
+        if gaps:
+            most = max(of["gap"] for of in gaps.values())
+            said.append(
+                f"Where {how}, the mean probability of a class differs by at most {100 * most:.1f} points between the "
+                "groups."
+            )
     said.append(
         "Nobody looked further whether the model treats groups of people alike: check those that matter to you."
     )
