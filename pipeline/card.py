@@ -119,8 +119,8 @@ def _head(facts: Facts, version: str | None) -> list[str]:
 def _use(facts: Facts) -> list[str]:
     classes = [f'"{named(name)}"' for name in facts.counts]
     return [
-        f"The model tells which of these labels a text is most likely to get: {_listed(classes)}. It is meant for many texts of "
-        "the kind that it learnt from, whose results are counted, sorted or looked through by people.",
+        f"The model tells which of these labels a text is most likely to get: {_listed(classes)}. It is meant for many "
+        "texts of the kind that it learnt from, whose results are counted, sorted or looked through by people.",
         _list(
             [
                 "**For**: shares of the labels over time or by subject; sorting texts so that people read the most "
