@@ -119,10 +119,9 @@ def _head(facts: Facts, version: str | None) -> list[str]:
 
 def _use(facts: Facts) -> list[str]:
     classes = [f'"{named(name)}"' for name in facts.counts]
-    listed = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more, listed below" if len(classes) > 10 else "")
     return [
-        f"The model tells which of these labels a text is most likely to get: {listed}. It is meant for many texts of "
-        "the kind that it learnt from, whose results are counted, sorted or looked through by people.",
+        f"The model tells which of these labels a text is most likely to get: {_listed(classes)}. It is meant for many "
+        "texts of the kind that it learnt from, whose results are counted, sorted or looked through by people.",
         _list(
             [
                 "**For**: shares of the labels over time or by subject; sorting texts so that people read the most "
@@ -158,7 +157,7 @@ def _limits(facts: Facts) -> list[str]:
     few = [f'"{named(name)}" ({of["num_samples"]:,})' for name, of in per_class.items() if of["num_samples"] < FEW_ROWS]
     if few:
         said.append(
-            f"**Few test rows**: {', '.join(few)}. Figures of classes with fewer than {FEW_ROWS} rows are rough: read "
+            f"**Few test rows**: {_listed(few)}. Figures of classes with fewer than {FEW_ROWS} rows are rough: read "
             "their intervals."
         )
     train = {name: rows["train"] for name, rows in facts.counts.items()}
@@ -573,6 +572,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0)
     """A table, its last `right` columns set to the right."""
     rules = ["---"] * (len(header) - right) + ["---:"] * right
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rules, *rows])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first ten: tables name them all."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more, listed below" if len(names) > 10 else "")
 
 
 def _list(points: Iterable[str]) -> str:
