@@ -60,6 +60,7 @@ def publish() -> str:
             store.log_datasets(run, _datasets())
             store.log_files(run, {"plots": pictures, **_files()})
             version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
+            store.describe(name, summary.registered(manifest["classes"]))
         decision = promote.decide_and_promote(store, version, partial(_judge, figures))
         report = _report(decision, f"{name} version {version.version}")
         cards = card.write(version=str(version.version), decision=decision.as_json(), **revision.commit())

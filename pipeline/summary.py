@@ -1,5 +1,6 @@
 """Summary: what a person reads of the figures first: a sentence, a line, a table; and their names in MLflow."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from . import baselines, metrics
@@ -58,6 +59,19 @@ def line(figures: dict[str, Any], reason: str) -> str:
     model, baseline = figures["overall"], figures["baselines"][best_baseline(figures)]
     compared = f"macro-F1 {model['macro_f1']:.4f} (best baseline {baseline['macro_f1']:.4f})"
     return f"{compared} on {model['num_samples']:,} test rows; {reason}"
+
+
+def registered(classes: Sequence[str]) -> str:
+    """What a registered model is, in Markdown: the same for all of its versions."""
+    listed = ", ".join(f"`{name}`" for name in classes[:10]) + (
+        f" and {len(classes) - 10} more" if classes[10:] else ""
+    )
+    return (
+        f"From a column `text` to one of {len(classes)} labels ({listed}), with the probability of each. The alias "
+        "`champion` is in service, `previous` was before it, `challenger` is the last version that the gate refused; each "
+        "version's tags say why. Each run has the model card of its version. Back: "
+        '`python -m pipeline.rollback --why "..."`.'
+    )
 
 
 def note(figures: dict[str, Any], intervals: dict[str, Any], last: str) -> str:

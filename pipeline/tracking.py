@@ -317,6 +317,11 @@ class Store:
         if description is not None:
             self.client.update_model_version(version.name, version.version, description)
 
+    def describe(self, name: str, description: str) -> None:
+        """Set the description of a registered model, unless a person gave it another one."""
+        if not self.client.get_registered_model(name).description:
+            self.client.update_registered_model(name, description)
+
     def version(self, name: str, which: str) -> "ModelVersion":
         """The version of `name` with this number or alias.
 

@@ -93,6 +93,13 @@ def test_the_line_names_the_best_baseline() -> None:
     assert line == "macro-F1 0.6500 (best baseline 0.6000) on 10 test rows; the first model of this name"
 
 
+def test_a_registered_model_says_what_it_is_and_how_to_go_back() -> None:
+    said = summary.registered(["glad", "sad"])
+    assert said.startswith("From a column `text` to one of 2 labels (`glad`, `sad`), with the probability of each.")
+    assert "python -m pipeline.rollback" in said
+    assert "`9` and 2 more)" in summary.registered([str(number) for number in range(12)])
+
+
 def test_what_mlflow_shows() -> None:
     typos = {"kind": "INV", "num_samples": 500, "pass_rate": 0.9, "mean_change": 0.05}
     shown = summary.shown(*found(0.05, 0.01, 0.09), {"tests": {"typos": typos}, "not_applicable": {"case": "why"}})
