@@ -68,8 +68,8 @@ def registered(classes: Sequence[str]) -> str:
     )
     return (
         f"From a column `text` to one of {len(classes)} labels ({listed}), with the probability of each. The alias "
-        "`champion` is in service, `previous` was before it, `challenger` is the last version that the gate refused; each "
-        "version's tags say why. Each run has the model card of its version. Back: "
+        "`champion` is in service, `previous` was before it, `challenger` is the last version that the gate refused; "
+        "each version's tags say why. Each run has the model card of its version. Back: "
         '`python -m pipeline.rollback --why "..."`.'
     )
 
