@@ -100,14 +100,14 @@ def local(project: Project) -> str:
 
 
 def state_runs(address: str) -> list[Run]:
-    store = MlflowClient(address)
+    store = MlflowClient(address, address)
     experiment = store.get_experiment_by_name("emotion-recognition")
     return [] if experiment is None else list(store.search_runs([experiment.experiment_id]))
 
 
 def assert_states(address: str, number: int, epochs: int = 2) -> None:
     """The store holds so many states, each once, complete, with no figure twice, and one version for each."""
-    store, runs = MlflowClient(address), state_runs(address)
+    store, runs = MlflowClient(address, address), state_runs(address)
     assert len(runs) == len({run.data.tags[tracking.STATE] for run in runs}) == number
     for run in runs:
         assert run.info.status == "FINISHED"
@@ -150,7 +150,7 @@ def started(project: Project, *command: str, **environment: str) -> "subprocess.
 
 def has_epochs(address: str, number: int) -> bool:
     """Whether a run is in training and has so many epochs."""
-    store = MlflowClient(address)
+    store = MlflowClient(address, address)
     running = [run for run in state_runs(address) if run.info.status == "RUNNING"]
     return any(len(store.get_metric_history(run.info.run_id, "train/loss")) >= number for run in running)
 
@@ -283,7 +283,8 @@ def test_two_workers_of_a_queue_make_the_store_once(reference: Project, tmp_path
 
 
 def test_an_altered_or_cut_file_is_neither_published_nor_predicted_with(reference: Project, tmp_path: Path) -> None:
-    project = copied(reference, tmp_path / "project")
+    project = copied(reference, tmp_path / "project", store=False)
+    project.run(*PUBLISH)
     weights = project.folder / "data/train/model/model.weights.h5"
     content = weights.read_bytes()
     for wrong in (content[:-1], content[:100] + bytes([content[100] ^ 1]) + content[101:]):
