@@ -1,6 +1,5 @@
 """Plots: the same data that `dvc plots` shows, as PNG files for people and for MLflow."""
 
-import itertools
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
