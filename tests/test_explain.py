@@ -126,7 +126,7 @@ def test_an_ngram_is_shared_by_the_words_that_it_touches() -> None:
         ("ok @a @b", ["ok", "@a", "@b"]),
         ("@a @b @c ok", ["@a", "@b", "@c", "ok"]),
         ("cafÃ© good", [None, "good"]),
-        ("<b>@you</b>", [None]),
+        ("<b>@you</b> ok", ["<b>@you</b>", "ok"]),
         ("", []),
     ],
 )

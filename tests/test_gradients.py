@@ -69,5 +69,5 @@ def test_steps_are_doubled_until_the_sum_is_near_enough(
 
 
 def test_what_others_add_loosens_the_tolerance(keras: ModuleType, tmp_path: Path) -> None:
-    _, network = made(keras, tmp_path, num_classes=2, bidirectional=False, pooling="max")
+    _, network = made(keras, tmp_path, num_classes=2, bidirectional=True, pooling="max")
     assert network.attribute(IDS, np.array([9.0, -9.0])).steps < network.attribute(IDS, np.zeros(2)).steps
