@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .text import UNKNOWN
+
 FIRST, MOST = 16, 1_024  # steps of the path from the baseline to the text: halved where they are not enough
 TOLERANCE = 0.01  # share of the difference that is explained
 NEGLIGIBLE = 0.001  # logits that nobody sees: of a difference of almost nothing, 1 % would take any number of steps
@@ -66,7 +68,7 @@ class Network:
     def attribute(self, ids: np.ndarray, beside: np.ndarray, tolerance: float = TOLERANCE) -> "Attribution":
         """What each token adds to the centred logits of one text, by integrated gradients.
 
-        The gradient is averaged over the straight path from a text whose vectors are all zero to this one, and
+        The gradient is averaged over the straight path from a text of as many unknown tokens to this one, and
         multiplied by the way gone (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks"): the sum over
         the tokens is the difference of the two ends (completeness). The average is a trapezoidal sum. On each step it
         is known what the sum must be, the difference of the step's ends: steps that are far from it, such as those in
@@ -146,14 +148,16 @@ class Attribution:
 class _Path:
     """The states of the network between the baseline and a text, and their gradients.
 
-    Along the path every vector, and so all that it adds to the gates, is the text's times a number from 0 to 1: points
-    of the path are the rows of one batch. The LSTM that reads from the end is given the tokens in its order; pooling
-    does not mind.
+    Along the path the way to every vector, and so to all that it adds to the gates, is the whole way times a number
+    from 0 to 1: points of the path are the rows of one batch. The LSTM that reads from the end is given the tokens in
+    its order; pooling does not mind.
     """
 
     def __init__(self, network: Network, ids: np.ndarray) -> None:
         self.network = network
-        inputs = network.embedding[ids] @ network.kernel  # (n_directions, length, 4 * units)
+        unknown = network.embedding[UNKNOWN]
+        self.bias = network.bias[:, None] + unknown @ network.kernel[:, None]
+        inputs = (network.embedding[ids] - unknown) @ network.kernel  # (n_directions, length, 4 * units)
         if len(inputs) == 2:
             inputs[1] = inputs[1, ::-1]
         self.inputs = inputs
@@ -162,7 +166,7 @@ class _Path:
 
     def forward(self, at: np.ndarray) -> np.ndarray:
         """What the classes are told from at the points `at` of the path, shape (n_points, width)."""
-        recurrent, bias = self.network.recurrent, self.network.bias[:, None]
+        recurrent = self.network.recurrent
         directions, length, width = self.inputs.shape
         units, rows = width // 4, len(at)
         shape = (length, directions, rows)
@@ -172,7 +176,7 @@ class _Path:
         for t in range(length):
             z = self.gates[t]
             np.matmul(state, recurrent, out=z)
-            z += at[:, None] * self.inputs[:, t, None] + bias
+            z += at[:, None] * self.inputs[:, t, None] + self.bias
             sigmoids = z[..., : 3 * units]
             sigmoids *= 0.5
             np.tanh(z, out=z)

@@ -86,9 +86,10 @@ def test_contributions_add_up_to_the_prediction(
 
 def test_a_word_that_the_lstm_never_reads_has_its_ngrams_alone(keras: ModuleType, tmp_path: Path) -> None:
     folder = saved(keras, tmp_path, "word", 3, ngrams=False)
-    found = Explainer.load(folder).explain("film bad one two three four five six")
+    found = Explainer.load(folder).explain("film bad not good not bad unheard so")
     assert not found.contributions[:2].any()
-    assert found.contributions[2:].all()
+    assert found.contributions[[2, 3, 4, 5, 7]].all()
+    assert not found.contributions[6].any()  # an unknown word tells it nothing
 
 
 @pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("chinese", False), ("character", False)])

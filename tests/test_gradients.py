@@ -44,8 +44,9 @@ def test_logits_and_integrated_gradients_are_those_of_keras(
     longer = np.vstack([network.embedding, network.embedding[IDS]]).astype(np.float32)
     for point, place in itertools.product(points[::5], range(len(IDS))):
         for sign in (1, -1):
-            longer[50:] = point * network.embedding[IDS]
-            longer[50 + place] += sign * step * network.embedding[IDS[place]]
+            way = network.embedding[IDS] - network.embedding[1]
+            longer[50:] = network.embedding[1] + point * way
+            longer[50 + place] += sign * step * way[place]
             moved = Network(longer, *(getattr(network, each) for each in FIELDS))
             expected[place] += sign * gradients.centred(moved.logits(np.arange(50, 50 + len(IDS)))) / (2 * step * 40)
     np.testing.assert_allclose(found.tokens, expected, atol=0.03)
