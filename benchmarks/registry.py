@@ -63,7 +63,7 @@ def main() -> None:
             finally:
                 asked.append(time.perf_counter() - started)
 
-        publish._judge = judged
+        publish._judge = judged  # type: ignore[assignment]
         print(f"a store of {runs} runs and versions")
         timed("publish a new state, with the gate", publish.publish)
         print(f"{'  of it asking the model and judging it':<50}{asked[0]:8.2f} s")
@@ -73,11 +73,12 @@ def main() -> None:
         timed("find the champion", lambda: store.alias(name, promote.CHAMPION))
         run = store.open_run(manifest["state"])
         store.client.delete_model_version(name, version.version)
-        timed("register the model", lambda: store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"]))
-        version = store.find_version(name, digest)
-        timed("the gate with a champion", lambda: publish._judge(figures, store, version, version))
+        version = timed(
+            "register the model", lambda: store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
+        )
+        timed("the gate with a champion", lambda: judge(figures, store, version, version))
         epochs = [{"epoch": number, "train_loss": 1.0, "validation_loss": 1.0} for number in range(101, 121)]
-        timed("log 20 epochs", lambda: [store.log_epochs(run, [figures]) for figures in epochs])
+        timed("log 20 epochs", lambda: store.log_epochs(run, epochs))
 
 
 if __name__ == "__main__":

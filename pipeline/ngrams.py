@@ -192,6 +192,12 @@ class Ngrams:
         arrays = {each.name: getattr(self, each.name) for each in fields(self)}
         write_arrays(folder / WEIGHTS, {name: arrays[name] for name in ("idf", "tfidf", "nb")})
 
+    @property
+    def columns(self) -> dict[str, int]:
+        """The column of each n-gram."""
+        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
+        return columns
+
     @classmethod
     def load(cls, folder: Path) -> "Ngrams":
         content: dict[str, Any] = read_json(folder / GRAMS)

@@ -29,12 +29,14 @@ DRAWN_FROM = (
     paths.EVALUATE_PR,
     paths.EVALUATE_RELIABILITY,
     paths.EVALUATE_BEHAVIOUR,
+    paths.EVALUATE_WORDS,
 )
 BLUE, ORANGE, GREY = "#1f5f99", "#d1722b", "#8a8f98"
 COLORS = (BLUE, ORANGE, "#3b8a4f", "#a33b6d", "#6a5acd", "#8c6d31", "#2aa1a8", GREY, "#c2410c", "#1e293b")
 WEAKEST = 6  # curves drawn in colour where there are more classes than colours
 FONT = "fonts/NotoSansSC-Regular.ttf"  # of the package zhplot: Chinese, where the machine has no font of its own
 NAME_WIDTH = 22
+WORDS, PANELS, PANEL_COLUMNS = 10, 10, 5  # most telling words drawn of a class; classes, in all and side by side
 
 
 def learning_curve(axes: "Axes", history: pd.DataFrame) -> None:
@@ -169,6 +171,36 @@ def behaviour(axes: "Axes", found: dict[str, Any]) -> None:
     _legend(axes)
 
 
+def telling_words(axes: "Axes", table: pd.DataFrame, classes: list[str]) -> None:
+    """The most telling words of each class, in a panel of its own in place of `axes`; of many classes, the first ten.
+
+    Parameters
+    ----------
+    axes : Axes
+        Says in which figure to draw.
+    table : DataFrame
+        As `explain.telling_words` gives it.
+    classes : list of str
+        Class names.
+    """
+    drawn = table["class"].drop_duplicates().head(PANELS).to_list() if len(classes) > PANELS else classes
+    figure = axes.figure
+    axes.remove()
+    columns = min(len(drawn), PANEL_COLUMNS)
+    panels = figure.subplots(-(-len(drawn) // columns), columns, squeeze=False, sharex=True).ravel()
+    for panel, name in zip(panels, drawn, strict=False):
+        rows = table[table["class"] == name].head(WORDS)
+        panel.barh(range(len(rows)), rows["contribution"], color=BLUE)
+        panel.set_title(shown(name), fontsize=10)
+        panel.set(yticks=range(len(rows)), ylim=(WORDS - 0.4, -0.6))
+        panel.set_yticklabels([shown(word) for word in rows["word"]])
+        panel.tick_params(labelsize=8)
+    for panel in panels[len(drawn) :]:
+        panel.set_visible(False)
+    figure.suptitle("Most telling words (test)" + (f": {PANELS} of {len(classes)} classes" if drawn != classes else ""))
+    figure.supxlabel("what the word adds to the class's score, mean of its texts", fontsize=9)
+
+
 def shown(name: str) -> str:
     """A class name on one line, the middle of a long one left out."""
     name = " ".join(name.split())
@@ -222,6 +254,7 @@ def render(folder: Path) -> list[Path]:
         "reliability",
         "class_counts",
         "behaviour",
+        "words",
     )
     files = [folder / f"{name}.png" for name in names]
     stamp = folder / "drawn_from.json"
@@ -233,6 +266,7 @@ def render(folder: Path) -> list[Path]:
     predictions = read_table(paths.EVALUATE_PREDICTIONS, strings=["id", "actual", "predicted"])
     roc, pr = (read_table(path, strings=["class"]) for path in (paths.EVALUATE_ROC, paths.EVALUATE_PR))
     bins, behaves = read_table(paths.EVALUATE_RELIABILITY), read_json(paths.EVALUATE_BEHAVIOUR)
+    words = read_table(paths.EVALUATE_WORDS, strings=["class", "word"])
     errors = {"uncalibrated": figures["uncalibrated"]["ece"], "calibrated": figures["overall"]["ece"]}
 
     def areas(metric: str) -> dict[str, float]:
@@ -252,6 +286,7 @@ def render(folder: Path) -> list[Path]:
         "reliability": lambda axes: reliability(axes, bins, errors),
         "class_counts": lambda axes: class_counts(axes, counts, classes),
         "behaviour": lambda axes: behaviour(axes, behaves),
+        "words": lambda axes: telling_words(axes, words, classes),
     }
     with style():
         for file in files:
@@ -270,5 +305,6 @@ def _figure(name: str, num_classes: int) -> "Figure":
     sizes = {
         "confusion_matrix": (max(6.4, 2.5 + 0.24 * num_classes), max(4.8, 1.6 + 0.22 * num_classes)),
         "class_counts": (7.4, max(3.2, 1.4 + 0.2 * num_classes)),
+        "words": (2.6 * min(num_classes, PANEL_COLUMNS), 1 + 2.4 * -(-min(num_classes, PANELS) // PANEL_COLUMNS)),
     }
     return Figure(figsize=sizes.get(name, (7.4, 4.4)), layout="constrained")

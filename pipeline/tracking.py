@@ -402,15 +402,31 @@ def load_model(name: str, which: str) -> Any:
     PipelineError
         The store does not answer, or has no such model, alias or version.
     """
-    store = connect()
+    address = _registered(connect(), name, which)
     import mlflow
 
-    with store_errors(store.address):
-        number = store.version(name, which).version
     try:
-        return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
+        return mlflow.pyfunc.load_model(address)
     except Exception as error:  # the model's own code raises what it likes
         raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
+
+
+def fetch_model(name: str, which: str, folder: Path) -> Path:
+    """Copy a registered model, by alias or version number, into `folder`; give its model folder. Errors as above."""
+    store = connect()
+    address = _registered(store, name, which)
+    import mlflow
+    from mlflow.models import Model
+
+    with store_errors(store.address):
+        copy = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder)))
+        return copy / str(Model.load(str(copy)).flavors["python_function"]["data"])
+
+
+def _registered(store: Store, name: str, which: str) -> str:
+    """MLflow's address of a registered version."""
+    with store_errors(store.address):
+        return f"models:/{name}/{store.version(name, which).version}"
 
 
 @contextmanager

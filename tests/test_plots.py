@@ -34,6 +34,8 @@ def outputs(classes: list[str]) -> None:
     write_table(paths.EVALUATE_ROC, curves.roc(labels, scores, classes))
     write_table(paths.EVALUATE_PR, curves.precision_recall(labels, scores, classes))
     write_table(paths.EVALUATE_RELIABILITY, curves.reliability(labels, {"uncalibrated": scores, "calibrated": scores}))
+    words = [(name, f"{word}{number}", 1 / number, 5) for name in classes for word in ODD[:2] for number in range(1, 5)]
+    write_table(paths.EVALUATE_WORDS, pd.DataFrame(words, columns=["class", "word", "contribution", "rows"]))
     overall = metrics.overall(labels, scores)
     figures = {"overall": overall, "uncalibrated": overall, "per_class": metrics.per_class(labels, scores, classes)}
     write_json(paths.EVALUATE_METRICS, figures)
@@ -60,6 +62,7 @@ def test_every_picture_is_drawn_without_a_warning(
         "reliability",
         "class_counts",
         "behaviour",
+        "words",
     ]
     assert [file.stem for file in files] == names
     for file in files:
