@@ -337,19 +337,36 @@ def load_model(name: str, which: str) -> Any:
     PipelineError
         The store does not answer, or has no such model, alias or version.
     """
-    store = connect()
+    address = _registered(connect(), name, which)
     import mlflow
 
+    try:
+        return mlflow.pyfunc.load_model(address)
+    except Exception as error:  # the model's own code raises what it likes
+        raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
+
+
+def fetch_model(name: str, which: str, folder: Path) -> Path:
+    """Copy a registered model, by alias or version number, into `folder`; give its model folder. Errors as above."""
+    store = connect()
+    address = _registered(store, name, which)
+    import mlflow
+    from mlflow.models import Model
+
+    with store_errors(store.address):
+        copy = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder)))
+        return copy / str(Model.load(str(copy)).flavors["python_function"]["data"])
+
+
+def _registered(store: Store, name: str, which: str) -> str:
+    """MLflow's address of a registered version."""
     with store_errors(store.address):
         versions = {str(version.version) for version in store.client.search_model_versions(f"name = '{name}'")}
         aliased = store.alias(name, which)
     number = str(aliased.version) if aliased else which
     if number not in versions:
         raise PipelineError(f"the store {store.address} has no {which} of model {name}; `make repro` registers one")
-    try:
-        return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
-    except Exception as error:  # the model's own code raises what it likes
-        raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
+    return f"models:/{name}/{number}"
 
 
 @contextmanager
