@@ -17,7 +17,7 @@ class Monitor:
     """
 
     def __init__(self, paths: set[str]) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._paths = paths
         self._registry = registry = CollectorRegistry()
         names = ("method", "path", "status")

@@ -37,7 +37,9 @@ class Explained(Answer):
     """Which words made the probabilities what they are."""
 
     text: str = Field(description="as the model reads it: cleaned, and masked as in training")
-    scores: dict[str, float] = Field(description="their softmax are the probabilities; baseline and words add up to them")
+    scores: dict[str, float] = Field(
+        description="their softmax are the probabilities; baseline and words add up to them"
+    )
     baseline: dict[str, float] = Field(description="the scores of a text without words")
     words: list[Word]
 

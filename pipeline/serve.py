@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -246,24 +247,23 @@ def main() -> None:
         print(
             "serve: anybody who reaches this address may ask; for TLS and passwords put a proxy before it", flush=True
         )
-    run(app, place, limits)
-
-
-def run(app: FastAPI, place: socket.socket, limits: Limits) -> None:
-    """Answer until a signal comes; then finish what is in work."""
-    import uvicorn
-
     sys.setswitchinterval(SWITCH)
+    with suppress(KeyboardInterrupt):
+        server(app, limits).run(sockets=[place])
+
+
+def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
+    """What answers until a signal comes, and then finishes what is in work."""
     config = uvicorn.Config(
         app,
         log_config=None,
-        access_log=False,  # its lines hold the query; guard.py writes ours
+        access_log=False,
         server_header=False,
         ws="none",
         timeout_graceful_shutdown=int(limits.timeout) + 1,
     )
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[place])
+    logging.getLogger("uvicorn.access").disabled = True  # its lines hold the query; guard.py writes ours
+    return uvicorn.Server(config)
 
 
 if __name__ == "__main__":
