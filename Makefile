@@ -63,6 +63,7 @@ imbalance: env
 lock: env
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra datasets pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group dev -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group serve -o requirements-serve.lock
 
 # What `make repro` makes again; the environment, the MLflow store and DVC's cache stay.
 clean:

@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline import metrics
 from pipeline.backend import make_repeatable, prepare_keras, training_step
-from pipeline.model import PREDICTION_BATCH, batches, build, log_probabilities, log_softmax
+from pipeline.model import PREDICTION_BATCH, batches, build, log_probabilities
+from pipeline.network import log_softmax
 from pipeline.train import weighted_loss
 
 from .work import Work

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .model import log_softmax
+from .network import log_softmax
 
 BOUNDS = (0.05, 20.0)  # a temperature beyond these says that something else is wrong
 CHANCE = 0.001  # the shares of two sets of rows differ where chance explains it in fewer cases than this

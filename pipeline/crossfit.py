@@ -17,9 +17,9 @@ import numpy as np
 from . import calibration, metrics, params, revision, train
 from .backend import prepare_keras
 from .files import read_arrays, read_yaml, write_arrays
-from .prediction import parts
 from .stage import PipelineError
 from .state import at
+from .train import parts
 
 Figures = dict[str, float]
 ABLATION, SEARCH = Path(".state/ablation"), Path(".state/search")

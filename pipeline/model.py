@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import backend
+from .network import log_softmax
 
 if TYPE_CHECKING:
     import keras
@@ -98,13 +99,6 @@ def log_probabilities(model: "keras.Model", ids: np.ndarray, lengths: Sequence[i
             batch[: len(taken)] = ids[taken, :length]
             logits[taken] = _compiled(model)(batch)[: len(taken)]
     return log_softmax(logits)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits, shape (..., n_classes), as logarithms of probabilities that sum to 1 over the classes."""
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    scaled: np.ndarray = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    return scaled
 
 
 def by_length(ids: np.ndarray, lengths: Sequence[int]) -> list[tuple[int, np.ndarray]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .files import read_arrays, read_json, write_arrays, write_json
-from .model import log_softmax
+from .network import log_softmax
 from .text import UNITS
 
 if TYPE_CHECKING:

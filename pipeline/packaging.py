@@ -16,22 +16,16 @@ SERVED_MODULES = (
     "prediction",
     "calibration",
     "text",
-    "model",
-    "layers",
-    "backend",
+    "network",
     "ngrams",
     "files",
     "stage",
 )
 SERVED_PACKAGES = (
     "mlflow",
-    "keras",
-    "tensorflow",
-    "tensorflow-cpu",
     "numpy",
+    "onnxruntime",
     "pandas",
-    "pyarrow",
-    "h5py",
     "ftfy",
     "jieba",
 )
@@ -58,6 +52,6 @@ def digest(manifest: Mapping[str, Any]) -> str:
 
 
 def requirements(lock: Path = RUNTIME_LOCK) -> list[str]:
-    """The packages' lines of the lock, without hashes: "keras==3.15.1", with markers where they have any."""
+    """The packages' lines of the lock, without hashes: "numpy==2.4.6", with markers where they have any."""
     lines = (line.rstrip(" \\") for line in lock.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line.partition("==")[0] in SERVED_PACKAGES]

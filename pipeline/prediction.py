@@ -1,4 +1,4 @@
-"""Prediction: raw texts to labels and probabilities, by the functions that training used.
+"""Prediction: raw texts to labels and probabilities, by the functions that training used, without TensorFlow.
 
 This module travels with every registered model, together with the modules that it imports.
 """
@@ -11,59 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backend import prepare_keras
 from .calibration import Calibration, combine, estimate_shares, reweigh
-from .files import read_json, sha256, write_json
-from .model import build, log_probabilities
+from .files import read_json, sha256
+from .network import ONNX, Network
 from .ngrams import GRAMS, Ngrams
-from .ngrams import WEIGHTS as NGRAM_WEIGHTS
 from .stage import PipelineError
 from .text import Tokenizer, clean_text
 
 if TYPE_CHECKING:
-    import keras
     import pandas as pd
 
 PARTS = ("lstm", "tfidf", "nb")  # what a model says is made of; without n-grams the first alone
-FORMAT = 5  # of the model folder; raised when older code can no longer read it
+FORMAT = 6  # of the model folder; raised when older code can no longer read it
 MANIFEST, WEIGHTS, TOKENIZER = "model.json", "model.weights.h5", "tokenizer.json"
-
-
-def save(
-    folder: Path,
-    model: "keras.Model",
-    tokenizer: Tokenizer,
-    ngrams: Ngrams | None,
-    *,
-    classes: Sequence[str],
-    network: Mapping[str, Any],
-    calibration: Calibration,
-    class_shares: Sequence[float],
-    state: str,
-) -> None:
-    """Write a model folder: weights, tokenizer, n-grams if any, and a manifest with their digests.
-
-    The weights stand alone because a `.keras` file holds its date, and so differs between equal models.
-    """
-    folder.mkdir(parents=True)
-    model.save_weights(folder / WEIGHTS)
-    tokenizer.save(folder / TOKENIZER)
-    files = [WEIGHTS, TOKENIZER]
-    if ngrams:
-        ngrams.save(folder)
-        files += [GRAMS, NGRAM_WEIGHTS]
-    write_json(
-        folder / MANIFEST,
-        {
-            "format": FORMAT,
-            "state": state,
-            "classes": list(classes),
-            "network": dict(network),
-            **calibration._asdict(),
-            "class_shares": list(class_shares),
-            "sha256": {name: sha256(folder / name) for name in files},
-        },
-    )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -85,19 +45,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def parts(
-    model: "keras.Model", tokenizer: Tokenizer, ngrams: Ngrams | None, cleaned: Sequence[str]
-) -> list[np.ndarray]:
-    """What each part says of cleaned texts; see `Predictor.parts`."""
-    lstm = log_probabilities(model, tokenizer.encode(cleaned), tokenizer.lengths)
-    return [lstm, *(ngrams.log_probabilities(cleaned) if ngrams else ())]
-
-
 @dataclass(frozen=True)
 class Predictor:
     """A network with its tokenizer and class names, the n-grams beside it, and how both make the probabilities."""
 
-    model: "keras.Model"
+    network: Network
     tokenizer: Tokenizer
     ngrams: Ngrams | None
     classes: tuple[str, ...]
@@ -105,14 +57,11 @@ class Predictor:
     class_shares: tuple[float, ...]  # that the probabilities expect: their means over the validation rows
 
     @classmethod
-    def load(cls, folder: Path) -> "Predictor":
-        """Load a model folder, after checking its digests."""
+    def load(cls, folder: Path, *, threads: int = 1) -> "Predictor":
+        """Load a model folder, after checking its digests; `threads` as in `network.Network`."""
         manifest = read_manifest(folder)
-        prepare_keras()
-        model = build(**manifest["network"])
-        model.load_weights(folder / WEIGHTS)
         return cls(
-            model,
+            Network(folder / ONNX, threads=threads),
             Tokenizer.load(folder / TOKENIZER),
             Ngrams.load(folder) if GRAMS in manifest["sha256"] else None,
             tuple(manifest["classes"]),
@@ -129,7 +78,8 @@ class Predictor:
             Logarithms of class probabilities: the LSTM's, then those of the two n-gram models where there are any. A
             text's row depends on that text alone.
         """
-        return parts(self.model, self.tokenizer, self.ngrams, cleaned)
+        lstm = self.network.log_probabilities(self.tokenizer.encode(cleaned))
+        return [lstm, *(self.ngrams.log_probabilities(cleaned) if self.ngrams else ())]
 
     def probabilities(self, texts: Sequence[str], class_shares: str = "") -> np.ndarray:
         """Calibrated class probabilities of raw texts, shape (n_texts, n_classes), float64.

@@ -15,10 +15,11 @@ from tqdm import tqdm
 from . import calibration, metrics, params, paths, stage, tracking
 from .backend import make_repeatable, prepare_keras, training_step
 from .calibration import Calibration
+from .export import save
 from .files import read_arrays, read_json, read_table, write_json, write_table
 from .model import batches, build, log_probabilities
 from .ngrams import Ngrams
-from .prediction import PARTS, parts, save
+from .prediction import PARTS
 from .pretraining import pretrain
 from .rebalance import Plan
 from .state import state_id
@@ -255,6 +256,14 @@ def train_ngrams(data: Data) -> Ngrams:
     copies = np.bincount(plan.rows, minlength=len(labels))
     weights = copies * (plan.counts_as / np.bincount(labels[plan.rows]))[labels]
     return Ngrams.fit(data.texts["train"], labels, weights, num_classes=len(data.classes), unit=data.tokenizer.unit)
+
+
+def parts(
+    model: "keras.Model", tokenizer: Tokenizer, ngrams: Ngrams | None, cleaned: Sequence[str]
+) -> list[np.ndarray]:
+    """What each part says of cleaned texts, the LSTM by Keras; else as `Predictor.parts`."""
+    lstm = log_probabilities(model, tokenizer.encode(cleaned), tokenizer.lengths)
+    return [lstm, *(ngrams.log_probabilities(cleaned) if ngrams else ())]
 
 
 def resolved(data: Data, settings: params.Train) -> dict[str, int]:

@@ -10,7 +10,7 @@ from conftest import Project
 
 from pipeline import crossfit, params, process, train
 from pipeline.files import read_arrays
-from pipeline.model import log_softmax
+from pipeline.network import log_softmax
 
 # The network, on top of the small sample's: the least there is to compile.
 TINY = {

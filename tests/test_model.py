@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import export, prediction, train
 from pipeline import model as network
-from pipeline import prediction, train
 from pipeline.calibration import Calibration, combine
 from pipeline.ngrams import Ngrams
 from pipeline.stage import PipelineError
@@ -22,7 +22,7 @@ from pipeline.text import Tokenizer
 TOKENIZER = Tokenizer(("good", "bad", "film"), 6, lengths=(3, 6))
 SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4, "bidirectional": True, "pooling": "max"}
 CLASSES, CALIBRATION = ("happy", "sad"), Calibration((0.5, 0.2, 0.3), 2.0, (0.25, -0.25))
-FILES = ("model.json", "model.weights.h5", "tokenizer.json", "ngrams.json", "ngrams.npz")
+FILES = ("model.json", "model.onnx", "model.weights.h5", "tokenizer.json", "ngrams.json", "ngrams.npz")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def test_dropout_is_what_the_parameters_say(keras: ModuleType) -> None:
     ids = np.array([[2, 3, 4]] * 20, dtype=np.int32)
     in_training, outside = (np.asarray(model(ids, training=training)) for training in (True, False))
     assert len(np.unique(in_training, axis=0)) > 10
-    assert len(np.unique(outside, axis=0)) == 1
+    assert np.ptp(outside, axis=0).max() < 1e-6
 
 
 @pytest.mark.parametrize("pooling", ["last", "max_mean"])
@@ -127,7 +127,7 @@ def test_by_length_gives_each_row_the_shortest_length_that_holds_it() -> None:
 
 
 def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
-    prediction.save(
+    export.save(
         folder,
         trained.network,
         TOKENIZER,
@@ -200,13 +200,13 @@ def test_each_part_has_its_place(folder: Path) -> None:
 
 def test_a_model_may_have_no_ngrams(trained: Trained, tmp_path: Path) -> None:
     folder = save(tmp_path / "model", trained, ngrams=False)
-    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.weights.h5", "tokenizer.json"]
+    assert {file.name for file in folder.iterdir()} == set(FILES) - {"ngrams.json", "ngrams.npz"}
     predictor = prediction.Predictor.load(folder)
     assert predictor.ngrams is None
     ids = TOKENIZER.encode(["bad film"])
     lstm = network.log_probabilities(trained.network, ids, TOKENIZER.lengths)
     expected = np.exp(lstm / 2 + CALIBRATION.offsets)
-    np.testing.assert_allclose(predictor.probabilities(["Bad film"]), expected / expected.sum(), atol=1e-9)
+    np.testing.assert_allclose(predictor.probabilities(["Bad film"]), expected / expected.sum(), atol=1e-6)
 
 
 @pytest.mark.parametrize("text", [None, 3, float("nan")])
@@ -235,5 +235,5 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
 def test_another_format_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(PipelineError, match="has format 99, this code reads 5"):
+    with pytest.raises(PipelineError, match="has format 99, this code reads 6"):
         prediction.Predictor.load(folder)

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
 from pipeline import ngrams
-from pipeline.model import log_softmax
+from pipeline.network import log_softmax
 from pipeline.ngrams import Ngrams, cut
 
 RANDOM = np.random.default_rng(0)

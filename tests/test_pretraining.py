@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.model import build, log_softmax
+from pipeline.model import build
+from pipeline.network import log_softmax
 from pipeline.pretraining import SAMPLED, pretrain
 
 IDS, DIM, UNITS = 200, 4, 3
