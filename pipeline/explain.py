@@ -32,7 +32,7 @@ from . import stage
 from .calibration import Calibration
 from .files import atomic
 from .gradients import Network, centred
-from .model import log_softmax
+from .network import log_softmax
 from .ngrams import GRAMS, Ngrams
 from .prediction import MANIFEST, TOKENIZER, WEIGHTS, read_manifest
 from .stage import PipelineError

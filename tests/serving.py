@@ -47,8 +47,8 @@ class Counting:
         return SimpleNamespace(to_dict=lambda: found | scores)
 
 
-def served(model: Any, version: str = "1") -> Served:
-    return Served(model, model, "moods", version, state="s" * 64, language="en", figures={"macro_f1": 0.5})
+def served(model: Any, version: str = "1", explainer: Any = None) -> Served:
+    return Served(model, explainer or model, "moods", version, state="s" * 64, language="en", figures={"macro_f1": 0.5})
 
 
 class Service:
@@ -77,10 +77,10 @@ class Service:
 
 
 @contextmanager
-def service(model: Any, **limits: Any) -> Iterator[Service]:
+def service(model: Any, explainer: Any = None, **limits: Any) -> Iterator[Service]:
     """The service around a model; limits as in `serve.Limits`."""
     monitor = Monitor(serve.PATHS)
-    champion, chosen = Champion(served(model), monitor), serve.Limits(**limits)
+    champion, chosen = Champion(served(model, explainer=explainer), monitor), serve.Limits(**limits)
     server = serve.server(serve.create_app(champion, monitor, chosen), chosen)
     place = serve.listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
