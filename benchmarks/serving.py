@@ -1,6 +1,7 @@
 """Time the service beside `mlflow models serve`, with the same model: `python -m benchmarks.serving`.
 
-See docs/serving.md. All servers run at the same time on this machine's loopback, and are asked in turn; the others wait meanwhile.
+See docs/serving.md. All servers run at the same time on this machine's loopback, and are asked in turn; the others wait
+meanwhile.
 """
 
 import argparse
@@ -212,8 +213,8 @@ def table(found: dict[str, dict[str, list[Figures]]], titles: dict[str, str]) ->
         p50, p99, texts, many_p50, many_p99 = medians(name)
         errors = sum(figures["errors"] for kind in found[name].values() for figures in kind)
         lines.append(
-            f"| {titles[name]} | {p50:.2f} | {p99:.2f} | {texts:,.0f} | {many_p50:.1f} | {many_p99:.1f} | {errors:.0f} | "
-            f"{ours[2] / texts:.1f} | {p50 / ours[0]:.1f} |"
+            f"| {titles[name]} | {p50:.2f} | {p99:.2f} | {texts:,.0f} | {many_p50:.1f} | {many_p99:.1f} | "
+            f"{errors:.0f} | {ours[2] / texts:.1f} | {p50 / ours[0]:.1f} |"
         )
     return "\n".join(lines)
 

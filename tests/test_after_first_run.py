@@ -154,7 +154,7 @@ def test_mlflow_run_starts_the_pipeline(reference: Project) -> None:
     reference.run("mlflow", "run", ".", "--env-manager", "local")
     entry_points = read_yaml(reference.folder / "MLproject")["entry_points"]
     stages = set(read_yaml(reference.folder / "dvc.yaml")["stages"])
-    assert stages | {"main", "publish", "ablation", "search", "imbalance", "predict"} == set(entry_points)
+    assert stages | {"main", "publish", "ablation", "search", "imbalance", "predict", "serve"} == set(entry_points)
     store = MlflowClient(f"sqlite:///{reference.folder}/mlflow.db")
     (state_run,) = store.search_runs(["1"])
     (started,) = store.search_runs(["0"], "tags.`pipeline.run` != ''")
