@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import baselines, calibration, curves, metrics, params, paths, plots, publish, slices, stage, summary
+from . import baselines, calibration, curves, explain, metrics, params, paths, plots, publish, slices, stage, summary
 from .files import read_arrays, read_table, sha256, write_json, write_table
 from .prediction import PARTS, Predictor, read_manifest
 
@@ -98,6 +98,15 @@ def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, 
     )
 
 
+def telling_words(predictor: Predictor, test: pd.DataFrame) -> pd.DataFrame:
+    """The words that say most to the model in the test rows, drawn by the hash that is their id."""
+    from threadpoolctl import threadpool_limits
+
+    drawn = test.sort_values("id", kind="stable")["text"].to_list()
+    with threadpool_limits(1):  # the products are small: more threads wait for one another
+        return explain.telling_words(explain.Explainer.beside(predictor, paths.TRAIN_MODEL), drawn)
+
+
 def rows_digest(rows: np.ndarray, labels: np.ndarray) -> str:
     """SHA-256 of which rows were measured, in any order: two models with the same one can be compared.
 
@@ -144,6 +153,7 @@ def main() -> None:
     tables = {
         paths.EVALUATE_PREDICTIONS: predictions,
         paths.EVALUATE_MISTAKES: mistakes(test[["id", "source", "row"]], labels, probabilities, classes),
+        paths.EVALUATE_WORDS: telling_words(predictor, test),
         paths.EVALUATE_ROC: curves.roc(labels, probabilities, classes),
         paths.EVALUATE_PR: curves.precision_recall(labels, probabilities, classes),
         paths.EVALUATE_RELIABILITY: curves.reliability(labels, {"uncalibrated": raw, "calibrated": probabilities}),

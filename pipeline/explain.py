@@ -31,7 +31,7 @@ from tqdm import tqdm
 from . import stage
 from .calibration import Calibration
 from .files import atomic
-from .gradients import Network, centred
+from .gradients import TOLERANCE, Network, centred
 from .network import log_softmax
 from .ngrams import GRAMS, Ngrams
 from .prediction import MANIFEST, TOKENIZER, WEIGHTS, read_manifest
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 AHEAD = 200  # units of a raw text looked through for the next one of the cleaned text: more than markup takes
 QUOTES = str.maketrans("‘’“”", "''\"\"")  # which cleaning makes straight
-MOST_TEXTS, MOST_UNITS = 2_000, 60_000  # explained for the most telling words: some seconds
+MOST_TEXTS, MOST_UNITS = 2_000, 40_000  # explained for the most telling words: some seconds
+COARSE = 0.1  # tolerance of each of these texts: over all of them, what the steps miss cancels out
 MOST_WORDS, FEWEST_ROWS = 30, 5  # of a class; texts that a word occurs in
 SHOWN = 3  # classes that the page shows at once
 
@@ -210,13 +211,15 @@ class Explainer:
             left=left,
         )
 
-    def contributions(self, cleaned: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, float]:
+    def contributions(
+        self, cleaned: str, tolerance: float = TOLERANCE
+    ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, float]:
         """Words, contributions, baseline and what was left of a cleaned text, as an `Explanation` has them."""
         units = UNITS[self.tokenizer.unit](cleaned)
         powers = np.asarray(self.calibration.shares) / self.calibration.temperature
         adds, baseline = self._ngrams(cleaned, tuple(locate(cleaned, units)), powers[1:])
         ids = self.tokenizer.encode([cleaned])[0]
-        lstm = self.network.attribute(ids[ids > 0], adds.sum(axis=0) / max(powers[0], np.finfo(float).tiny))
+        lstm = self.network.attribute(ids[ids > 0], adds.sum(axis=0) / max(powers[0], np.finfo(float).tiny), tolerance)
         baseline = baseline + centred(np.asarray(self.calibration.offsets)) + powers[0] * lstm.baseline
         if units:
             adds[-len(lstm.tokens) :] += powers[0] * lstm.tokens  # it reads the last words alone
@@ -355,7 +358,7 @@ def telling_words(explainer: Explainer, texts: Sequence[str]) -> "pd.DataFrame":
     rows: Counter[str] = Counter()
     read = 0
     for text in tqdm(texts[:MOST_TEXTS], desc="words", unit=" texts", disable=None):
-        units, adds, _, _ = explainer.contributions(text)
+        units, adds, _, _ = explainer.contributions(text, COARSE)
         read += len(units)
         if read > MOST_UNITS:
             break

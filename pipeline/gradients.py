@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-FIRST, MOST = 16, 4_096  # steps of the path from the baseline to the text: doubled until they are enough
-TOLERANCE = 0.01  # of the difference that is explained
+from .text import UNKNOWN
+
+FIRST, MOST = 16, 1_024  # steps of the path from the baseline to the text: halved where they are not enough
+TOLERANCE = 0.01  # share of the difference that is explained
 NEGLIGIBLE = 0.001  # logits that nobody sees: of a difference of almost nothing, 1 % would take any number of steps
 MEMORY = 8_000_000  # numbers held at once of the states on the path
 
@@ -63,14 +65,15 @@ class Network:
         logits: np.ndarray = self._told(path.forward(np.ones(1, dtype=np.float32)))[0]
         return logits
 
-    def attribute(self, ids: np.ndarray, beside: np.ndarray) -> "Attribution":
+    def attribute(self, ids: np.ndarray, beside: np.ndarray, tolerance: float = TOLERANCE) -> "Attribution":
         """What each token adds to the centred logits of one text, by integrated gradients.
 
-        The gradient is averaged over the straight path from a text whose vectors are all zero to this one, and
+        The gradient is averaged over the straight path from a text of as many unknown tokens to this one, and
         multiplied by the way gone (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks"): the sum over
-        the tokens is the difference of the two ends (completeness). The average is a trapezoidal sum, whose steps are
-        doubled until the sum is as near as `TOLERANCE` says; what is left then is spread over the tokens by their
-        size.
+        the tokens is the difference of the two ends (completeness). The average is a trapezoidal sum. On each step it
+        is known what the sum must be, the difference of the step's ends: steps that are far from it, such as those in
+        which another token becomes the largest of a unit, are halved until all together are as near as `tolerance`
+        says. What is left then is spread over the tokens by their size.
 
         Parameters
         ----------
@@ -78,28 +81,41 @@ class Network:
             Without padding; at least one.
         beside : ndarray of shape (n_classes,), float
             What other parts of the model add to the difference, in these logits' unit; the tolerance is of the whole.
+        tolerance : float
+            How far the sum may be from the largest class's difference, as a share of that.
         """
         path = _Path(self, ids)
-        at, steps = np.linspace(0, 1, FIRST + 1, dtype=np.float32), FIRST
-        ends: dict[float, np.ndarray] = {}
-        sums = np.zeros((len(ids), self.dense.shape[1]))
-        rows = max(1, MEMORY // (len(ids) * 6 * self.bias.size // 4))
+        at = np.linspace(0, 1, FIRST + 1, dtype=np.float32)
+        told, adds = self._along(path, at)
         while True:
-            for start in range(0, len(at), rows):
-                here = at[start : start + rows]
-                states = path.forward(here)
-                ends |= {float(a): told for a, told in zip(here, self._told(states), strict=True) if a in (0, 1)}
-                sums += path.backward(np.where((here == 0) | (here == 1), np.float32(0.5), np.float32(1)))
-            baseline, told = (centred(ends[a]) for a in (0.0, 1.0))
-            found = sums / steps
-            left = told - baseline - found.sum(axis=0)
-            enough = max(TOLERANCE * np.abs(told - baseline + beside).max(), NEGLIGIBLE)
-            if np.abs(left).max() <= enough or steps >= MOST:
+            widths = np.diff(at)[:, None]
+            slopes = adds.sum(axis=1)
+            missed = np.diff(told, axis=0) - (slopes[1:] + slopes[:-1]) / 2 * widths
+            left = missed.sum(axis=0)
+            enough = max(tolerance * np.abs(told[-1] - told[0] + beside).max(), NEGLIGIBLE)
+            if np.abs(left).max() <= enough or len(widths) >= MOST:
                 break
-            at, steps = (np.arange(steps, dtype=np.float32) + np.float32(0.5)) / np.float32(steps), 2 * steps
+            far = np.flatnonzero(np.abs(missed).max(axis=1) > enough / len(missed))
+            middles = (at[far] + at[far + 1]) / 2
+            more = self._along(path, middles)
+            at, told, adds = (
+                np.insert(a, far + 1, b, axis=0) for a, b in zip((at, told, adds), (middles, *more), strict=True)
+            )
+        counts = (np.diff(at, prepend=0) + np.diff(at, append=1)) / 2
+        found = np.tensordot(counts, adds, axes=1)
         size = np.abs(found)
         spread = size / np.maximum(size.sum(axis=0), np.finfo(float).tiny)
-        return Attribution(found + left * spread, baseline, np.abs(left), steps)
+        return Attribution(found + left * spread, told[0], np.abs(left), len(widths))
+
+    def _along(self, path: "_Path", at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Centred logits at points of the path, shape (n_points, n_classes), and `_Path.backward` there."""
+        rows = max(1, MEMORY // (path.inputs.size // 2 * 3))
+        found = []
+        for start in range(0, len(at), rows):
+            states = path.forward(at[start : start + rows])
+            found.append((centred(self._told(states)), path.backward()))
+        told, adds = zip(*found, strict=True)
+        return np.concatenate(told), np.concatenate(adds)
 
     def _told(self, summary: np.ndarray) -> np.ndarray:
         """Logits from what the classes are told from, shape (n_rows, width)."""
@@ -132,14 +148,16 @@ class Attribution:
 class _Path:
     """The states of the network between the baseline and a text, and their gradients.
 
-    Along the path every vector, and so all that it adds to the gates, is the text's times a number from 0 to 1: points
-    of the path are the rows of one batch. The LSTM that reads from the end is given the tokens in its order; pooling
-    does not mind.
+    Along the path the way to every vector, and so to all that it adds to the gates, is the whole way times a number
+    from 0 to 1: points of the path are the rows of one batch. The LSTM that reads from the end is given the tokens in
+    its order; pooling does not mind.
     """
 
     def __init__(self, network: Network, ids: np.ndarray) -> None:
         self.network = network
-        inputs = network.embedding[ids] @ network.kernel  # (n_directions, length, 4 * units)
+        unknown = network.embedding[UNKNOWN]
+        self.bias = network.bias[:, None] + unknown @ network.kernel[:, None]
+        inputs = (network.embedding[ids] - unknown) @ network.kernel  # (n_directions, length, 4 * units)
         if len(inputs) == 2:
             inputs[1] = inputs[1, ::-1]
         self.inputs = inputs
@@ -148,7 +166,7 @@ class _Path:
 
     def forward(self, at: np.ndarray) -> np.ndarray:
         """What the classes are told from at the points `at` of the path, shape (n_points, width)."""
-        recurrent, bias = self.network.recurrent, self.network.bias[:, None]
+        recurrent = self.network.recurrent
         directions, length, width = self.inputs.shape
         units, rows = width // 4, len(at)
         shape = (length, directions, rows)
@@ -158,7 +176,7 @@ class _Path:
         for t in range(length):
             z = self.gates[t]
             np.matmul(state, recurrent, out=z)
-            z += at[:, None] * self.inputs[:, t, None] + bias
+            z += at[:, None] * self.inputs[:, t, None] + self.bias
             sigmoids = z[..., : 3 * units]
             sigmoids *= 0.5
             np.tanh(z, out=z)
@@ -178,8 +196,8 @@ class _Path:
             pooled.append(self.states.mean(axis=0))
         return np.concatenate([side for each in pooled for side in each], axis=1)
 
-    def backward(self, weights: np.ndarray) -> np.ndarray:
-        """The way times the sum of the gradients at the last points, by `weights`; shape (length, n_classes)."""
+    def backward(self) -> np.ndarray:
+        """The way times the centred logits' gradients at the last points, shape (n_points, length, n_classes)."""
         length, directions, rows, units = self.states.shape
         pooling = self.network.pooling
         # By kind of pooling, (n_directions, 1, n_classes - 1, units): the same for all points.
@@ -188,7 +206,7 @@ class _Path:
         d_state = np.zeros((directions, rows, len(self.slopes), units), dtype=np.float32)
         d_cell = np.zeros_like(d_state)
         d_z = np.empty((directions, rows, len(self.slopes), 4 * units), dtype=np.float32)
-        found = np.empty((directions, length, len(self.slopes) + 1))
+        found = np.empty((directions, rows, length, len(self.slopes) + 1))
         for t in reversed(range(length)):
             if "max" in pooling:
                 d_state += kinds[0] * (self.largest == t)[:, :, None]
@@ -208,12 +226,12 @@ class _Path:
                     np.multiply(side, (self.cells[t - 1] * f * (1 - f))[:, :, None], out=part)
                 else:
                     part[...] = 0
-            summed = (weights @ d_z.reshape(directions, rows, -1)).reshape(directions, -1, 4 * units)
-            found[:, t, :-1] = (summed @ self.inputs[:, t, :, None])[..., 0]
-            d_state = (d_z.reshape(directions, -1, 4 * units) @ transposed).reshape(d_state.shape)
+            flat = d_z.reshape(directions, -1, 4 * units)
+            found[:, :, t, :-1] = (flat @ self.inputs[:, t, :, None]).reshape(directions, rows, -1)
+            d_state = (flat @ transposed).reshape(d_state.shape)
             d_cell *= f[:, :, None]
-        found[..., -1] = -found[..., :-1].sum(axis=2)
-        tokens: np.ndarray = found[0] + found[1, ::-1] if directions == 2 else found[0]
+        found[..., -1] = -found[..., :-1].sum(axis=-1)
+        tokens: np.ndarray = found[0] + found[1, :, ::-1] if directions == 2 else found[0]
         return tokens
 
 

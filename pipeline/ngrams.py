@@ -91,12 +91,6 @@ class Ngrams:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_columns", {gram: column for column, gram in enumerate(self.grams)})
 
-    @property
-    def columns(self) -> dict[str, int]:
-        """The column of each n-gram."""
-        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
-        return columns
-
     @classmethod
     def fit(
         cls, texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *, num_classes: int, unit: str
@@ -144,7 +138,7 @@ class Ngrams:
         tfidf, nb : ndarray of shape (n_texts, n_classes), float64
             Those of each model; of a text without any known n-gram, the intercepts'.
         """
-        columns = self.columns
+        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
         logits = np.empty((2, len(texts), self.nb.shape[1]))
         for row, text in enumerate(texts):
             counts = Counter(columns[gram] for gram in cut(text, self.unit, long=self.long) if gram in columns)
@@ -160,6 +154,12 @@ class Ngrams:
         write_json(folder / GRAMS, {"unit": self.unit, "long": self.long, "grams": list(self.grams)})
         arrays = {each.name: getattr(self, each.name) for each in fields(self)}
         write_arrays(folder / WEIGHTS, {name: arrays[name] for name in ("idf", "tfidf", "nb")})
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """The column of each n-gram."""
+        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
+        return columns
 
     @classmethod
     def load(cls, folder: Path) -> "Ngrams":

@@ -30,6 +30,7 @@ EVALUATE_PREDICTIONS = Path("data/evaluate/predictions.csv")
 EVALUATE_ROC = Path("data/evaluate/roc.csv")
 EVALUATE_PR = Path("data/evaluate/pr.csv")
 EVALUATE_RELIABILITY = Path("data/evaluate/reliability.csv")
+EVALUATE_WORDS = Path("data/evaluate/words.csv")
 EVALUATE_MISTAKES = Path("data/evaluate/mistakes.csv")
 EVALUATE_MEASURED = Path("data/evaluate/measured.json")
 

@@ -27,12 +27,14 @@ DRAWN_FROM = (
     paths.EVALUATE_ROC,
     paths.EVALUATE_PR,
     paths.EVALUATE_RELIABILITY,
+    paths.EVALUATE_WORDS,
 )
 BLUE, ORANGE, GREY = "#1f5f99", "#d1722b", "#8a8f98"
 COLORS = (BLUE, ORANGE, "#3b8a4f", "#a33b6d", "#6a5acd", "#8c6d31", "#2aa1a8", GREY, "#c2410c", "#1e293b")
 WEAKEST = 6  # curves drawn in colour where there are more classes than colours
 FONT = "fonts/NotoSansSC-Regular.ttf"  # of the package zhplot: Chinese, where the machine has no font of its own
 NAME_WIDTH = 22
+WORDS, PANELS, PANEL_COLUMNS = 10, 10, 5  # most telling words drawn of a class; classes, in all and side by side
 
 
 def learning_curve(axes: "Axes", history: pd.DataFrame) -> None:
@@ -144,6 +146,36 @@ def reliability(axes: "Axes", table: pd.DataFrame, errors: dict[str, float]) -> 
     _legend(axes)
 
 
+def telling_words(axes: "Axes", table: pd.DataFrame, classes: list[str]) -> None:
+    """The most telling words of each class, in a panel of its own in place of `axes`; of many classes, the first ten.
+
+    Parameters
+    ----------
+    axes : Axes
+        Says in which figure to draw.
+    table : DataFrame
+        As `explain.telling_words` gives it.
+    classes : list of str
+        Class names.
+    """
+    drawn = table["class"].drop_duplicates().head(PANELS).to_list() if len(classes) > PANELS else classes
+    figure = axes.figure
+    axes.remove()
+    columns = min(len(drawn), PANEL_COLUMNS)
+    panels = figure.subplots(-(-len(drawn) // columns), columns, squeeze=False, sharex=True).ravel()
+    for panel, name in zip(panels, drawn, strict=False):
+        rows = table[table["class"] == name].head(WORDS)
+        panel.barh(range(len(rows)), rows["contribution"], color=BLUE)
+        panel.set_title(shown(name), fontsize=10)
+        panel.set(yticks=range(len(rows)), ylim=(WORDS - 0.4, -0.6))
+        panel.set_yticklabels([shown(word) for word in rows["word"]])
+        panel.tick_params(labelsize=8)
+    for panel in panels[len(drawn) :]:
+        panel.set_visible(False)
+    figure.suptitle("Most telling words (test)" + (f": {PANELS} of {len(classes)} classes" if drawn != classes else ""))
+    figure.supxlabel("what the word adds to the class's score, mean of its texts", fontsize=9)
+
+
 def shown(name: str) -> str:
     """A class name on one line, the middle of a long one left out."""
     name = " ".join(name.split())
@@ -189,7 +221,7 @@ def style() -> Iterator[None]:
 def render(folder: Path) -> list[Path]:
     """Draw every plot from the stages' outputs into `folder`, unless it shows them already; give the PNG files."""
     drawn = {path.as_posix(): sha256(path) for path in DRAWN_FROM} | {"code": sha256(Path(__file__))}
-    names = ("learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts")
+    names = ("learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts", "words")
     files = [folder / f"{name}.png" for name in names]
     stamp = folder / "drawn_from.json"
     if all(file.is_file() for file in [*files, stamp]) and read_json(stamp) == drawn:
@@ -200,6 +232,7 @@ def render(folder: Path) -> list[Path]:
     predictions = read_table(paths.EVALUATE_PREDICTIONS, strings=["id", "actual", "predicted"])
     roc, pr = (read_table(path, strings=["class"]) for path in (paths.EVALUATE_ROC, paths.EVALUATE_PR))
     bins = read_table(paths.EVALUATE_RELIABILITY)
+    words = read_table(paths.EVALUATE_WORDS, strings=["class", "word"])
     errors = {"uncalibrated": figures["uncalibrated"]["ece"], "calibrated": figures["overall"]["ece"]}
 
     def areas(metric: str) -> dict[str, float]:
@@ -218,6 +251,7 @@ def render(folder: Path) -> list[Path]:
         ),
         "reliability": lambda axes: reliability(axes, bins, errors),
         "class_counts": lambda axes: class_counts(axes, counts, classes),
+        "words": lambda axes: telling_words(axes, words, classes),
     }
     with style():
         for file in files:
@@ -236,5 +270,6 @@ def _figure(name: str, num_classes: int) -> "Figure":
     sizes = {
         "confusion_matrix": (max(6.4, 2.5 + 0.24 * num_classes), max(4.8, 1.6 + 0.22 * num_classes)),
         "class_counts": (7.4, max(3.2, 1.4 + 0.2 * num_classes)),
+        "words": (2.6 * min(num_classes, PANEL_COLUMNS), 1 + 2.4 * -(-min(num_classes, PANELS) // PANEL_COLUMNS)),
     }
     return Figure(figsize=sizes.get(name, (7.4, 4.4)), layout="constrained")

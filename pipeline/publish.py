@@ -188,6 +188,7 @@ def _files() -> dict[str, list[Path]]:
             paths.EVALUATE_METRICS,
             paths.EVALUATE_INTERVALS,
             paths.EVALUATE_MISTAKES,
+            paths.EVALUATE_WORDS,
             paths.EVALUATE_ROC,
             paths.EVALUATE_PR,
             paths.EVALUATE_RELIABILITY,

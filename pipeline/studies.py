@@ -101,8 +101,8 @@ def log(
     PipelineError
         The store does not answer.
     """
-    experiment = f"{params.load(params.Publish).experiment}-{EXPERIMENTS[kind]}"
-    with _store(experiment) as store:
+    experiment = experiment_name(kind)
+    with opened(kind) as store:
         tags = {tracking.STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
         found = _find(store, STUDY, study)
         parent = found[0] if found else _create(store, name, tags | {STUDY: study})
@@ -131,14 +131,19 @@ def log(
         return experiment, new
 
 
-EXPERIMENTS = {"ablate": "ablation", "search": "search", "imbalance": "imbalance"}
+EXPERIMENTS = {"ablate": "ablation", "search": "search", "imbalance": "imbalance", "adapt": "personal"}
+
+
+def experiment_name(kind: str) -> str:
+    """The experiment that a module's runs go to."""
+    return f"{params.load(params.Publish).experiment}-{EXPERIMENTS[kind]}"
 
 
 @contextmanager
-def _store(experiment: str) -> Iterator[tracking.Store]:
-    """Hold the store for this process; what it fails at is said with what to do."""
+def opened(kind: str) -> Iterator[tracking.Store]:
+    """Hold the store for this process, at the experiment of `kind`; what it fails at is said with what to do."""
     try:
-        store = _connect(experiment)
+        store = _connect(experiment_name(kind))
         with tracking.store_errors(store.address), store.lock:
             yield store
     except PipelineError as error:

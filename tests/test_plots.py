@@ -34,6 +34,8 @@ def outputs(classes: list[str]) -> None:
     write_table(paths.EVALUATE_ROC, curves.roc(labels, scores, classes))
     write_table(paths.EVALUATE_PR, curves.precision_recall(labels, scores, classes))
     write_table(paths.EVALUATE_RELIABILITY, curves.reliability(labels, {"uncalibrated": scores, "calibrated": scores}))
+    words = [(name, f"{word}{number}", 1 / number, 5) for name in classes for word in ODD[:2] for number in range(1, 5)]
+    write_table(paths.EVALUATE_WORDS, pd.DataFrame(words, columns=["class", "word", "contribution", "rows"]))
     overall = metrics.overall(labels, scores)
     figures = {"overall": overall, "uncalibrated": overall, "per_class": metrics.per_class(labels, scores, classes)}
     write_json(paths.EVALUATE_METRICS, figures)
@@ -48,7 +50,7 @@ def test_every_picture_is_drawn_without_a_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         files = plots.render(Path("reports"))
-    names = ["learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts"]
+    names = ["learning_curve", "confusion_matrix", "roc", "precision_recall", "reliability", "class_counts", "words"]
     assert [file.stem for file in files] == names
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")
