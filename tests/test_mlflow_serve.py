@@ -36,7 +36,7 @@ def port(reference: Project) -> Iterator[int]:
     environment = clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{reference.folder}/mlflow.db"}
     with subprocess.Popen([*command, "--port", str(port)], env=environment, start_new_session=True) as process:
         try:
-            for _ in range(600):
+            for _ in range(1_500):
                 with socket.socket() as tried:
                     if not tried.connect_ex(("127.0.0.1", port)):
                         break
