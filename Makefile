@@ -9,7 +9,7 @@ OUTPUTS := ingest validate clean tokenize rebalance train
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-all lint env ui ablation search imbalance benchmark lock clean
+.PHONY: repro test test-all lint env ui serve ablation search imbalance benchmark lock clean
 
 repro: env
 	python -m pipeline.params
@@ -47,6 +47,10 @@ ui: env
 	*) echo "Runs: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"; \
 	   mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --port $(PORT) ;; \
 	esac
+
+# The champion over HTTP, and a page to try it, at http://127.0.0.1:8000: docs/serving.md. ARGS="--port 8001" passes options.
+serve: env
+	python -m pipeline.serve $(ARGS)
 
 # Networks compared, and better parameters looked for, on the validation rows: docs/choosing.md. ARGS="--seeds 0" passes options.
 ablation: env

@@ -244,6 +244,31 @@ class Store:
                 return None
             raise
 
+    def version(self, name: str, which: str) -> "ModelVersion | None":
+        """The version of `name` that an alias or a number names."""
+        aliased = self.alias(name, which)
+        if aliased or not which.isdecimal():
+            return aliased
+        found = [each for each in self.client.search_model_versions(f"name = '{name}'") if str(each.version) == which]
+        return found[0] if found else None
+
+    def download(self, version: "ModelVersion", folder: Path) -> Path:
+        """Download a registered version into `folder`; give the model folder in it, see `pipeline.prediction`."""
+        import mlflow
+        from mlflow.models import Model
+
+        uri = f"models:/{version.name}/{version.version}"
+        place = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=self.address))
+        data: str | None = Model.load(str(place)).flavors.get("python_function", {}).get("data")
+        if not data:
+            raise PipelineError(f"{version.name} version {version.version} is no model of this pipeline")
+        return place / data
+
+    def test_figures(self, version: "ModelVersion") -> dict[str, float]:
+        """The figures on the test rows that the version's run shows, such as accuracy."""
+        metrics = self.client.get_run(version.run_id).data.metrics if version.run_id else {}
+        return {key.removeprefix("test/"): value for key, value in metrics.items() if key.startswith("test/")}
+
     def register(self, run: "Run", name: str, folder: Path, digest: str, classes: Sequence[str]) -> "ModelVersion":
         """Register a model folder under `name`, unless its digest is registered already.
 

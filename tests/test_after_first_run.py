@@ -154,7 +154,7 @@ def test_mlflow_run_starts_the_pipeline(reference: Project) -> None:
     reference.run("mlflow", "run", ".", "--env-manager", "local")
     entry_points = read_yaml(reference.folder / "MLproject")["entry_points"]
     stages = set(read_yaml(reference.folder / "dvc.yaml")["stages"])
-    commands = {"main", "publish", "promote", "rollback", "ablation", "search", "imbalance", "predict"}
+    commands = {"main", "publish", "promote", "rollback", "ablation", "search", "imbalance", "predict", "serve"}
     assert stages | commands == set(entry_points)
     store = MlflowClient(f"sqlite:///{reference.folder}/mlflow.db")
     (state_run,) = store.search_runs(["1"])
