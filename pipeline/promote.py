@@ -119,7 +119,7 @@ def _crown(store: Store, version: "ModelVersion", champion: "ModelVersion | None
 def _set_previous(store: Store, version: "ModelVersion") -> None:
     """Let `previous` be what `version` once replaced, if that is known and still good."""
     before = version.tags.get("promotion.replaced")
-    earlier = store.find_number(version.name, before) if before else None
+    earlier = store.find(version.name, before) if before else None
     if earlier is not None and not withdrawn(earlier):
         store.move_alias(PREVIOUS, earlier)
     else:

@@ -228,11 +228,6 @@ class Store:
         found = self.client.search_model_versions(f"name = '{name}' and tags.`{MODEL_DIGEST}` = '{digest}'")
         return found[0] if found else None
 
-    def find_number(self, name: str, number: str) -> "ModelVersion | None":
-        """The version of `name` with this number, if it was not deleted."""
-        versions = self.client.search_model_versions(f"name = '{name}'")
-        return next((each for each in versions if str(each.version) == number), None)
-
     def alias(self, name: str, alias: str) -> "ModelVersion | None":
         """The version of `name` that carries an alias."""
         from mlflow.exceptions import MlflowException
@@ -244,13 +239,26 @@ class Store:
                 return None
             raise
 
-    def version(self, name: str, which: str) -> "ModelVersion | None":
+    def find(self, name: str, which: str) -> "ModelVersion | None":
         """The version of `name` that an alias or a number names."""
         aliased = self.alias(name, which)
         if aliased or not which.isdecimal():
             return aliased
         found = [each for each in self.client.search_model_versions(f"name = '{name}'") if str(each.version) == which]
         return found[0] if found else None
+
+    def version(self, name: str, which: str) -> "ModelVersion":
+        """The same.
+
+        Raises
+        ------
+        PipelineError
+            There is none.
+        """
+        found = self.find(name, which)
+        if found is None:
+            raise PipelineError(f"the store {self.address} has no {which} of model {name}; `make repro` registers one")
+        return found
 
     def download(self, version: "ModelVersion", folder: Path) -> Path:
         """Download a registered version into `folder`; give the model folder in it, see `pipeline.prediction`."""
@@ -347,19 +355,6 @@ class Store:
         if not self.client.get_registered_model(name).description:
             self.client.update_registered_model(name, description)
 
-    def version(self, name: str, which: str) -> "ModelVersion":
-        """The version of `name` with this number or alias.
-
-        Raises
-        ------
-        PipelineError
-            There is none.
-        """
-        found = self.find_number(name, which) or self.alias(name, which)
-        if found is None:
-            raise PipelineError(f"the store {self.address} has no {which} of model {name}; `make repro` registers one")
-        return found
-
     def drop_tag(self, version: "ModelVersion", key: str) -> None:
         """Remove a tag of a registered version."""
         self.client.delete_model_version_tag(version.name, version.version, key)
@@ -427,31 +422,22 @@ def load_model(name: str, which: str) -> Any:
     PipelineError
         The store does not answer, or has no such model, alias or version.
     """
-    address = _registered(connect(), name, which)
+    store = connect()
     import mlflow
 
+    with store_errors(store.address):
+        number = store.version(name, which).version
     try:
-        return mlflow.pyfunc.load_model(address)
+        return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
     except Exception as error:  # the model's own code raises what it likes
         raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
 
 
 def fetch_model(name: str, which: str, folder: Path) -> Path:
-    """Copy a registered model, by alias or version number, into `folder`; give its model folder. Errors as above."""
+    """Download a registered model, by alias or version, into `folder`; give its model folder. Errors as above."""
     store = connect()
-    address = _registered(store, name, which)
-    import mlflow
-    from mlflow.models import Model
-
     with store_errors(store.address):
-        copy = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder)))
-        return copy / str(Model.load(str(copy)).flavors["python_function"]["data"])
-
-
-def _registered(store: Store, name: str, which: str) -> str:
-    """MLflow's address of a registered version."""
-    with store_errors(store.address):
-        return f"models:/{name}/{store.version(name, which).version}"
+        return store.download(store.version(name, which), folder)
 
 
 @contextmanager

@@ -30,11 +30,11 @@ class Registry:
     def alias(self, name: str, alias: str) -> Any:
         return self.versions.get(self.aliases.get(alias, ""))
 
-    def find_number(self, name: str, number: str) -> Any:
-        return self.versions.get(number)
+    def find(self, name: str, which: str) -> Any:
+        return self.alias(name, which) or self.versions.get(which)
 
     def version(self, name: str, which: str) -> Any:
-        found = self.find_number(name, which) or self.alias(name, which)
+        found = self.find(name, which)
         if found is None:
             raise PipelineError(f"no {which}")
         return found
