@@ -131,9 +131,9 @@ def decide(challenger: Candidate, champion: Champion | None, rules: Gate) -> Dec
 
 
 def _floors(model: Candidate, rules: Gate) -> Iterator[Check]:
-    yield Check(
-        "in a process of its own, it", "", model.failure or "loads and answers as measured", "", not model.failure
-    )
+    answers = "answers as measured"
+    asked = "the packaged model, in a process of its own,"
+    yield Check(asked, "", model.failure or answers, answers, not model.failure)
     if model.withdrawn:
         yield Check("this version", "", model.withdrawn, "a promotion by hand", False)
     gain = model.overall["macro_f1"] - model.majority

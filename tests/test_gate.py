@@ -59,7 +59,7 @@ REFUSED = [
     ({"overall": GOOD.overall | {"ece": 0.11}}, {}, "calibration error (ECE) 0.1100, wanted at most 0.1"),
     ({"latency": 20.1}, {}, "milliseconds for one text 20.1, wanted at most 20"),
     ({"size": 10.1}, {}, "megabytes of the model 10.1, wanted at most 10"),
-    ({"failure": "fails: no weights", "latency": float("nan")}, {}, "in a process of its own, it fails: no weights"),
+    ({"failure": "fails: no weights", "latency": float("nan")}, {}, "in a process of its own, fails: no weights"),
     (
         {"withdrawn": "was rolled back at noon: rude"},
         {},

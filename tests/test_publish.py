@@ -170,7 +170,7 @@ def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> N
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer({}, failure="fails: no weights"), "in a process of its own, it fails: no weights"),
+        (Answer({}, failure="fails: no weights"), "in a process of its own, fails: no weights"),
         (Answer({"glad": SURE[:, 1].tolist(), "sad": SURE[:, 0].tolist()}, 1.0), "answers otherwise than evaluate"),
         (Answer({"happy": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, 1.0), "answers otherwise than evaluate"),
     ],
