@@ -91,16 +91,19 @@ class Decision:
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"checks": [check._asdict() for check in self.checks]}
 
-    def markdown(self) -> str:
-        """The verdict and a table of the checks."""
+    def verdict(self) -> str:
+        """The decision in a line of Markdown."""
+        return f"**{'Champion' if self.promote else 'Not the champion'}**: {_cell(self.reason)}."
+
+    def table(self) -> str:
+        """The checks as a table in Markdown; empty where nothing was checked."""
         rows = [
             f"| {_cell(check.name)} | {_cell(check.found)} | {check.limit} | "
             f"{'passed' if check.passed else '**failed**'} | {f'`gate.{check.rule}`' if check.rule else ''} |"
             for check in self.checks
         ]
-        verdict = "Champion" if self.promote else "Not the champion"
-        table = ["| check | found | wanted | | parameter |", "| --- | --- | --- | --- | --- |", *rows] if rows else []
-        return "\n".join([f"**{verdict}**: {_cell(self.reason)}.", "", *table])
+        head = ["| check | found | wanted | | parameter |", "| --- | --- | --- | --- | --- |"]
+        return "\n".join([*head, *rows]) if rows else ""
 
 
 def decide(challenger: Candidate, champion: Champion | None, rules: Gate) -> Decision:

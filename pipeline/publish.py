@@ -23,6 +23,7 @@ from .text import Tokenizer
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
+FOR_FILES = {f"ingest.{key}" for key in params.FILE_DEFAULTS}  # parameters that other data sets do not have
 TOLERANCE = 1e-4  # between the probabilities that evaluate wrote, to six decimals, and those of the packaged model
 
 
@@ -67,8 +68,8 @@ def publish() -> str:
         with store.lock:
             store.log_files(run, {"": cards, "decision": report})
             store.annotate(version, _tags(figures, measured), summary.line(figures, decision.reason))
-            last = f"{name} version {version.version}. {decision.markdown()}"
-            note = summary.note(figures, intervals, last)
+            first = f"{name} version {version.version}. {decision.verdict()}"
+            note = summary.note(figures, intervals, first, decision.table())
             store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
@@ -137,7 +138,7 @@ def _report(decision: Decision, title: str) -> list[Path]:
     place = paths.REPORTS / "publish"
     write_json(place / "decision.json", {"version": title} | decision.as_json())
     with atomic(place / "decision.md") as temporary:
-        temporary.write_text(f"# {title}\n\n{decision.markdown()}\n", encoding="utf-8")
+        temporary.write_text(f"# {title}\n\n{decision.verdict()}\n\n{decision.table()}\n", encoding="utf-8")
     return [place / "decision.md", place / "decision.json"]
 
 
@@ -185,7 +186,10 @@ def _parameters() -> dict[str, Any]:
         "tokenize.length": tokenizer.length,
     }
     chosen["rebalance.strategy"] = read_json(paths.REBALANCE_SUMMARY)["strategy"]
-    return values | chosen | {f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()}
+    values |= chosen | {f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()}
+    if values["ingest.dataset"] != "file":
+        values = {key: value for key, value in values.items() if key not in FOR_FILES}
+    return {key: value for key, value in values.items() if value is not None and value != str(params.NO_FILE)}
 
 
 def _datasets() -> dict[str, tuple[Path, str, int]]:

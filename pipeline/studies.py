@@ -162,7 +162,7 @@ def _connect(experiment: str) -> tracking.Store:
         if found is None:
             own = store.client.get_experiment(store.experiment_id).artifact_location
             place = own if store.address.startswith("sqlite:") else None  # a server has its own
-            return replace(store, experiment_id=store.client.create_experiment(experiment, place))
+            return replace(store, experiment_id=store.client.create_experiment(experiment, place, tags=tracking.KIND))
         if found.lifecycle_stage == "deleted":
             store.client.restore_experiment(found.experiment_id)
         return replace(store, experiment_id=found.experiment_id)

@@ -74,8 +74,11 @@ def registered(classes: Sequence[str]) -> str:
     )
 
 
-def note(figures: dict[str, Any], intervals: dict[str, Any], last: str) -> str:
-    """The run's description, in Markdown: the verdict, the model beside the baselines, and a `last` sentence."""
+def note(figures: dict[str, Any], intervals: dict[str, Any], first: str, last: str) -> str:
+    """The run's description, in Markdown: a `first` line, the verdict, the model beside the baselines, and the `last` part.
+
+    MLflow's UI shows the beginning alone, until one asks for more.
+    """
     columns = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
 
     def row(title: str, of: dict[str, float], ranges: dict[str, dict[str, float]]) -> str:
@@ -91,7 +94,7 @@ def note(figures: dict[str, Any], intervals: dict[str, Any], last: str) -> str:
     header = f"| {figures['overall']['num_samples']:,} test rows | {' | '.join(columns.values())} |"
     rule = "| --- |" + " --- |" * len(columns)
     brackets = "In brackets: 95 % bootstrap intervals, paired where two models are compared."
-    return "\n".join([verdict(figures, intervals), "", header, rule, *rows, "", brackets, "", last])
+    return "\n".join([first, "", verdict(figures, intervals), "", header, rule, *rows, "", brackets, "", last])
 
 
 def _range(interval: dict[str, float] | None) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 STATE, PUBLISHED, MODEL_DIGEST = "pipeline.state", "pipeline.published", "pipeline.model_digest"
 DATABASE = "mlflow.db"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's UI asks whether it is about prompts
 STALE = 60.0  # seconds after which one who holds a server for some seconds' work must have been killed
 Figures = Mapping[str, float]
 
@@ -404,7 +405,7 @@ def connect() -> Store:
         if found is None:
             place = (root() / "mlruns").as_uri() if address.startswith("sqlite:") else None
             try:
-                return Store(address, client, client.create_experiment(experiment, place), lock)
+                return Store(address, client, client.create_experiment(experiment, place, tags=KIND), lock)
             except MlflowException as error:
                 found = client.get_experiment_by_name(experiment)  # of another machine, a moment ago
                 if found is None:

@@ -129,11 +129,15 @@ def test_every_broken_rule_is_in_the_reason() -> None:
 
 def test_the_table_shows_each_check_once_and_class_names_break_no_cell() -> None:
     model = replace(GOOD, per_class={"a|b": {"num_samples": 50, "recall": 0.1}})
-    lines = decide(model, EQUAL, RULES).markdown().splitlines()
-    assert lines[0].startswith("**Not the champion**: lowest recall of a class (a\\|b) 0.1000")
-    assert len([line for line in lines if line.startswith("| ")]) == 2 + len(decide(model, EQUAL, RULES).checks)
-    assert {line.replace("\\|", "").count("|") for line in lines[2:]} == {6}
-    assert Decision(True, "as before").markdown() == "**Champion**: as before.\n"
+    decision = decide(model, EQUAL, RULES)
+    lines = decision.table().splitlines()
+    assert decision.verdict().startswith("**Not the champion**: lowest recall of a class (a\\|b) 0.1000")
+    assert len(lines) == 2 + len(decision.checks)
+    assert {line.replace("\\|", "").count("|") for line in lines} == {6}
+    assert (Decision(True, "as before").verdict(), Decision(True, "as before").table()) == (
+        "**Champion**: as before.",
+        "",
+    )
 
 
 def test_two_models_on_the_same_rows() -> None:

@@ -73,9 +73,10 @@ def test_the_verdict_on_the_best_baseline(difference: tuple[float, float, float]
 
 
 def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
-    note = summary.note(*found(0.05, 0.01, 0.09), "m version 3, champion: the first model of this name.")
+    note = summary.note(*found(0.05, 0.01, 0.09), "m version 3. Champion.", "The checks.")
     lines = note.splitlines()
-    assert lines[0].startswith("The model is ahead of the best baseline")
+    assert lines[0] == "m version 3. Champion."
+    assert lines[2].startswith("The model is ahead of the best baseline")
     table = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in table} == {7}
     assert table[0] == "| 10 test rows | accuracy | macro-F1 | MCC | loss (nats) | ECE |"
@@ -85,7 +86,7 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
     assert [line.split(" | ")[0] for line in table[4::2]] == [
         *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),
     ]
-    assert lines[-1] == "m version 3, champion: the first model of this name."
+    assert lines[-1] == "The checks."
 
 
 def test_the_line_names_the_best_baseline() -> None:
