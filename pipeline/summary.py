@@ -75,7 +75,7 @@ def registered(classes: Sequence[str]) -> str:
 
 
 def note(figures: dict[str, Any], intervals: dict[str, Any], first: str, last: str) -> str:
-    """The run's description, in Markdown: a `first` line, the verdict, the model beside the baselines, and the `last` part.
+    """The run's description, in Markdown: `first`, the verdict, the model beside the baselines, and `last`.
 
     MLflow's UI shows the beginning alone, until one asks for more.
     """
