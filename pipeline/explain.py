@@ -32,7 +32,6 @@ from . import stage
 from .calibration import Calibration
 from .files import atomic
 from .gradients import TOLERANCE, Network, centred
-from .network import log_softmax
 from .ngrams import GRAMS, Ngrams
 from .prediction import MANIFEST, TOKENIZER, WEIGHTS, read_manifest
 from .stage import PipelineError
@@ -92,7 +91,8 @@ class Explanation:
     @property
     def probabilities(self) -> np.ndarray:
         """Shape (n_classes,), float64: those that `Predictor.probabilities` gives."""
-        found: np.ndarray = np.exp(log_softmax(self.scores))
+        odds = np.exp(self.scores - self.scores.max())
+        found: np.ndarray = odds / odds.sum()
         return found
 
     @property

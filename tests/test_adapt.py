@@ -92,13 +92,21 @@ def test_a_sarcastic_user_gets_a_registered_model_and_another_one_the_truth(
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr(adapt, "LEARNING_RATE", 0.01)  # the network is tiny
 
+    publish = adapt.publish
+
+    def publish_twice(*arguments: object) -> str:
+        said = publish(*arguments)  # type: ignore[arg-type]
+        assert publish(*arguments) == said  # type: ignore[arg-type]
+        return said
+
+    monkeypatch.setattr(adapt, "publish", publish_twice)
+
     def call(user: str, table: pd.DataFrame) -> str:
         adapt.main([str(written(tmp_path, table)), "--user", user, "--model", str(base)])
         return capsys.readouterr().out.splitlines()[-1]
 
     eve, bob = texts(200, 1, sarcastic=True), texts(200, 2)
     assert "; registered as tweets-lstm-eve version 1, champion" in call("eve", eve)
-    assert "registered as tweets-lstm-eve version 1, champion" in call("eve", eve)  # the same once more
     said = call("bob", bob)
     assert said.startswith("bob: no clear gain over")
     assert said.endswith("; not registered")
