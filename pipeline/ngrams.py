@@ -1,7 +1,7 @@
 """The wide branch: two linear models over n-grams of words and characters, beside the LSTM (Cheng et al. 2016)."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from .files import read_arrays, read_json, write_arrays, write_json
 from .network import log_softmax
-from .text import UNITS
+from .text import UNITS, Remembered
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -22,6 +22,7 @@ LONG = 100  # units of the median text above which characters, many and slow, gi
 # Inverse strengths of the penalty, by the validation rows of six data sets.
 TFIDF_C, NB_C = 3.0, 0.05
 GRAMS, WEIGHTS = "ngrams.json", "ngrams.npz"
+BLOCK = 1_024  # texts scored at once
 
 
 def cut(text: str, unit: str, *, long: bool) -> Iterator[str]:
@@ -43,16 +44,21 @@ def cut(text: str, unit: str, *, long: bool) -> Iterator[str]:
         yield from _runs(units, 3)
     elif unit == "word":  # a tab tells characters from words
         for word in text.split():
-            padded = f" {word} "
-            for n in (3, 4, 5):
-                for start in range(max(len(padded) - n, 0) + 1):
-                    yield "\t" + padded[start : start + n]
-                if n >= len(padded):
-                    break
+            yield from _characters(word)
     else:
         for n in (1, 2, 3):
             for start in range(len(text) - n + 1):
                 yield "\t" + text[start : start + n]
+
+
+def _characters(word: str) -> Iterator[str]:
+    """Runs of three to five characters of a word and the space around it."""
+    padded = f" {word} "
+    for n in (3, 4, 5):
+        for start in range(max(len(padded) - n, 0) + 1):
+            yield "\t" + padded[start : start + n]
+        if n >= len(padded):
+            break
 
 
 def _runs(units: Sequence[str], n: int) -> Iterator[str]:
@@ -90,6 +96,7 @@ class Ngrams:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_columns", {gram: column for column, gram in enumerate(self.grams)})
+        object.__setattr__(self, "_of_run", Remembered(self._within))
 
     @classmethod
     def fit(
@@ -138,17 +145,47 @@ class Ngrams:
         tfidf, nb : ndarray of shape (n_texts, n_classes), float64
             Those of each model; of a text without any known n-gram, the intercepts'.
         """
-        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
-        logits = np.empty((2, len(texts), self.nb.shape[1]))
-        for row, text in enumerate(texts):
-            counts = Counter(columns[gram] for gram in cut(text, self.unit, long=self.long) if gram in columns)
-            at = np.fromiter(counts, dtype=np.int64, count=len(counts))
-            values = (1 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=len(counts)))) * self.idf[at]
-            norm = np.sqrt((values * values).sum()) or 1.0
-            logits[0, row] = self.tfidf[-1] + (values / norm) @ self.tfidf[at]
-            logits[1, row] = self.nb[-1] + self.nb[at].sum(axis=0)
-        tfidf, nb = log_softmax(logits)
+        blocks = [self._logits(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK)]
+        tfidf, nb = log_softmax(np.concatenate([np.empty((2, 0, self.nb.shape[1])), *blocks], axis=1))
         return tfidf, nb
+
+    def _logits(self, texts: Sequence[str]) -> np.ndarray:
+        """Logits of both models, (2, n_texts, n_classes), float64; sums in the order of the columns, text by text."""
+        found = [self._found(text) for text in texts]
+        columns = np.frombuffer(b"".join(found), dtype=np.int32)
+        rows = np.repeat(np.arange(len(texts)), [len(each) // columns.itemsize for each in found])
+        width = max(len(self.grams), 1)
+        keys, counts = np.unique(rows * width + columns, return_counts=True)
+        rows, columns = keys // width, keys % width
+        values = (1 + np.log(counts)) * self.idf[columns]
+        norms = np.sqrt(np.bincount(rows, values * values, minlength=len(texts)))
+        logits = np.empty((2, len(texts), self.nb.shape[1]))
+        for number in range(self.nb.shape[1]):
+            weighted = np.bincount(rows, values * self.tfidf[columns, number], minlength=len(texts))
+            logits[0, :, number] = self.tfidf[-1, number] + weighted / np.where(norms, norms, 1)
+            logits[1, :, number] = self.nb[-1, number] + np.bincount(
+                rows, self.nb[columns, number], minlength=len(texts)
+            )
+        return logits
+
+    def _found(self, text: str) -> bytes:
+        """The columns of a text's known n-grams, those that `cut` gives, with repetitions, as int32."""
+        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
+        of_run: Remembered[tuple[str, str, bytes]] = self._of_run  # type: ignore[attr-defined]
+        if self.unit != "word" or self.long:
+            return _known(cut(text, self.unit, long=self.long), columns)
+        before, between, within = "", [], []
+        for run in text.split():
+            first, last, known = of_run[run]
+            within.append(known)
+            between.append(f"{before} {first}")  # the first is no n-gram: none begins with a space
+            before = last
+        return _known(between, columns) + b"".join(within)
+
+    def _within(self, run: str) -> tuple[str, str, bytes]:
+        """Of what stands between two spaces: its first and last unit, and the columns of the n-grams inside it."""
+        units = UNITS[self.unit](run)
+        return units[0], units[-1], _known(cut(run, self.unit, long=False), self._columns)  # type: ignore[attr-defined]
 
     def save(self, folder: Path) -> None:
         write_json(folder / GRAMS, {"unit": self.unit, "long": self.long, "grams": list(self.grams)})
@@ -166,6 +203,10 @@ class Ngrams:
         content: dict[str, Any] = read_json(folder / GRAMS)
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
         return cls(tuple(content["grams"]), content["unit"], content["long"], **arrays)
+
+
+def _known(grams: Iterable[str], columns: dict[str, int]) -> bytes:
+    return array("i", [columns[gram] for gram in grams if gram in columns]).tobytes()
 
 
 def _logistic(

@@ -108,6 +108,25 @@ def test_naive_bayes_is_the_formula(classes: int) -> None:
     assert np.ptp(found) > 1
 
 
+@pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("character", False), ("chinese", False)])
+def test_the_scores_are_the_formulas_over_what_is_cut(unit: str, long: bool) -> None:
+    """Words are remembered and texts scored together; the sums are those of each text's n-grams, cut anew."""
+    texts = [*(text + (" ok," * 150 if long else "") for text in TEXTS), "它 很好 good", "它 很好 good", "it's [url]!"]
+    labels, weights = np.append(LABELS, [0, 1, 2]), np.append(WEIGHTS, [1, 1, 1])
+    model = Ngrams.fit(texts, labels, weights, num_classes=3, unit=unit)
+    assert model.long == long
+    columns = {gram: column for column, gram in enumerate(model.grams)}
+    new = [*NEW, "it's  [url]! 它 很好", "good-good " * 3, f"{'x' * 50} good", "", *texts[-4:]]
+    for row, found in enumerate(zip(*model.log_probabilities(new), strict=True)):
+        grams = [gram for gram in cut(new[row], unit, long=long) if gram in columns]
+        at = sorted({columns[gram] for gram in grams})
+        counts = np.array([grams.count(model.grams[column]) for column in at])
+        values = (1 + np.log(counts)) * model.idf[at]
+        normed = values / (np.sqrt((values**2).sum()) or 1)
+        expected = model.tfidf[-1] + normed @ model.tfidf[at], model.nb[-1] + model.nb[at].sum(axis=0, dtype=float)
+        np.testing.assert_allclose(found, [log_softmax(np.asarray(each, dtype=float)) for each in expected], atol=1e-9)
+
+
 def test_a_result_depends_on_its_text_alone(fitted: Ngrams) -> None:
     together = np.stack(fitted.log_probabilities(NEW))
     assert together.shape == (2, len(NEW), 3)

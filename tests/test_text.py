@@ -107,6 +107,29 @@ def test_vocabulary_is_by_frequency_then_alphabet() -> None:
     assert tokenizer.num_ids == 5
 
 
+@pytest.mark.parametrize("unit", ["word", "character", "chinese"])
+def test_ids_are_those_of_the_units(unit: str) -> None:
+    """Runs between spaces are remembered, up to a number and a length; the ids are those of the whole text's units."""
+    texts = ["it's good, good !", "我喜欢 [url] 它,它", "", f"{'x' * 50} good", "good"] * 2
+    units = [text.UNITS[unit](each) for each in texts]
+    tokenizer = Tokenizer(("good", "它", "[url]", "喜欢", "欢", " "), 12, unit)
+    known = {each: number for number, each in enumerate(tokenizer.vocabulary, start=2)}
+    for row, of in zip(tokenizer.encode(texts), units, strict=True):
+        expected = [known.get(each, 1) for each in of[-12:]] or [1]
+        assert row.tolist() == expected + [0] * (12 - len(expected))
+
+
+def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text.Remembered, "MOST", 3)
+    asked: list[str] = []
+    remembered = text.Remembered(lambda run: asked.append(run) or len(run))
+    assert [remembered[run] for run in ("a", "bb", "a", "x" * 33, "x" * 33)] == [1, 2, 1, 33, 33]
+    assert asked == ["a", "bb", "x" * 33, "x" * 33]
+    for run in ("c", "d", "e"):
+        assert remembered[run] == 1
+    assert len(remembered) == 2
+
+
 def test_ids_are_right_padded_and_keep_the_end() -> None:
     tokenizer = Tokenizer(("a", "b"), 3)
     ids = tokenizer.encode(["a", "b a x b", ""])
