@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import clean, ingest, metrics, packaging, params, paths, reading, stage, studies, tracking, train
+from . import clean, ingest, metrics, packaging, params, paths, reading, revision, stage, studies, tracking, train
 from .backend import make_repeatable, prepare_keras
 from .calibration import BOUNDS, Calibration, combine
 from .export import save
@@ -28,6 +28,7 @@ from .text import Tokenizer, clean_text
 ROWS = (50, 5_000)  # that a personal file may have: fewer show nothing, more can train a model of their own
 FEWEST = 5  # rows of a class: some to learn from, some to measure on
 TEST, VALIDATION = 0.3, 0.2  # shares of the rows
+SPLIT_SEED = 73  # not clean.split_seed: rows of one of its splits shall fall into all parts here
 LEARNING_RATE, BATCH, EPOCHS, PATIENCE = 5e-4, 16, 30, 3
 POWER_SPREAD, OFFSET_SPREAD = 0.5, 1.0  # how far a user's calibration is expected to be from the champion's
 RESAMPLES = 2_000
@@ -113,7 +114,7 @@ def read_rows(path: Path, text_column: str, label_column: str, classes: Sequence
             f"{path}: class {stage.shown(counts.idxmin())!r} has {counts.min()} usable row(s); give it {FEWEST} or "
             "more, or leave it out"
         )
-    table["split"] = assign_split(table, validation_share=VALIDATION, test_share=TEST, seed=0)
+    table["split"] = assign_split(table, validation_share=VALIDATION, test_share=TEST, seed=SPLIT_SEED)
     return table[["id", "text", "label", "split"]]
 
 
@@ -261,7 +262,8 @@ def publish(
     given |= {f"rows.{split}": str((table["split"] == split).sum()) for split in paths.SPLITS}
     key = studies.digest([given, table["id"].to_list(), packaging.digest(manifest)])
     with studies.opened("adapt") as store:
-        run = store.open_run(key)
+        tags = {tracking.STATE: key, **revision.tags(), "mlflow.source.name": "python -m pipeline.adapt"}
+        run = store.find_run(key) or store.client.create_run(store.experiment_id, run_name=user, tags=tags)
         store.log_params(run, given)
         store.log_epochs(run, history)
         store.log_figures(run, metrics.flatten({"test": comparison.figures, "gain": comparison.gains}))
@@ -273,7 +275,6 @@ def publish(
             store.move_alias("champion", version)
             store.annotate(version, {"promotion.reason": comparison.sentence(), "personal.user": user})
         verdict = f"{name} version {version.version}" if comparison.better else "not registered"
-        store.client.update_run(run.info.run_id, name=f"{user} · {verdict}")
         store.finish(run, {"mlflow.note.content": f"{verdict}: {comparison.sentence()}"})
     return f"registered as {verdict}, champion" if comparison.better else verdict
 

@@ -8,6 +8,7 @@ import pytest
 from bad_input import CASES, csv, good
 from conftest import SMALL, Project, copy_project
 from mlflow import MlflowClient
+from test_explain import faithfulness
 
 from pipeline import datasets
 
@@ -46,6 +47,10 @@ def test_a_packaged_data_set_with_default_parameters(
     (tmp_path / "texts.csv").write_text("text\nI love it\n很好，我喜欢\n", encoding="utf-8")
     made.run("python", "-m", "pipeline.predict", "texts.csv", "labels.csv")
     assert len(pd.read_csv(tmp_path / "labels.csv")) == 2
+    if dataset == "tweets":  # on the 500 test rows of lowest hash
+        test = pd.read_parquet(tmp_path / "data/clean/test.parquet").sort_values("id")
+        gain, low, high = faithfulness(tmp_path / "data/train/model", test["text"].head(500).to_list())
+        assert 0.3 < low < gain < high
 
 
 def test_a_users_own_folder_of_fifty_classes_with_groups_and_a_test_file(tmp_path: Path) -> None:
