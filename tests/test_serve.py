@@ -3,6 +3,7 @@
 import logging
 import re
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from serving import Counting, Service, service
 
 from pipeline import serve
@@ -271,6 +273,13 @@ def test_openapi_tells_the_limits(small: Service) -> None:
     schemas = small.get("/openapi.json")[1]["components"]["schemas"]
     assert schemas["Text"]["properties"]["text"]["maxLength"] == 20
     assert schemas["Texts"]["properties"]["texts"]["maxItems"] == 5
+
+
+def test_the_service_imports_neither_tensorflow_nor_keras() -> None:
+    heavy = "{'tensorflow', 'keras', 'sklearn', 'mlflow', 'matplotlib', 'great_expectations'}"
+    code = f"import sys, pipeline.serve; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
