@@ -92,8 +92,10 @@ def load_version(store: tracking.Store, version: "ModelVersion") -> Served:
     """Download a registered version and load it; errors as in `load_folder`, and what MLflow raises."""
     with tempfile.TemporaryDirectory(prefix="serve-") as temporary:
         folder = store.download(version, Path(temporary))
-        served = load_folder(folder, version.name, str(version.version), store.test_figures(version))
-    return served
+        try:
+            return load_folder(folder, version.name, str(version.version), store.test_figures(version))
+        except PipelineError as error:  # the temporary folder tells nobody anything
+            raise PipelineError(str(error).replace(f"{folder}/", "").replace(str(folder), "its folder")) from error
 
 
 class Champion:

@@ -8,13 +8,17 @@ import asyncio
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .monitor import Monitor
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+T = TypeVar("T")
 log = logging.getLogger("serve")
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
@@ -22,6 +26,10 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
+
+
+class GoneError(Exception):
+    """The client has closed the connection."""
 
 
 class Guard:
@@ -56,6 +64,8 @@ class Guard:
 
         try:
             await self._answer(scope, receive, answer)
+        except GoneError:
+            pass
         except TimeoutError:
             if not status:
                 sentence = f"no answer within {self.timeout:g} seconds; send fewer texts, or try again"
@@ -104,6 +114,25 @@ class Guard:
                 return None
             more = message.get("more_body", False)  # none follows a client who has gone
         return b"".join(parts)
+
+
+async def unless_gone(request: "Request", work: "Coroutine[Any, Any, T]") -> "T":
+    """Wait for work that takes long, or stop it when the client has gone: a page asks anew with every key.
+
+    Raises
+    ------
+    GoneError
+        The client has gone.
+    """
+    done, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())  # nothing comes but the end
+    try:
+        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise GoneError
+        return done.result()
+    finally:
+        done.cancel()
+        gone.cancel()
 
 
 async def problem(send: "Send", status: int, sentence: str, *, retry: bool = False) -> None:

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from . import params, schemas, stage, tracking
 from .batching import Batcher, BusyError
 from .champion import Champion, Served, load_folder, load_version
-from .guard import Guard
+from .guard import Guard, unless_gone
 from .monitor import Monitor
 from .prediction import MANIFEST
 from .stage import PipelineError
@@ -42,6 +42,7 @@ SENTENCES = {
 }
 LOOPBACK = ("127.0.0.1", "::1")
 SWITCH = 0.0005  # seconds after which a thread that predicts lets the one that answers HTTP in; Python's are 0.005
+BACKLOG = 2_048  # connections that wait to be taken
 log = logging.getLogger("serve")
 
 
@@ -111,10 +112,11 @@ def create_app(champion: Champion, monitor: Monitor, limits: Limits) -> FastAPI:
         return schemas.Answers(model=served.title, predictions=predictions)
 
     @app.post("/explain", responses=wrong)
-    async def explain(body: Text) -> schemas.Explained:  # type: ignore[valid-type]
+    async def explain(body: Text, request: Request) -> schemas.Explained:  # type: ignore[valid-type]
         """Label one text, and say what each of its words contributes to each label."""
         served = champion.served
-        (found,) = await batcher.run(served.explanations, [body.text], alone=True)  # type: ignore[attr-defined]
+        work = batcher.run(served.explanations, [body.text], alone=True)  # type: ignore[attr-defined]
+        (found,) = await unless_gone(request, work)
         return schemas.Explained(model=served.title, **found)
 
     @app.get("/model")
@@ -241,6 +243,7 @@ def main() -> None:
     served, store, alias = load(options.model, options.name)
     monitor = Monitor(PATHS)
     app = create_app(Champion(served, monitor, store, alias), monitor, limits)
+    place.listen(BACKLOG)  # from here on who connects waits for the answer, and is not turned away
     host, port = place.getsockname()[:2]
     print(f"serve: {served.title} at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     if host not in LOOPBACK:
@@ -260,6 +263,7 @@ def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         ws="none",
+        backlog=BACKLOG,
         timeout_graceful_shutdown=int(limits.timeout) + 1,
     )
     logging.getLogger("uvicorn.access").disabled = True  # its lines hold the query; guard.py writes ours

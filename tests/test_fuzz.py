@@ -21,9 +21,9 @@ LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|TRACE|QUERY|other) (
 def test_5000_cases_from_the_schema(reference: Project, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     caplog.set_level(logging.DEBUG)
     model = load_folder(reference.folder / "data/train/model")
-    with service(model.predictor, model.explainer, max_length=2_000, max_texts=50) as running:
+    with service(model.predictor, model.explainer, max_length=2_000, max_texts=50, timeout=60.0) as running:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{running.port}/openapi.json"]
-        command += ["--max-examples", "1700", "--checks", "all", "--request-timeout", "10", "--seed", "0"]
+        command += ["--max-examples", "1700", "--checks", "all", "--request-timeout", "70", "--seed", "0"]
         command += ["--continue-on-failure", "--no-color"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         status, _ = running.post("/predict", {"text": "still here"})

@@ -3,6 +3,7 @@
 import logging
 import re
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from serving import Counting, Service, service
 
 from pipeline import serve
@@ -199,6 +201,27 @@ def test_what_is_in_work_is_finished_before_the_end() -> None:
     assert [status for status, _ in answers] == [200]
 
 
+def test_an_explanation_that_nobody_waits_for_is_not_made(small: Service, model: Counting) -> None:
+    model.let.clear()
+    del model.calls[:]
+    request = b"POST /explain HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n"
+    request += b'{"text": "a"}'
+    first, second = (socket.create_connection(("127.0.0.1", small.port), timeout=10) for _ in range(2))
+    with first, second:
+        first.sendall(request)
+        while not model.calls:
+            pass
+        second.sendall(request)
+        while counters(small)["serve_waiting_texts"] < 1:
+            pass
+        second.close()
+        threading.Event().wait(0.3)
+        model.let.set()
+        assert first.recv(4_096).startswith(b"HTTP/1.1 200 ")
+    assert small.post("/predict", {"text": "a"})[0] == 200
+    assert len(model.calls) == 2
+
+
 def test_no_text_stays_in_logs_or_metrics(small: Service, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     canary = "canary7q"
@@ -250,6 +273,13 @@ def test_openapi_tells_the_limits(small: Service) -> None:
     schemas = small.get("/openapi.json")[1]["components"]["schemas"]
     assert schemas["Text"]["properties"]["text"]["maxLength"] == 20
     assert schemas["Texts"]["properties"]["texts"]["maxItems"] == 5
+
+
+def test_the_service_imports_neither_tensorflow_nor_keras() -> None:
+    heavy = "{'tensorflow', 'keras', 'sklearn', 'mlflow', 'matplotlib', 'great_expectations'}"
+    code = f"import sys, pipeline.serve; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

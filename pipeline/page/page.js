@@ -62,10 +62,13 @@ function refresh() {
   latest(many ? (signal) => showLines(texts, signal) : (signal) => explain(texts[0], signal));
 }
 
+// The label comes first, then what takes longer: the words.
 async function explain(raw, signal) {
-  const answer = await ask("/explain", { text: raw }, signal);
+  const words = ask("/explain", { text: raw }, signal);
+  words.catch(() => {}); // what is wrong with it, /predict says too
+  label(await ask("/predict", { text: raw }, signal));
   byId("lines").hidden = true;
-  show(answer);
+  show(await words);
 }
 
 async function showLines(texts, signal) {
@@ -90,13 +93,18 @@ async function showLines(texts, signal) {
 
 function choose(button, raw) {
   for (const each of byId("lines").querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
-  latest(async (signal) => show(await ask("/explain", { text: raw }, signal)));
+  latest(async (signal) => {
+    const answer = await ask("/explain", { text: raw }, signal);
+    label(answer);
+    show(answer);
+  });
 }
 
-function show(answer) {
-  const ranked = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
-  const label = byId("label");
-  label.replaceChildren(element("b", answer.predicted_label), " ", element("span", percent(answer.confidence)));
+const rank = (answer) => Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
+
+function label(answer) {
+  const ranked = rank(answer);
+  byId("label").replaceChildren(element("b", answer.predicted_label), " ", element("span", percent(answer.confidence)));
   const bars = ranked.slice(0, MOST_BARS).map(([name, share]) => {
     const item = element("li");
     const track = element("div", "", { class: "track", "aria-hidden": "true" });
@@ -107,7 +115,13 @@ function show(answer) {
     return item;
   });
   byId("bars").replaceChildren(...bars);
+  byId("result").hidden = false;
+  byId("result").setAttribute("aria-busy", "true");
+  byId("said").textContent = `${answer.predicted_label}, ${percent(answer.confidence)}`;
+}
 
+function show(answer) {
+  const ranked = rank(answer);
   const select = byId("class");
   const kept = shown && select.value !== shown.predicted_label && select.value in answer.probabilities;
   const chosen = kept ? select.value : answer.predicted_label;
@@ -115,14 +129,13 @@ function show(answer) {
   select.value = chosen;
   shown = answer;
   colour();
-  byId("result").hidden = false;
+  byId("result").removeAttribute("aria-busy");
   const telling = answer.words
     .filter((each) => each.adds[answer.predicted_label] > 0)
     .sort((a, b) => b.adds[answer.predicted_label] - a.adds[answer.predicted_label])
     .slice(0, 3)
     .map((each) => each.word);
-  const because = telling.length ? `. Most telling: ${telling.join(", ")}` : "";
-  byId("said").textContent = `${answer.predicted_label}, ${percent(answer.confidence)}${because}`;
+  if (telling.length) byId("said").textContent += `. Most telling: ${telling.join(", ")}`;
 }
 
 function colour() {
