@@ -194,13 +194,8 @@ def load(which: str, name: str) -> tuple[Served, tracking.Store | None, str]:
         return load_folder(Path(which)), None, ""
     name = name or params.model_name()
     store = tracking.connect()
+    version = tracking.find_model(store, name, which)
     with tracking.store_errors(store.address):
-        version = store.version(name, which)
-        if version is None:
-            raise PipelineError(
-                f"{which} is no folder with a {MANIFEST}, and the store {store.address} has no {which} of model "
-                f"{name}; `make repro` registers one"
-            )
         served = load_version(store, version)
     return (served, None, "") if which == served.version else (served, store, which)
 

@@ -337,11 +337,11 @@ def load_model(name: str, which: str) -> Any:
     PipelineError
         The store does not answer, or has no such model, alias or version.
     """
-    address = _registered(connect(), name, which)
+    version = find_model(connect(), name, which)
     import mlflow
 
     try:
-        return mlflow.pyfunc.load_model(address)
+        return mlflow.pyfunc.load_model(f"models:/{name}/{version.version}")
     except Exception as error:  # the model's own code raises what it likes
         raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
 
@@ -349,24 +349,18 @@ def load_model(name: str, which: str) -> Any:
 def fetch_model(name: str, which: str, folder: Path) -> Path:
     """Copy a registered model, by alias or version number, into `folder`; give its model folder. Errors as above."""
     store = connect()
-    address = _registered(store, name, which)
-    import mlflow
-    from mlflow.models import Model
-
+    version = find_model(store, name, which)
     with store_errors(store.address):
-        copy = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder)))
-        return copy / str(Model.load(str(copy)).flavors["python_function"]["data"])
+        return store.download(version, folder)
 
 
-def _registered(store: Store, name: str, which: str) -> str:
-    """MLflow's address of a registered version."""
+def find_model(store: Store, name: str, which: str) -> "ModelVersion":
+    """The version that an alias or a number names. Errors as above."""
     with store_errors(store.address):
-        versions = {str(version.version) for version in store.client.search_model_versions(f"name = '{name}'")}
-        aliased = store.alias(name, which)
-    number = str(aliased.version) if aliased else which
-    if number not in versions:
+        version = store.version(name, which)
+    if version is None:
         raise PipelineError(f"the store {store.address} has no {which} of model {name}; `make repro` registers one")
-    return f"models:/{name}/{number}"
+    return version
 
 
 @contextmanager
