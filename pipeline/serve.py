@@ -195,13 +195,7 @@ def load(which: str, name: str) -> tuple[Served, tracking.Store | None, str]:
     name = name or params.model_name()
     store = tracking.connect()
     with tracking.store_errors(store.address):
-        version = store.find(name, which)
-        if version is None:
-            raise PipelineError(
-                f"{which} is no folder with a {MANIFEST}, and the store {store.address} has no {which} of model "
-                f"{name}; `make repro` registers one"
-            )
-        served = load_version(store, version)
+        served = load_version(store, store.version(name, which))
     return (served, None, "") if which == served.version else (served, store, which)
 
 

@@ -239,5 +239,5 @@ def test_without_a_champion_it_is_one_sentence(registered: Registered) -> None:
     environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("serve: champion is no folder with a model.json, and the store sqlite:///")
+    assert done.stderr.startswith("serve: the store sqlite:///")
     assert done.stderr.endswith("has no champion of model tweets-lstm; `make repro` registers one\n")
