@@ -10,10 +10,11 @@ import pytest
 from conftest import ROOT
 from mlflow import MlflowClient
 
-from pipeline import adapt, calibration, prediction, tracking, train
+from pipeline import adapt, calibration, export, tracking, train
 from pipeline.adapt import Comparison, compare, read_rows, recalibrate
 from pipeline.calibration import Calibration
-from pipeline.model import build, log_probabilities, log_softmax
+from pipeline.model import build, log_probabilities
+from pipeline.network import log_softmax
 from pipeline.ngrams import Ngrams
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
@@ -58,7 +59,7 @@ def base(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = [log_probabilities(model, ids, (8,)), *ngrams.log_probabilities(cleaned)]
     fitted = calibration.fit(labels[other], [part[other] for part in said], np.zeros(2), 0.0, np.zeros(2))
     folder = tmp_path_factory.mktemp("base") / "model"
-    prediction.save(
+    export.save(
         folder,
         model,
         tokenizer,

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, Project
 
-from pipeline import explain, prediction
+from pipeline import explain, export, prediction
 from pipeline.calibration import Calibration
 from pipeline.explain import Explainer, grams_by_word, locate, telling_words, trace
 from pipeline.model import build
@@ -42,7 +42,7 @@ def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: b
     for weight in model.trainable_variables:
         weight.assign(random.normal(size=weight.shape))
     shares = (0.5, 0.3, 0.2) if ngrams else (1.0,)
-    prediction.save(
+    export.save(
         folder / "model",
         model,
         tokenizer,
