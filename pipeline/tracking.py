@@ -312,19 +312,34 @@ def load_model(name: str, which: str) -> Any:
     PipelineError
         The store does not answer, or has no such model, alias or version.
     """
-    store = connect()
+    number = find_number(name, which)
     import mlflow
 
+    try:
+        return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
+    except Exception as error:  # the model's own code raises what it likes
+        raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
+
+
+def download_model(name: str, which: str, folder: Path) -> Path:
+    """Copy a registered model, by alias or version number, to a folder; where it lies there. Errors as above."""
+    number = find_number(name, which)
+    import mlflow
+
+    with store_errors(store_address()):
+        return Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=str(folder)))
+
+
+def find_number(name: str, which: str) -> str:
+    """The version number of an alias or version number; errors as above."""
+    store = connect()
     with store_errors(store.address):
         versions = {str(version.version) for version in store.client.search_model_versions(f"name = '{name}'")}
         aliased = store.alias(name, which)
     number = str(aliased.version) if aliased else which
     if number not in versions:
         raise PipelineError(f"the store {store.address} has no {which} of model {name}; `make repro` registers one")
-    try:
-        return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
-    except Exception as error:  # the model's own code raises what it likes
-        raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
+    return number
 
 
 @contextmanager
