@@ -1,140 +1,256 @@
-"""Predict: a CSV of raw texts in, the same CSV with labels and probabilities out.
+"""Predict: a table of raw texts in, the same table with labels and probabilities out, however long it is.
 
-`python -m pipeline.predict INPUT.csv OUTPUT.csv --text-column text [--model champion] [--class-shares estimate]`
+`python -m pipeline.predict INPUT OUTPUT [--text-column text] [--model champion] [--class-shares estimate]`
 """
 
 import argparse
-import csv
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import importlib
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO
 
-import pandas as pd
 from tqdm import tqdm
 
-from . import params, stage, tracking
-from .files import atomic
+from . import stage
+from .files import atomic, read_json, read_yaml
+from .prediction import MANIFEST, read_shares
+from .rows import Table, Unreadable, kind_of, open_table
 from .stage import PipelineError
+from .text import clean_text
 
-CHUNK = 4_096  # rows held in memory at once
-MOST_ROWS = 10_000_000  # that the classes' shares are estimated of
-# Every cell stays the string that it was: no number is rewritten, no "None" becomes empty, no blank line is skipped.
-READING: dict[str, Any] = {
-    "dtype": str,
-    "keep_default_na": False,
-    "skip_blank_lines": False,
-    "index_col": False,
-    "encoding": "utf-8-sig",
-}
+CHUNK = 4_096  # rows that a process predicts at once
+WAITING = 3  # chunks read ahead for each process
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Predicted = list[list[Any]]  # label, confidence and a probability for each class, by column
+Predict = Callable[[list[str], str], Predicted]
 
 
-class PredictsTables(Protocol):
-    """What a loaded model does: a table with a column `text` in, the table of labels and probabilities out."""
+@dataclass(frozen=True)
+class Model:
+    """Where a model folder is, and the module that loads it: a registered model brings its own."""
 
-    def predict(self, data: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame: ...
+    name: str  # as messages have it
+    data: Path
+    module: str = "pipeline.prediction"
+    code: Path | None = None
 
+    def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = read_json(self.data / MANIFEST)
+        return manifest
 
-def read_header(source: Path, text_column: str) -> list[str]:
-    """The columns of a CSV file; fails on one that cannot be predicted, before the model is loaded."""
-    with _readable(source):
-        header = pd.read_csv(source, header=None, nrows=1, **READING)
-    columns: list[str] = header.fillna("").iloc[0].to_list()
-    if text_column not in columns:
-        raise PipelineError(f"{source} has no column {text_column!r} but {', '.join(columns)}; set --text-column")
-    for column in columns:
-        if columns.count(column) > 1:
-            raise PipelineError(f"{source} has the column {column!r} twice; rename one of them")
-    return columns
+    def load(self) -> Predict:
+        """What predicts texts under class shares, as in `Predictor.probabilities`."""
+        import pandas as pd
+
+        if self.code:
+            sys.path.insert(0, str(self.code))
+        served = importlib.import_module(self.module)._load_pyfunc(str(self.data))
+
+        def predict(texts: list[str], class_shares: str) -> Predicted:
+            params = [{"class_shares": class_shares}] if class_shares else []  # older models know none
+            found = served.predict(pd.DataFrame({"text": texts}), *params)
+            return [each.to_list() for _, each in found.round(6).items()]
+
+        return predict
 
 
 @contextmanager
-def _readable(source: Path) -> Iterator[None]:
-    """Turn what reading a CSV raises into one sentence."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with too many cells would lose some
-            yield
-    except OSError as error:
-        raise PipelineError(f"{error.filename or source} cannot be used: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PipelineError(f"{source} is not UTF-8 (byte {error.start}); convert it first") from error
-    except pd.errors.ParserWarning as error:
-        raise PipelineError(
-            f"{source} is no valid CSV: a row has more cells than the header; quote cells that hold a comma"
-        ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise PipelineError(f"{source} is no valid CSV: {error}") from error
-
-
-def predict_csv(
-    source: Path,
-    target: Path,
-    columns: list[str],
-    *,
-    text_column: str,
-    model: PredictsTables,
-    class_shares: str = "",
-) -> int:
-    """Copy `source` to `target` with the columns `predicted_label`, `confidence` and `p_<class>` added.
-
-    Parameters
-    ----------
-    source, target : Path
-        CSV files; `target` appears when it is complete.
-    columns : list of str
-        The columns of `source`, as `read_header` gives them.
-    text_column : str
-        The column that holds the texts.
-    model : PredictsTables
-        What predicts them.
-    class_shares : str
-        As in `Predictor.probabilities`; to estimate them, all rows are held in memory at once.
-
-    Returns
-    -------
-    int
-        Rows predicted.
+def find_model(which: str) -> Iterator[Model]:
+    """The model of a path, or the registered one of an alias or version number.
 
     Raises
     ------
     PipelineError
-        A file cannot be read or written, `source` is no UTF-8 or no CSV, or has one of the columns to add; or
-        `class_shares` are none.
+        There is none.
     """
-    rows, size = 0, MOST_ROWS if class_shares == "estimate" else CHUNK
-    with _readable(source), atomic(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        chunks = pd.read_csv(source, header=0, names=columns, chunksize=size, **READING)
-        for chunk in tqdm(chunks, desc="predict", unit=f" x {size:,} rows", disable=None):
-            chunk = chunk.fillna("")  # a row that ends early
-            texts = chunk[[text_column]].rename(columns={text_column: "text"})
-            predicted = _predict(model, texts, class_shares).set_index(chunk.index).round(6)
-            taken = sorted(set(predicted.columns) & set(chunk.columns))
-            if taken:
-                raise PipelineError(f"{source} already has the column {taken[0]!r}; rename or remove it")
-            whole = pd.concat([chunk, predicted], axis=1)
-            # Quoted, because a reader may take a bare carriage return in a text for the end of the row.
-            whole.to_csv(stream, index=False, header=rows == 0, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-            rows += len(chunk)
-    return rows
+    folder = Path(which)
+    if (folder / MANIFEST).is_file():
+        yield Model(which, folder)
+    elif (folder / "MLmodel").is_file():
+        yield packaged(which, folder)
+    elif folder.is_dir():
+        raise PipelineError(f"{which} is no model folder: it has no model.json; name data/train/model, or champion")
+    else:
+        from . import params, tracking
+
+        name = params.model_name()
+        with tempfile.TemporaryDirectory() as temporary:
+            yield packaged(f"{name} {which}", tracking.download_model(name, which, Path(temporary)))
 
 
-def _predict(model: PredictsTables, texts: pd.DataFrame, class_shares: str) -> pd.DataFrame:
-    if not class_shares:
-        return model.predict(texts)
+def packaged(name: str, folder: Path) -> Model:
+    """What MLflow's description of a registered model says of its data and code."""
+    flavor = read_yaml(folder / "MLmodel")["flavors"]["python_function"]
+    return Model(name, folder / flavor["data"], flavor["loader_module"], folder / flavor["code"])
+
+
+def fault(text: Any) -> str | None:
+    """Why a value cannot be predicted; None where it can."""
+    if isinstance(text, Unreadable):
+        return str(text)
+    if text is None:
+        return "the text is missing"
+    if not isinstance(text, str):
+        return "the text is no string"
+    if not text.isascii() and _SURROGATE.search(text):
+        return "the text is no valid UTF-8"
+    first = text.lstrip()[:1]
+    # Only what begins with markup, an entity or a control character can have nothing left; cleaning takes time.
+    if not first or ((first in "<&" or not first.isprintable()) and not clean_text(text)):
+        return "the text is empty"
+    return None
+
+
+Submit = Callable[[list[str]], Callable[[], Predicted]]
+
+
+@contextmanager
+def processes(model: Model, workers: int, class_shares: str) -> Iterator[Submit]:
+    """Give a function that takes texts and gives one that waits for what is predicted of them.
+
+    With one worker, this process predicts; else as many others, of one thread each.
+    """
+    if workers == 1:
+        predict = model.load()
+
+        def at_once(texts: list[str]) -> Callable[[], Predicted]:
+            found = predict(texts, class_shares)
+            return lambda: found
+
+        yield at_once
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    executor = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (model,))
     try:
-        return model.predict(texts, params={"class_shares": class_shares})
-    except ValueError as error:
-        raise PipelineError(f"--{error}".replace("class_shares", "class-shares", 1)) from error
+        yield lambda texts: executor.submit(_predict, texts, class_shares).result
+    except BrokenProcessPool as error:
+        raise PipelineError(
+            "a process that predicts has ended, for want of memory or by a signal; set --workers 1"
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+_loaded: dict[str, Predict] = {}  # in a process that predicts
+
+
+def _begin(model: Model) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
+    _loaded["model"] = model.load()
+
+
+def _predict(texts: list[str], class_shares: str) -> Predicted:
+    return _loaded["model"](texts, class_shares)
+
+
+def predictions(
+    table: Table, model: Model, *, workers: int, class_shares: str = ""
+) -> Iterator[tuple[Any, list[str | None], Predicted]]:
+    """The chunks of a table in their order: rows, what is wrong with each, and what is predicted, None for those.
+
+    Parameters
+    ----------
+    table : Table
+        Just opened.
+    model : Model
+        What predicts.
+    workers : int
+        Processes; one, where the table has one chunk: to start others takes longer than to predict it.
+    class_shares : str
+        As in `Predictor.probabilities`, but not "estimate".
+    """
+    chunks = table.chunks(CHUNK)
+    first = list(islice(chunks, 2))
+    waiting: deque[tuple[Any, list[str | None], Callable[[], Predicted]]] = deque()
+    with processes(model, workers if len(first) > 1 else 1, class_shares) as submit:
+        for chunk, texts in chain(first, chunks):
+            errors = [fault(text) for text in texts]
+            usable = [text for text, error in zip(texts, errors, strict=True) if error is None]
+            waiting.append((chunk, errors, submit(usable)))
+            if len(waiting) > WAITING * workers:
+                yield _in_place(*waiting.popleft())
+        while waiting:
+            yield _in_place(*waiting.popleft())
+
+
+def _in_place(
+    chunk: Any, errors: list[str | None], result: Callable[[], Predicted]
+) -> tuple[Any, list[str | None], Predicted]:
+    predicted = result()
+    if any(errors):
+        columns = [iter(column) for column in predicted]
+        predicted = [[None if error else next(column) for error in errors] for column in columns]
+    return chunk, errors, predicted
+
+
+def predict_table(
+    table: Table, target: BinaryIO, model: Model, *, workers: int = 1, class_shares: str = ""
+) -> Counter[str]:
+    """Write a table to `target` with `predicted_label`, `confidence`, `p_<class>` and `error` added.
+
+    Parameters are those of `predictions`. A row with an error has no values in the other new columns.
+
+    Returns
+    -------
+    Counter
+        Rows by what was wrong with them; "" for those predicted.
+    """
+    numbers = ["confidence", *(f"p_{name}" for name in model.manifest()["classes"])]
+    added = {"predicted_label": str, **dict.fromkeys(numbers, float), "error": str}
+    counts: Counter[str] = Counter()
+    table.start(target, added)
+    with tqdm(desc="predict", unit=" rows", unit_scale=True, disable=None) as progress:
+        for chunk, errors, predicted in predictions(table, model, workers=workers, class_shares=class_shares):
+            counts.update(error or "" for error in errors)
+            table.write(chunk, dict(zip(added, [*predicted, errors], strict=True)))
+            progress.update(len(errors))
+    table.finish()
+    return counts
+
+
+def estimated_shares(table: Table, model: Model, *, workers: int = 1) -> str:
+    """The classes' shares among the texts of a table, as JSON; see `calibration.estimate_shares`."""
+    import numpy as np
+
+    from .calibration import estimate_shares
+
+    manifest = model.manifest()
+    found = [np.empty((len(manifest["classes"]), 0))]
+    with tqdm(desc="estimate", unit=" rows", unit_scale=True, disable=None) as progress:
+        for _, errors, predicted in predictions(table, model, workers=workers):
+            kept = [[value for value in column if value is not None] for column in predicted[2:]]
+            found.append(np.array(kept, dtype=np.float64))
+            progress.update(len(errors))
+    probabilities = np.concatenate(found, axis=1).T
+    before = np.array(manifest["class_shares"])
+    now = estimate_shares(probabilities, before) if len(probabilities) else before
+    return json.dumps(dict(zip(manifest["classes"], now.tolist(), strict=True)))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description="Label the texts of a CSV file.")
-    parser.add_argument("input", type=Path, help="CSV file, UTF-8, with a header")
-    parser.add_argument("output", type=Path, help="CSV file to write")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description="Label the texts of a table.")
+    parser.add_argument("input", help="CSV, JSON lines (.jsonl) or Parquet file, UTF-8; - for standard input")
+    parser.add_argument("output", help="file to write, of the same format; - for standard output")
     parser.add_argument("--text-column", default="text", help="column that holds the texts (default: text)")
-    parser.add_argument("--model", default="champion", help="alias or version number of the model (default: champion)")
+    parser.add_argument(
+        "--model", default="champion", help="alias or version of the registered model, or a folder (default: champion)"
+    )
+    parser.add_argument("--format", choices=("csv", "jsonl", "parquet"), help="where the names do not tell it")
+    parser.add_argument("--workers", type=int, default=cores(), help="processes (default: one for each core)")
     parser.add_argument(
         "--class-shares",
         default="",
@@ -142,20 +258,67 @@ def main() -> None:
         help="other than in training: 'estimate', or each class's, such as '{\"sad\": 0.2, \"glad\": 0.8}'",
     )
     options = parser.parse_args()
-    columns = read_header(options.input, options.text_column)
-    name = params.model_name()
-    model = tracking.load_model(name, options.model)
-    if options.class_shares and not model.metadata.get_params_schema():
-        raise PipelineError(f"{name} {options.model} is older than --class-shares and would ignore it; train it anew")
-    rows = predict_csv(
-        options.input,
-        options.output,
-        columns,
-        text_column=options.text_column,
-        model=model,
-        class_shares=options.class_shares,
+    if options.workers < 1:
+        raise PipelineError(f"--workers must be 1 or more, got {options.workers}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no half file is left
+    counts, name = label(options)
+    errors = sum(rows for error, rows in counts.items() if error)
+    said = "".join(f"; {rows:,} rows: {error}" for error, rows in sorted(counts.items()) if error)
+    print(
+        f"{counts.total() - errors:,} rows of {options.input} labelled by {name}: {options.output}{said}",
+        file=sys.stderr if options.output == "-" else sys.stdout,
     )
-    print(f"{rows:,} rows of {options.input} labelled by {name} {options.model}: {options.output}")
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def label(options: argparse.Namespace) -> tuple[Counter[str], str]:
+    """Do what the command line says; rows by what was wrong with them, and the model's name."""
+    kind = kind_of(options.input, options.format)
+    if kind != kind_of(options.output, options.format or (kind if options.output == "-" else None)):
+        raise PipelineError(f"{options.output} must be of the format of {options.input}, {kind}; or set --format")
+
+    def opened(stack: ExitStack) -> Table:
+        source: BinaryIO = sys.stdin.buffer
+        if options.input != "-":
+            source = stack.enter_context(Path(options.input).open("rb"))  # noqa: SIM115
+        return open_table(kind, source, options.input, options.text_column)
+
+    estimate = options.class_shares == "estimate"
+    if estimate and options.input == "-":
+        raise PipelineError("--class-shares estimate reads the texts twice; name a file instead of standard input")
+    try:
+        with ExitStack() as stack:
+            table = opened(stack)  # before the model, which takes longer
+            model = stack.enter_context(find_model(options.model))
+            shares = checked_shares(model, options.class_shares)
+            if estimate:
+                with ExitStack() as first:
+                    shares = estimated_shares(opened(first), model, workers=options.workers)
+            if options.output == "-":
+                target: BinaryIO = sys.stdout.buffer
+            else:
+                target = stack.enter_context(stack.enter_context(atomic(Path(options.output))).open("wb"))
+            counts = predict_table(table, target, model, workers=options.workers, class_shares=shares)
+            return counts, model.name
+    except OSError as error:
+        raise PipelineError(f"{error.filename or options.output} cannot be used: {error.strerror}") from error
+
+
+def checked_shares(model: Model, class_shares: str) -> str:
+    """The shares given on the command line, if the model can use them."""
+    manifest = model.manifest()
+    if class_shares and "class_shares" not in manifest:
+        raise PipelineError(f"{model.name} is older than --class-shares and would ignore it; train it anew")
+    if class_shares and class_shares != "estimate":
+        try:
+            read_shares(class_shares, manifest["classes"])
+        except ValueError as error:
+            raise PipelineError(f"--{error}".replace("class_shares", "class-shares", 1)) from error
+    return class_shares
 
 
 if __name__ == "__main__":

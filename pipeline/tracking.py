@@ -434,6 +434,16 @@ def load_model(name: str, which: str) -> Any:
         raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
 
 
+def download_model(name: str, which: str, folder: Path) -> Path:
+    """Download a registered model with its code, by alias or version, into `folder`; where it lies. Errors as above."""
+    store = connect()
+    import mlflow
+
+    with store_errors(store.address):
+        number = store.version(name, which).version
+        return Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=str(folder)))
+
+
 def fetch_model(name: str, which: str, folder: Path) -> Path:
     """Download a registered model, by alias or version, into `folder`; give its model folder. Errors as above."""
     store = connect()

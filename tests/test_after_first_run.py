@@ -63,11 +63,13 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
     reference.run("python", "-m", "pipeline.predict", str(source), str(target), "--text-column", "review")
     table = pd.read_csv(target, dtype=str, keep_default_na=False)
     added = ["predicted_label", "confidence", "p_negative", "p_neutral", "p_positive"]
-    assert list(table.columns) == ["id", "review", "note", *added]
+    assert list(table.columns) == ["id", "review", "note", *added, "error"]
+    assert table["error"].tolist() == ["", "", "the text is empty"]
     kept = [["007", "I love it, really", "=1+1"], ["008", "two\nlines", "None"], ["009", "", ""]]
     assert table[["id", "review", "note"]].to_numpy().tolist() == kept
-    probabilities = table.filter(like="p_").astype(float)
-    assert (probabilities.idxmax(axis=1).str.removeprefix("p_") == table["predicted_label"]).all()
+    probabilities = table.filter(like="p_").head(2).astype(float)
+    assert (probabilities.idxmax(axis=1).str.removeprefix("p_") == table["predicted_label"].head(2)).all()
+    assert table.filter(like="p_").iloc[2].tolist() == ["", "", ""]
 
     done = reference.run("python", "-m", "pipeline.predict", str(source), str(tmp_path / "no.csv"), check=False)
     assert done.returncode == 1

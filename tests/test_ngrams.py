@@ -111,7 +111,12 @@ def test_naive_bayes_is_the_formula(classes: int) -> None:
 @pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("character", False), ("chinese", False)])
 def test_the_scores_are_the_formulas_over_what_is_cut(unit: str, long: bool) -> None:
     """Words are remembered and texts scored together; the sums are those of each text's n-grams, cut anew."""
-    texts = [*(text + (" ok," * 150 if long else "") for text in TEXTS), "它 很好 good", "它 很好 good", "it's [url]!"]
+    texts = [
+        *(text + (" ok," * 150 if long else "") for text in TEXTS),
+        "它 很好 good! mood1",
+        "它 很好 good! mood1",
+        "it's [url]!",
+    ]
     labels, weights = np.append(LABELS, [0, 1, 2]), np.append(WEIGHTS, [1, 1, 1])
     model = Ngrams.fit(texts, labels, weights, num_classes=3, unit=unit)
     assert model.long == long
