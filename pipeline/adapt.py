@@ -52,9 +52,11 @@ class Comparison:
 
     @property
     def better(self) -> bool:
-        """One of the two gains is above 0 by more than chance explains (95 %), and the other is no loss."""
-        sure = any(of["low"] > 0 for of in self.gains.values())
-        return sure and all(of["gain"] >= 0 for of in self.gains.values())
+        """The gain in log-loss is above 0 by more than chance explains (95 %), and that in macro-F1 is no loss.
+
+        Log-loss decides, because macro-F1 jumps: of a hundred rows, a few near the border move it by points.
+        """
+        return self.gains["loss"]["low"] > 0 and self.gains["macro_f1"]["gain"] >= 0
 
     def sentence(self) -> str:
         """Both gains, with their intervals."""

@@ -32,7 +32,6 @@ from . import stage
 from .calibration import Calibration
 from .files import atomic
 from .gradients import TOLERANCE, Network, centred
-from .network import log_softmax
 from .ngrams import GRAMS, Ngrams
 from .prediction import MANIFEST, TOKENIZER, WEIGHTS, read_manifest
 from .stage import PipelineError
@@ -92,7 +91,8 @@ class Explanation:
     @property
     def probabilities(self) -> np.ndarray:
         """Shape (n_classes,), float64: those that `Predictor.probabilities` gives."""
-        found: np.ndarray = np.exp(log_softmax(self.scores))
+        odds = np.exp(self.scores - self.scores.max())
+        found: np.ndarray = odds / odds.sum()
         return found
 
     @property
@@ -153,7 +153,7 @@ PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; --for: #5aa0e6; --against: #f0a35c; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --for: #1f66ad; --against: #a8560f; }} }}
 body {{ font: 1rem/1.7 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
-p {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
+details p {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 mark {{ color: inherit; border-radius: 3px; padding: 0 1px; }}
 .for {{ background: color-mix(in srgb, var(--for) var(--s), transparent); border-bottom: 2px solid var(--for); }}
 .against {{ background: color-mix(in srgb, var(--against) var(--s), transparent);

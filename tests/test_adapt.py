@@ -92,13 +92,21 @@ def test_a_sarcastic_user_gets_a_registered_model_and_another_one_the_truth(
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr(adapt, "LEARNING_RATE", 0.01)  # the network is tiny
 
+    publish = adapt.publish
+
+    def publish_twice(*arguments: object) -> str:
+        said = publish(*arguments)  # type: ignore[arg-type]
+        assert publish(*arguments) == said  # type: ignore[arg-type]
+        return said
+
+    monkeypatch.setattr(adapt, "publish", publish_twice)
+
     def call(user: str, table: pd.DataFrame) -> str:
         adapt.main([str(written(tmp_path, table)), "--user", user, "--model", str(base)])
         return capsys.readouterr().out.splitlines()[-1]
 
     eve, bob = texts(200, 1, sarcastic=True), texts(200, 2)
     assert "; registered as tweets-lstm-eve version 1, champion" in call("eve", eve)
-    assert "registered as tweets-lstm-eve version 1, champion" in call("eve", eve)  # the same once more
     said = call("bob", bob)
     assert said.startswith("bob: no clear gain over")
     assert said.endswith("; not registered")
@@ -114,7 +122,7 @@ def test_a_sarcastic_user_gets_a_registered_model_and_another_one_the_truth(
     personal = tracking.load_model("tweets-lstm-eve", "champion")
     told = personal.predict(pd.DataFrame({"text": ["great w1 w2", "awful w3"]}))
     assert told["predicted_label"].tolist() == ["angry", "glad"]
-    stored = b"".join(path.read_bytes() for path in (tmp_path / "mlruns").rglob("*") if path.suffix != ".json")
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "mlruns").rglob("*") if path.is_file())
     assert eve["text"][0].encode() not in stored + (tmp_path / "mlflow.db").read_bytes()
 
 
@@ -169,7 +177,7 @@ def test_few_rows_move_the_calibration_little_and_many_decide_it() -> None:
     assert recalibrate(labels[:0], [part[:0] for part in parts], before) == before
 
 
-def test_better_needs_one_sure_gain_and_no_loss() -> None:
+def test_better_needs_a_sure_gain_in_log_loss_and_no_loss_of_macro_f1() -> None:
     def better(loss: tuple[float, float], f1: tuple[float, float]) -> bool:
         gains = {
             key: {"gain": gain, "low": low, "high": 1} for key, (gain, low) in {"loss": loss, "macro_f1": f1}.items()
@@ -177,9 +185,9 @@ def test_better_needs_one_sure_gain_and_no_loss() -> None:
         return Comparison({}, gains).better
 
     assert better((0.1, 0.05), (0.0, -0.1))
-    assert better((0.1, -0.05), (0.2, 0.1))
+    assert not better((0.1, -0.05), (0.2, 0.1))
     assert not better((0.1, 0.05), (-0.01, -0.1))
-    assert not better((0.1, -0.01), (0.1, -0.01))
+    assert not better((0.0, 0.0), (0.0, 0.0))
 
 
 def test_the_comparison_is_paired() -> None:

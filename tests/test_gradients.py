@@ -60,13 +60,13 @@ def test_steps_are_doubled_until_the_sum_is_near_enough(
     keras: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, network = made(keras, tmp_path, num_classes=2, bidirectional=True, pooling="max")
-    many = network.attribute(IDS, np.zeros(2))
-    monkeypatch.setattr(gradients, "MOST", 32)
-    few = network.attribute(IDS, np.zeros(2))
-    assert few.steps == 32 < many.steps
+    few, many = (network.attribute(IDS, np.zeros(2), tolerance) for tolerance in (0.5, 0.01))
+    assert few.steps == gradients.FIRST < many.steps
     assert many.left.max() < few.left.max()
     monkeypatch.setattr(gradients, "MEMORY", 1)  # one point of the path at a time
-    np.testing.assert_allclose(network.attribute(IDS, np.zeros(2)).tokens, few.tokens, atol=1e-5)
+    np.testing.assert_allclose(network.attribute(IDS, np.zeros(2), 0.01).tokens, many.tokens, atol=1e-5)
+    monkeypatch.setattr(gradients, "MOST", gradients.FIRST)
+    assert network.attribute(IDS, np.zeros(2), 0.01).steps == gradients.FIRST
 
 
 def test_what_others_add_loosens_the_tolerance(keras: ModuleType, tmp_path: Path) -> None:
