@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import psutil
 
 from pipeline import params, paths, stage, tracking
 from pipeline.files import read_json, read_table, write_json
@@ -111,8 +112,8 @@ def package_keras(folder: Path, model: Path, classes: Sequence[str]) -> Path:
 
 
 @contextmanager
-def running(contestant: Contestant, log: Path) -> Iterator[int]:
-    """The server in a process of its own; gives its port when it is ready."""
+def running(contestant: Contestant, log: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """The server in a process of its own; gives its port, and the process, when it is ready."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
@@ -122,7 +123,7 @@ def running(contestant: Contestant, log: Path) -> Iterator[int]:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, start_new_session=True)
         try:
             asyncio.run(_until_ready(contestant, port, process, log))
-            yield port
+            yield port, psutil.Process(process.pid)
         finally:
             os.killpg(process.pid, signal.SIGTERM)  # MLflow's server has processes of its own
             process.wait(30)
@@ -143,15 +144,27 @@ async def _until_ready(contestant: Contestant, port: int, process: "subprocess.P
     raise PipelineError(f"{contestant.title} did not start within {START} seconds:\n{said}")
 
 
+def cpu_seconds(server: psutil.Process) -> float:
+    """What a server and its processes have used of all cores."""
+    return sum(sum(each.cpu_times()[:2]) for each in (server, *server.children(recursive=True)))
+
+
 async def load(
-    contestant: Contestant, port: int, texts: Sequence[str], *, clients: int, requests: int, seconds: float
+    contestant: Contestant,
+    port: int,
+    server: psutil.Process,
+    texts: Sequence[str],
+    *,
+    clients: int,
+    requests: int,
+    seconds: float,
 ) -> Figures:
     """Ask for one text at a time, by so many clients at the same time.
 
     Parameters
     ----------
-    contestant, port
-        Who is asked, and where.
+    contestant, port, server
+        Who is asked, where, and the process that answers.
     texts : sequence of str
         Asked for in turn.
     clients : int
@@ -164,12 +177,12 @@ async def load(
     Returns
     -------
     dict of str to float
-        `p50` and `p99` in milliseconds, `texts` a second, `errors`.
+        `p50` and `p99` in milliseconds, `texts` a second, `cpu` milliseconds of the server for a text, `errors`.
     """
     times: list[float] = []
     errors, left = 0, iter(range(requests))
     address = f"http://{HOST}:{port}{contestant.ask}"
-    began = time.perf_counter()
+    began, used = time.perf_counter(), cpu_seconds(server)
 
     async def client(session: aiohttp.ClientSession) -> None:
         nonlocal errors
@@ -193,6 +206,7 @@ async def load(
         "p50": float(p50),
         "p99": float(p99),
         "texts": len(times) / (time.perf_counter() - began),
+        "cpu": 1_000 * (cpu_seconds(server) - used) / len(times),
         "errors": errors,
     }
 
@@ -201,19 +215,19 @@ def table(found: dict[str, dict[str, list[Figures]]], titles: dict[str, str]) ->
     """Medians over the rounds, as Markdown; errors are summed."""
 
     def medians(name: str) -> list[float]:
-        keys = [("one", "p50"), ("one", "p99"), ("many", "texts"), ("many", "p50"), ("many", "p99")]
+        keys = [("one", "p50"), ("one", "p99"), ("many", "texts"), ("many", "p50"), ("many", "p99"), ("many", "cpu")]
         return [float(np.median([figures[key] for figures in found[name][kind]])) for kind, key in keys]
 
     lines = [
-        "| server | 1 client: p50 ms | p99 ms | all: texts/s | p50 ms | p99 ms | errors | × throughput | × p50 |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| server | 1 client: p50 ms | p99 ms | all: texts/s | p50 ms | p99 ms | CPU ms | errors | × texts/s | × p50 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     ours = medians("ours")
     for name in found:
-        p50, p99, texts, many_p50, many_p99 = medians(name)
+        p50, p99, texts, many_p50, many_p99, cpu = medians(name)
         errors = sum(figures["errors"] for kind in found[name].values() for figures in kind)
         lines.append(
-            f"| {titles[name]} | {p50:.2f} | {p99:.2f} | {texts:,.0f} | {many_p50:.1f} | {many_p99:.1f} | "
+            f"| {titles[name]} | {p50:.2f} | {p99:.2f} | {texts:,.0f} | {many_p50:.1f} | {many_p99:.1f} | {cpu:.2f} | "
             f"{errors:.0f} | {ours[2] / texts:.1f} | {p50 / ours[0]:.1f} |"
         )
     return "\n".join(lines)
@@ -248,14 +262,14 @@ def main() -> None:
         keras = package_keras(folder / "keras", model, read_json(model / MANIFEST)["classes"])
         chosen = contestants(f"models:/{name}/{version.version}", keras)
         chosen = {key: each for key, each in chosen.items() if key not in options.skip}
-        ports = {key: stack.enter_context(running(each, folder / f"{key}.log")) for key, each in chosen.items()}
+        servers = {key: stack.enter_context(running(each, folder / f"{key}.log")) for key, each in chosen.items()}
         kinds = {"one": (1, options.alone), "many": (options.clients, options.requests)}
         for turn in range(options.rounds + 1):
             for key, each in chosen.items() if turn % 2 else reversed(chosen.items()):
                 for kind, (clients, requests) in kinds.items():
                     most = requests if turn else WARM
                     figures = asyncio.run(
-                        load(each, ports[key], texts, clients=clients, requests=most, seconds=options.seconds)
+                        load(each, *servers[key], texts, clients=clients, requests=most, seconds=options.seconds)
                     )
                     if turn:
                         found.setdefault(key, {}).setdefault(kind, []).append(figures)
