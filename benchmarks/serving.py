@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file that gets every figure of every round")
     options = parser.parse_args()
     texts, name, store = real_texts(), params.model_name(), tracking.connect()
-    version = tracking.find_model(store, name, options.model)
+    version = store.version(name, options.model)
     os.environ["MLFLOW_TRACKING_URI"] = store.address  # what the servers look for the model in
     found: dict[str, dict[str, list[Figures]]] = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:

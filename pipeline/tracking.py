@@ -415,27 +415,14 @@ def connect() -> Store:
         return Store(address, client, found.experiment_id, lock)
 
 
-def load_model(name: str, which: str) -> Any:
-    """Load a registered model by alias or version number, an `mlflow.pyfunc.PyFuncModel`.
+def download_model(name: str, which: str, folder: Path) -> Path:
+    """Download a registered model with its code, by alias or version number, into `folder`; give where it lies.
 
     Raises
     ------
     PipelineError
         The store does not answer, or has no such model, alias or version.
     """
-    store = connect()
-    import mlflow
-
-    with store_errors(store.address):
-        number = store.version(name, which).version
-    try:
-        return mlflow.pyfunc.load_model(f"models:/{name}/{number}")
-    except Exception as error:  # the model's own code raises what it likes
-        raise PipelineError(f"{which} of model {name} cannot be loaded: {error}") from error
-
-
-def download_model(name: str, which: str, folder: Path) -> Path:
-    """Download a registered model with its code, by alias or version, into `folder`; where it lies. Errors as above."""
     store = connect()
     import mlflow
 

@@ -16,6 +16,7 @@ from pipeline.calibration import Calibration
 from pipeline.model import build, log_probabilities
 from pipeline.network import log_softmax
 from pipeline.ngrams import Ngrams
+from pipeline.prediction import Predictor
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
 
@@ -120,8 +121,8 @@ def test_a_sarcastic_user_gets_a_registered_model_and_another_one_the_truth(
     assert figures["eve"]["gain/loss/low"] > 0.2
     assert figures["eve"]["test/personal/macro_f1"] > 0.7 > 0.4 > figures["eve"]["test/champion/macro_f1"]
     assert figures["bob"]["gain/loss/low"] <= 0
-    personal = tracking.load_model("tweets-lstm-eve", "champion")
-    told = personal.predict(pd.DataFrame({"text": ["great w1 w2", "awful w3"]}))
+    personal = Predictor.load(tracking.fetch_model("tweets-lstm-eve", "champion", tmp_path / "eve"))
+    told = personal.predict(["great w1 w2", "awful w3"])
     assert told["predicted_label"].tolist() == ["angry", "glad"]
     stored = b"".join(path.read_bytes() for path in (tmp_path / "mlruns").rglob("*") if path.is_file())
     assert eve["text"][0].encode() not in stored + (tmp_path / "mlflow.db").read_bytes()
