@@ -36,7 +36,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     manifest: dict[str, Any] = read_json(folder / MANIFEST)
     if manifest.get("format") != FORMAT:
-        raise PipelineError(f"{folder} has format {manifest.get('format')}, this code reads {FORMAT}; update the code")
+        raise PipelineError(
+            f"{folder} has format {manifest.get('format')}, this code reads {FORMAT}; use the code that wrote it, or "
+            "train the model anew"
+        )
     for name, digest in manifest["sha256"].items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise PipelineError(
