@@ -161,7 +161,10 @@ def _check_state(manifest: dict[str, Any], measured: dict[str, Any]) -> None:
         values = recorded.get(section.name, {}).get("params", {}).get(str(params.PARAMS_FILE), {})
         complete &= all(at(now, key) == value for key, value in values.items())
     if not complete:
-        raise PipelineError("data/ is not what the parameters and the code say now; run `dvc repro` first")
+        raise PipelineError(
+            "data/ is not what the parameters and the code say now; run `dvc repro` first, with --force if a file was "
+            "changed while it ran"
+        )
 
 
 def after_evaluate() -> None:

@@ -205,7 +205,10 @@ def test_an_experiment_a_change_and_the_way_back_are_two_runs(small: Project) ->
 
 
 def test_publish_refuses_files_of_another_state(small: Project) -> None:
-    sentence = "publish: data/ is not what the parameters and the code say now; run `dvc repro` first\n"
+    sentence = (
+        "publish: data/ is not what the parameters and the code say now; run `dvc repro` first, with --force if a file "
+        "was changed while it ran\n"
+    )
     for key, other, back in [("epochs", "1", "2"), ("strategy", "none", "auto"), ("max_rows", "999", "1500")]:
         small.set(**{key: other})
         done = small.run("python", "-m", "pipeline.publish", check=False)
