@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 AHEAD = 200  # units of a raw text looked through for the next one of the cleaned text: more than markup takes
 QUOTES = str.maketrans("‘’“”", "''\"\"")  # which cleaning makes straight
-MOST_TEXTS, MOST_UNITS = 2_000, 40_000  # explained for the most telling words: some seconds
+MOST_TEXTS, MOST_UNITS = 1_000, 20_000  # explained for the most telling words: some seconds
 COARSE = 0.1  # tolerance of each of these texts: over all of them, what the steps miss cancels out
 MOST_WORDS, FEWEST_ROWS = 30, 5  # of a class; texts that a word occurs in
 SHOWN = 3  # classes that the page shows at once
