@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STUDY, PART, CONTENT = "pipeline.study", "pipeline.part", "pipeline.content"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # MLflow's own: they nest runs, and describe them
+LONGEST_NOTE = 7_900  # characters of a tag's value that MLflow keeps, less a few
 MOST_RUNS = 50_000  # that MLflow gives in one answer
 
 
@@ -123,6 +124,8 @@ def log(
         note = (
             f"[Compare the runs]({_comparison(store, [runs[part.key] for part in parts if part.compared])})\n\n{note}"
         )
+        if len(note) > LONGEST_NOTE:  # MLflow would cut it anywhere
+            note = note[: note.rindex("\n", 0, LONGEST_NOTE)] + "\n\nThe rest is in the run's artifacts."
         content = digest([note])
         if parent.data.tags.get(CONTENT) != content:
             store.log_figures(parent, figures)
