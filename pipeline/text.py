@@ -176,6 +176,9 @@ class Tokenizer:
         of_run = Remembered(lambda run: [ids.get(unit, UNKNOWN) for unit in split(run)])
         object.__setattr__(self, "_of_run", of_run)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # to another process it goes without what it remembers
+        return Tokenizer, (self.vocabulary, self.length, self.unit, self.language, self.lengths)
+
     @classmethod
     def fit(
         cls,

@@ -80,7 +80,8 @@ def test_the_model_says_what_it_is_made_of(small: Project) -> None:
     manifest = json.loads((small.folder / "data/train/model/model.json").read_text())
     assert len(manifest["shares"]) == 3
     assert sum(manifest["shares"]) == pytest.approx(1, abs=2e-4)
-    assert sorted(manifest["sha256"]) == ["model.weights.h5", "ngrams.json", "ngrams.npz", "tokenizer.json"]
+    files = ["model.onnx", "model.weights.h5", "ngrams.json", "ngrams.npz", "tokenizer.json"]
+    assert sorted(manifest["sha256"]) == files
     settings = json.loads((small.folder / "data/train/settings.json").read_text())
     assert settings == {"batch_size": 64, "epochs": 2, "pretraining_epochs": 0}
 

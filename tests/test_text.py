@@ -1,5 +1,6 @@
 """Text: what cleaning keeps and removes, and ids."""
 
+import pickle
 import time
 from pathlib import Path
 
@@ -152,3 +153,11 @@ def test_a_long_run_of_characters_takes_no_time() -> None:
     started = time.perf_counter()
     clean_text("a" * 50_000)
     assert time.perf_counter() - started < 1
+
+
+def test_a_tokenizer_goes_to_another_process() -> None:
+    fitted = Tokenizer.fit(["a b", "a c"], vocabulary_size=100, length=16)
+    fitted.encode(["a b"])
+    copy = pickle.loads(pickle.dumps(fitted))  # noqa: S301
+    assert copy == fitted
+    assert (copy.encode(["a c d"]) == fitted.encode(["a c d"])).all()
