@@ -83,6 +83,7 @@ def rows_of(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return read_rows(written(folder, table), "text", "label", CLASSES)
 
 
+@pytest.mark.slow  # half a minute
 def test_a_sarcastic_user_gets_a_registered_model_and_another_one_the_truth(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

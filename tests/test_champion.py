@@ -186,6 +186,7 @@ def rename_table(old: str, new: str) -> None:
         database.execute(f"ALTER TABLE {old} RENAME TO {new}")
 
 
+@pytest.mark.slow  # half a minute
 def test_no_request_is_lost_while_champions_change(
     registered: Registered, started: tuple[Service, "subprocess.Popen[str]"]
 ) -> None:

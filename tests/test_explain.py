@@ -247,6 +247,7 @@ def test_the_command_explains_without_keras_or_tensorflow(reference: Project, tm
     assert bad.returncode == 1
 
 
+@pytest.mark.slow  # half a minute
 def test_the_command_explains_the_champion(reference: Project) -> None:
     own = Explainer.load(reference.folder / "data/train/model").explain("worst flight ever")
     for which in ("champion", "1"):

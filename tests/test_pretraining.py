@@ -77,6 +77,7 @@ def test_it_learns_what_follows_what_in_both_directions_and_nothing_else_moves(k
     assert not any(path.startswith("logits") for path in moved)
 
 
+@pytest.mark.slow  # half a minute
 def test_the_seed_decides(keras: ModuleType) -> None:
     first, again, other = (
         pretrain(network(keras, bidirectional=False), circling(64), LENGTHS, epochs=2, seed=seed) for seed in (1, 1, 2)
