@@ -55,7 +55,10 @@ class Model:
 
         if self.code:
             sys.path.insert(0, str(self.code))
-        served = importlib.import_module(self.module)._load_pyfunc(str(self.data))
+        try:
+            served = importlib.import_module(self.module)._load_pyfunc(str(self.data))
+        except Exception as error:  # the model's own code raises what it likes, its own PipelineError too
+            raise PipelineError(f"{self.name} cannot be loaded: {error}") from error
 
         def predict(texts: list[str], class_shares: str) -> Predicted:
             params = [{"class_shares": class_shares}] if class_shares else []  # older models know none
