@@ -59,6 +59,7 @@ def test_figures_and_plots(small: Project) -> None:
         "reliability",
         "class_counts",
         "behaviour",
+        "words",
     )
     for name in pictures:
         assert (small.folder / f"reports/evaluate/{name}.png").read_bytes().startswith(b"\x89PNG")
