@@ -23,7 +23,6 @@ class BusyError(Exception):
 class _Job:
     work: Work
     texts: Sequence[str]
-    alone: bool
     answers: "asyncio.Future[Sequence[Any]]"
 
 
@@ -52,7 +51,7 @@ class Batcher:
     def full(self) -> bool:
         return self.waiting >= self._most
 
-    async def run(self, work: Work, texts: Sequence[str], *, alone: bool = False) -> list[Any]:
+    async def run(self, work: Work, texts: Sequence[str]) -> list[Any]:
         """The answers of `work` to texts, in their order.
 
         Parameters
@@ -61,8 +60,6 @@ class Batcher:
             Called in a thread, with these texts or with others beside them that wait for the same `work`.
         texts : sequence of str
             Any number; more than a batch holds are several calls.
-        alone : bool
-            Whether each text is a call of its own: for work that takes long.
 
         Raises
         ------
@@ -71,9 +68,9 @@ class Batcher:
         """
         if self.waiting and self.waiting + len(texts) > self._most:
             raise BusyError
-        loop, size = asyncio.get_running_loop(), 1 if alone else self._batch
-        parts = [texts[start : start + size] for start in range(0, len(texts), size)]
-        jobs = [_Job(work, part, alone, loop.create_future()) for part in parts]
+        loop = asyncio.get_running_loop()
+        parts = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
+        jobs = [_Job(work, part, loop.create_future()) for part in parts]
         self._jobs.extend(jobs)
         self.waiting += len(texts)
         self._start()
@@ -99,14 +96,12 @@ class Batcher:
         while self._jobs:
             job = self._jobs[0]
             if not job.answers.done():  # a caller who gave up has cancelled it
-                if taken and (job.alone or job.work != taken[0].work or size + len(job.texts) > self._batch):
+                if taken and (job.work != taken[0].work or size + len(job.texts) > self._batch):
                     break
                 taken.append(job)
                 size += len(job.texts)
             self._jobs.popleft()
             self.waiting -= len(job.texts)
-            if job.alone and taken:
-                break
         return taken
 
     def _call(self, jobs: Sequence[_Job]) -> list[Sequence[Any] | Exception]:

@@ -31,7 +31,11 @@ class Monitor:
             "serve_inference_seconds", "Seconds of a call of the model", buckets=SECONDS, registry=registry
         )
         self.errors = Counter("serve_errors", "Requests that failed by a fault of the service", registry=registry)
+        self._explained = Histogram(
+            "serve_explanation_seconds", "Seconds of an explanation", buckets=SECONDS, registry=registry
+        )
         self.waiting = Gauge("serve_waiting_texts", "Texts that wait for the model", registry=registry)
+        self.to_explain = Gauge("serve_waiting_explanations", "Texts that wait to be explained", registry=registry)
         self._model = Gauge("serve_model_info", "1 for the model in service", ("name", "version"), registry=registry)
         self.switches = Counter("serve_model_switches", "Models taken into service after the first", registry=registry)
         self.refused = Counter("serve_models_refused", "Promoted models that were not taken", registry=registry)
@@ -50,6 +54,10 @@ class Monitor:
         """Count a call of the model."""
         self._batch.observe(texts)
         self._inference.observe(seconds)
+
+    def explanation(self, _: int, seconds: float) -> None:
+        """Count an explanation."""
+        self._explained.observe(seconds)
 
     def model(self, name: str, version: str) -> None:
         """Show which model is in service."""

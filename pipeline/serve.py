@@ -1,6 +1,6 @@
 """Serve: the model over HTTP, and a page to try it: `python -m pipeline.serve [--model champion|VERSION|PATH]`.
 
-Threads: one answers HTTP, `--threads` predict, one looks for a new champion.
+Threads: one answers HTTP, `--threads` predict, one explains, one looks for a new champion.
 """
 
 import argparse
@@ -58,6 +58,7 @@ class Limits:
     max_texts: int = _limit(1_000, "most texts of a request")
     max_body: int = _limit(2_000_000, "most bytes of a request")
     max_waiting: int = _limit(5_000, "most texts that wait for the model; more get 503")
+    max_explanations: int = _limit(64, "most texts that wait to be explained; more get 503")
     batch: int = _limit(64, "most texts that the model predicts at once")
     threads: int = _limit(os.cpu_count() or 1, "threads that predict")
     timeout: float = _limit(10.0, "seconds for a body to arrive, and then for the answer")
@@ -67,7 +68,10 @@ class Limits:
 def create_app(champion: Champion, monitor: Monitor, limits: Limits) -> FastAPI:
     """The service around a model that is loaded."""
     batcher = Batcher(threads=limits.threads, batch=limits.batch, waiting=limits.max_waiting, observe=monitor.batch)
+    # One at a time, in a thread of its own: no explanation, which takes long, ever stands before a prediction.
+    explainer = Batcher(threads=1, batch=1, waiting=limits.max_explanations, observe=monitor.explanation)
     monitor.waiting.set_function(lambda: batcher.waiting)
+    monitor.to_explain.set_function(lambda: explainer.waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -75,6 +79,7 @@ def create_app(champion: Champion, monitor: Monitor, limits: Limits) -> FastAPI:
         yield
         champion.close()
         batcher.close()
+        explainer.close()
 
     app = FastAPI(
         title="Emotion recognition from text",
@@ -115,7 +120,7 @@ def create_app(champion: Champion, monitor: Monitor, limits: Limits) -> FastAPI:
     async def explain(body: Text, request: Request) -> schemas.Explained:  # type: ignore[valid-type]
         """Label one text, and say what each of its words contributes to each label."""
         served = champion.served
-        work = batcher.run(served.explanations, [body.text], alone=True)  # type: ignore[attr-defined]
+        work = explainer.run(served.explanations, [body.text])  # type: ignore[attr-defined]
         (found,) = await unless_gone(request, work)
         return schemas.Explained(model=served.title, **found)
 

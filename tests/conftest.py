@@ -5,10 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -106,6 +107,25 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of `small` as it was at first; tests only read it."""
     return Project(first_run(tmp_path_factory) / "copy")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium without a window; its logs hold what it loads and what it complains about."""
+    if not shutil.which("chromium"):
+        pytest.skip("no chromium is installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.set_script_timeout(60)
+    yield driver
+    driver.quit()
 
 
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:

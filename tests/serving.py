@@ -4,7 +4,8 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -96,9 +97,30 @@ def service(model: Any, explainer: Any = None, **limits: Any) -> Iterator[Servic
 
 def wait_for(port: int) -> None:
     """Until something listens."""
-    for _ in range(1_000):
+
+    def listens() -> bool:
         with socket.socket() as tried:
-            if not tried.connect_ex(("127.0.0.1", port)):
-                return
-        threading.Event().wait(0.01)
-    raise AssertionError(f"nothing listens at {port}")
+            return not tried.connect_ex(("127.0.0.1", port))
+
+    until(listens)
+
+
+def until(holds: Callable[[], Any], seconds: float = 60) -> Any:
+    """What a condition gives as soon as it holds: machines at work are slow."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := holds():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"it did not come to that within {seconds:g} seconds")
+
+
+def find(page: Any, selector: str) -> Any:
+    """An element of a page in a browser."""
+    return page.find_element("css selector", selector)
+
+
+def write(page: Any, text: str) -> None:
+    """Put a text where one types; a driver cannot type characters beyond the first plane."""
+    area = find(page, "#text")
+    page.execute_script("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", area, text)

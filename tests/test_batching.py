@@ -60,7 +60,7 @@ def test_more_texts_than_a_batch_holds_are_several_calls_in_order() -> None:
     assert [len(call) for call in model.calls] == [4, 4, 1]
 
 
-def test_different_work_is_never_one_call_and_work_alone_takes_one_text() -> None:
+def test_different_work_is_never_one_call() -> None:
     model, queue = Model(), batcher()
     model.let.clear()
 
@@ -68,7 +68,7 @@ def test_different_work_is_never_one_call_and_work_alone_takes_one_text() -> Non
         asked = [
             asyncio.create_task(queue.run(model.lengths, ["a"])),
             asyncio.create_task(queue.run(model.lengths, ["bb"])),
-            asyncio.create_task(queue.run(model.upper, ["c", "d"], alone=True)),
+            asyncio.create_task(queue.run(model.upper, ["c", "d"])),
             asyncio.create_task(queue.run(model.lengths, ["eee"])),
         ]
         await asyncio.sleep(0.05)
@@ -76,7 +76,7 @@ def test_different_work_is_never_one_call_and_work_alone_takes_one_text() -> Non
         return await asyncio.gather(*asked)
 
     assert asyncio.run(main()) == [[1], [2], ["C", "D"], [3]]
-    assert model.calls == [["a"], ["bb"], ["c"], ["d"], ["eee"]]
+    assert model.calls == [["a"], ["bb"], ["c", "d"], ["eee"]]
 
 
 def test_a_full_queue_takes_no_more_and_empties_again() -> None:

@@ -4,12 +4,12 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from serving import CLASSES, Counting, Service, service
+from serving import CLASSES, Counting, Service, find, service, until, write
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,46 +66,12 @@ def running(model: Reading) -> Iterator[Service]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service as Driver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Driver(shutil.which("chromedriver")))
-    driver.set_script_timeout(10)
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def page(browser: Any, running: Service) -> Any:
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.get(f"http://127.0.0.1:{running.port}/")
     browser.get_log("browser")
     return browser
-
-
-def find(page: Any, selector: str) -> Any:
-    return page.find_element("css selector", selector)
-
-
-def until(holds: Callable[[], Any]) -> Any:
-    for _ in range(200):
-        if found := holds():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
-
-
-def write(page: Any, text: str) -> None:
-    """Put a text where one types; a driver cannot type characters beyond the first plane."""
-    area = find(page, "#text")
-    page.execute_script("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", area, text)
 
 
 def test_label_confidence_and_words_come_as_one_types(page: Any) -> None:

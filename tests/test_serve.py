@@ -6,15 +6,18 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from conftest import ROOT
-from serving import Counting, Service, service
+from conftest import ROOT, Project
+from serving import Counting, Service, service, until
 
-from pipeline import serve
+from pipeline import datasets, serve
+from pipeline.champion import load_folder
 from pipeline.stage import PipelineError
 
 LIMITS = {"max_length": 20, "max_texts": 5, "max_body": 2_000, "max_waiting": 8, "timeout": 5.0, "threads": 1}
@@ -212,7 +215,7 @@ def test_an_explanation_that_nobody_waits_for_is_not_made(small: Service, model:
         while not model.calls:
             pass
         second.sendall(request)
-        while counters(small)["serve_waiting_texts"] < 1:
+        while counters(small)["serve_waiting_explanations"] < 1:
             pass
         second.close()
         threading.Event().wait(0.3)
@@ -220,6 +223,56 @@ def test_an_explanation_that_nobody_waits_for_is_not_made(small: Service, model:
         assert first.recv(4_096).startswith(b"HTTP/1.1 200 ")
     assert small.post("/predict", {"text": "a"})[0] == 200
     assert len(model.calls) == 2
+
+
+def test_explanations_never_stand_before_predictions_and_are_bounded() -> None:
+    explainer = Counting()
+    explainer.let.clear()
+    answers: list[tuple[int, Any]] = []
+    with service(Counting(), explainer, threads=1, max_explanations=3) as running:
+        ask = lambda: answers.append(running.post("/explain", {"text": "a"}))  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        try:
+            for thread in threads:
+                thread.start()
+            until(lambda: len(answers) == 4 and counters(running)["serve_waiting_explanations"] == 3)
+            for _ in range(20):
+                assert running.post("/predict", {"text": "a"})[0] == 200
+            assert running.get("/ready")[0] == 200
+        finally:
+            explainer.let.set()
+            for thread in threads:
+                thread.join()
+        assert counters(running)["serve_explanation_seconds_count"] == 4
+    assert [status for status, _ in answers] == [503] * 4 + [200] * 4
+    assert explainer.calls == [1] * 4
+
+
+@pytest.mark.slow  # a quarter of a minute
+def test_64_explanations_of_the_longest_texts_starve_nobody_and_need_no_memory(reference: Project) -> None:
+    model = load_folder(reference.folder / "data/train/model")
+    tweets = datasets.tweets()["text"].to_list()
+    longest = [" ".join(tweets[start : start + 300])[:20_000] for start in range(0, 64 * 300, 300)]
+    assert {len(text) for text in longest} == {20_000}
+    answers: list[int] = []
+    with service(model.predictor, model.explainer) as running:
+        ask = lambda text: answers.append(running.post("/explain", {"text": text})[0])  # noqa: E731
+        running.post("/explain", {"text": longest[0]})
+        before, seconds = psutil.Process().memory_info().rss, []
+        threads = [threading.Thread(target=ask, args=(text,)) for text in longest]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            began = time.perf_counter()
+            assert running.post("/predict", {"text": tweets[len(seconds)]})[0] == 200
+            seconds.append(time.perf_counter() - began)
+        grown = psutil.Process().memory_info().rss - before
+        assert running.post("/explain", {"text": "short again"})[0] == 200
+    assert set(answers) <= {200, 503}
+    assert answers.count(200) > 0
+    assert len(seconds) > 20
+    assert sorted(seconds)[int(0.99 * len(seconds))] < 1  # before there were two queues: 10, and 503
+    assert grown < 200_000_000
 
 
 def test_no_text_stays_in_logs_or_metrics(small: Service, caplog: pytest.LogCaptureFixture) -> None:
