@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.adapt", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=Path, help="the user's labelled texts: CSV, TSV, JSON lines or Parquet")
     parser.add_argument("--user", required=True, help="registers the model as <model>-<user>")
-    parser.add_argument("--model", default="champion", help="alias, version or folder of the model to start from")
+    parser.add_argument("--model", default="champion", help="alias, version or folder (default: champion)")
     parser.add_argument("--text-column", default="text", help="column of the texts (default: text)")
     parser.add_argument("--label-column", default="label", help="column of the classes (default: label)")
     options = parser.parse_args(arguments)

@@ -3,6 +3,7 @@
 No stage: it reads what DVC's stages left. The same state, told the same, gives the same bytes.
 """
 
+import argparse
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
@@ -601,6 +602,8 @@ def write(**told: Any) -> list[Path]:
 
 
 def main() -> None:
+    about = (__doc__ or "").partition("\n")[0]
+    argparse.ArgumentParser(prog="python -m pipeline.card", description=about).parse_args()
     plots.render(paths.REPORTS / "evaluate")
     files = write(**revision.commit())
     print("model card: " + ", ".join(str(file) for file in files))

@@ -315,7 +315,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.imbalance", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES, metavar="NAME")
+    parser.add_argument(
+        "--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES, metavar="NAME", help="default: all"
+    )
     parser.add_argument("--seeds", type=crossfit.seed, nargs="+", default=SEEDS, metavar="N", help="default: 0 1 2")
     parser.add_argument("--skew", type=_skew, nargs="+", metavar="N", help="1 : N in train; none as they are")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once; default: cores")

@@ -88,16 +88,16 @@ def sentence(error: Mapping[str, Any]) -> str:
     """What was wrong with a body, without what was in it."""
     first, *rest = [part for part in error["loc"] if part != "body"] or ["the body"]
     where = f"{first}{''.join(f'[{part}]' for part in rest)}"
-    most = error.get("ctx", {}).get("max_length")
+    most = error.get("ctx", {}).get("max_length", 0)
     sentences = {
         "json_invalid": "the body is not valid JSON",
         "missing": f"{where} is missing",
         "extra_forbidden": "the body has a field that is not known; see /openapi.json",
         "string_type": f"{where} must be a string",
         "string_unicode": f"{where} must be valid Unicode, without half a surrogate pair",
-        "string_too_long": f"{where} must have at most {most} characters",
+        "string_too_long": f"{where} must have at most {most:,} characters",
         "list_type": f"{where} must be a list of strings",
-        "too_long": f"{where} must hold at most {most} texts",
+        "too_long": f"{where} must hold at most {most:,} texts",
         "too_short": f"{where} must hold at least one text",
     }
     return sentences.get(error["type"], "the body must be a JSON object, sent as application/json; see /openapi.json")

@@ -156,12 +156,22 @@ def test_mlflow_run_starts_the_pipeline(reference: Project) -> None:
     reference.run("mlflow", "run", ".", "--env-manager", "local")
     entry_points = read_yaml(reference.folder / "MLproject")["entry_points"]
     stages = set(read_yaml(reference.folder / "dvc.yaml")["stages"])
-    commands = {"main", "publish", "promote", "rollback", "ablation", "search", "imbalance", "predict", "serve"}
+    commands = {"main", "publish", "promote", "rollback", "ablation", "search", "imbalance", "card"}
+    commands |= {"predict", "serve", "explain", "adapt"}
     assert stages | commands == set(entry_points)
     store = MlflowClient(f"sqlite:///{reference.folder}/mlflow.db")
     (state_run,) = store.search_runs(["1"])
     (started,) = store.search_runs(["0"], "tags.`pipeline.run` != ''")
     assert started.data.tags["pipeline.run"] == state_run.info.run_id
+
+
+@pytest.mark.slow  # half a minute
+def test_mlflow_run_explains_a_text_of_a_file_and_keeps_none_of_it(reference: Project, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("what a canary of a flight; thank you")
+    parameters = ["-P", f"input={tmp_path}/text.txt", "-P", f"html={tmp_path}/it is.html"]
+    reference.run("mlflow", "run", ".", "--env-manager", "local", "-e", "explain", *parameters)
+    assert "canary" in (tmp_path / "it is.html").read_text()
+    assert b"canary" not in (reference.folder / "mlflow.db").read_bytes()
 
 
 @pytest.mark.parametrize("stage", ["validate", "clean", "tokenize", "rebalance", "train", "evaluate"])

@@ -23,6 +23,13 @@ BARS = "return [...document.querySelectorAll('#bars li')].map((each) => each.inn
 LINES = """
 return [...document.querySelectorAll("#lines tbody tr")].map((row) => [...row.cells].map((each) => each.textContent));
 """
+HEIGHTS = """
+return [...document.querySelectorAll("#lines tbody td:nth-child(2)")].map((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getClientRects().length;
+});
+"""
 ASK = """
 const [texts, done] = arguments;
 ask("/predict/batch", { texts }).then((answer) => done(answer.predictions));  // the page's own function
@@ -148,6 +155,8 @@ def test_the_page_shows_and_gets_what_the_service_says(
     table = until(lambda: len(found := page.execute_script(LINES)) == len(sample) and found)
     assert [row[0] for row in table] == sample
     assert [f"{label} {confidence}".replace("\xa0", " ") for _, label, confidence in table] == labels
+
+    assert page.execute_script(HEIGHTS) == [1] * len(sample)  # no label is broken, however long the text beside it
 
     # Of what it gets, all digits: it asks these paths of the service, and no other way.
     sent = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]

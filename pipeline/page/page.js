@@ -79,7 +79,7 @@ async function showLines(texts, signal) {
     const button = element("button", texts[number].trim(), { type: "button", "aria-pressed": "false" });
     button.addEventListener("click", () => choose(button, texts[number]));
     cell.append(button);
-    row.append(cell, element("td", each.predicted_label), element("td", percent(each.confidence), { class: "number" }));
+    row.append(cell, element("td", each.predicted_label, { class: "name" }), element("td", percent(each.confidence), { class: "number" }));
     return row;
   });
   byId("lines").querySelector("tbody").replaceChildren(...rows);
