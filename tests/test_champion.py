@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import serving
 from conftest import ROOT, Project, clean_environment
 from serving import Counting, Service, served
 
@@ -173,11 +174,7 @@ def started(registered: Registered) -> Iterator[tuple[Service, "subprocess.Popen
 
 def until(service: Service, holds: Callable[[dict[str, Any]], Any]) -> None:
     """Until something holds of what the service says of its model."""
-    for _ in range(600):
-        if holds(service.get("/model")[1]):
-            return
-        time.sleep(0.05)
-    raise AssertionError(service.get("/model"))
+    serving.until(lambda: holds(service.get("/model")[1]), seconds=120)
 
 
 def rename_table(old: str, new: str) -> None:
@@ -226,7 +223,7 @@ def test_no_request_is_lost_while_champions_change(
     assert {status for status, _ in seen} == {200}
     assert {model for _, model in seen} == {f"{NAME} version 1", f"{NAME} version 2"}
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     refused = [line for line in errors.splitlines() if "is refused" in line]
     assert len(refused) == 2, errors
     assert "has format 1, this code reads" in refused[0]

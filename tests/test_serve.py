@@ -147,8 +147,7 @@ def test_a_full_queue_says_when_to_come_again(small: Service, model: Counting) -
     try:
         for thread in threads:  # the first is at work; the others fill the queue
             thread.start()
-        while counters(small)["serve_waiting_texts"] < 8:
-            pass
+        until(lambda: counters(small)["serve_waiting_texts"] >= 8)
         status, answer, headers = small.ask("POST", "/predict", {"text": "a"})
         assert (status, answer) == (503, {"error": "too many texts wait; try again after a second"})
         assert headers["retry-after"] == "1"
@@ -168,8 +167,7 @@ def test_what_waits_is_predicted_together(small: Service, model: Counting) -> No
     threads = [threading.Thread(target=small.post, args=("/predict", {"text": "a"})) for _ in range(6)]
     for thread in threads:
         thread.start()
-    while counters(small)["serve_waiting_texts"] < 5:
-        pass
+    until(lambda: counters(small)["serve_waiting_texts"] >= 5)
     model.let.set()
     for thread in threads:
         thread.join()
@@ -197,8 +195,7 @@ def test_what_is_in_work_is_finished_before_the_end() -> None:
         model.let.clear()
         thread = threading.Thread(target=lambda: answers.append(running.post("/predict", {"text": "a"})))
         thread.start()
-        while not model.calls:
-            pass
+        until(lambda: model.calls)
         threading.Timer(0.3, model.let.set).start()
     thread.join()
     assert [status for status, _ in answers] == [200]
@@ -212,13 +209,12 @@ def test_an_explanation_that_nobody_waits_for_is_not_made(small: Service, model:
     first, second = (socket.create_connection(("127.0.0.1", small.port), timeout=10) for _ in range(2))
     with first, second:
         first.sendall(request)
-        while not model.calls:
-            pass
+        until(lambda: model.calls)
         second.sendall(request)
-        while counters(small)["serve_waiting_explanations"] < 1:
-            pass
+        until(lambda: counters(small)["serve_waiting_explanations"] >= 1)
         second.close()
-        threading.Event().wait(0.3)
+        for _ in range(5):  # the service has seen that by then
+            small.get("/health")
         model.let.set()
         assert first.recv(4_096).startswith(b"HTTP/1.1 200 ")
     assert small.post("/predict", {"text": "a"})[0] == 200
