@@ -12,7 +12,7 @@ import pytest
 from conftest import Project
 from serving import Service, find, service, until, write
 
-from pipeline import datasets, predict, serve
+from pipeline import datasets, predict, serve, tracking
 from pipeline.prediction import Predictor
 
 CLASSES = ("negative", "neutral", "positive")
@@ -57,6 +57,7 @@ def store(reference: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that holds the registered model."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{reference.folder}/mlflow.db")
     monkeypatch.chdir(reference.folder)
+    tracking.connect()  # MLflow keeps the address that another test has set in this process
 
 
 @pytest.fixture
