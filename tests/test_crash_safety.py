@@ -1,18 +1,26 @@
 """Crash safety: a killed training goes on to the same bytes, and after any kill `dvc repro` makes what is missing."""
 
 import os
+import random
+import re
 import shutil
+import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Project
+from test_faults import assert_states, copied, local, started, until
 
 from pipeline import checkpoint as checkpoints
 from pipeline import params, train
 from pipeline.checkpoint import Checkpoint
+from pipeline.files import sha256
 from pipeline.rebalance import rebalance
 from pipeline.text import Tokenizer
 
@@ -202,3 +210,125 @@ def test_checkpoints_that_were_given_up_are_removed_and_those_at_work_are_not(tm
     saved(tmp_path, "recent")  # another epoch: it is young again
     assert recent.path is not None
     assert recent.path.parent.stat().st_mtime > time.time() - 60
+
+
+STAGES = ("ingest", "validate", "clean", "tokenize", "rebalance", "train", "evaluate")
+KILLS = {"train": 6, "evaluate": 4}  # two in each other stage: 20 in all
+EPOCHS = 8
+
+
+def running(process: "subprocess.Popen[str]", stage: str) -> bool:
+    """Whether a stage is at work below a process that leads its session."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(place.name)) == process.pid and f"pipeline.{stage}\0" in (place / "cmdline").read_text():
+                return True
+        except OSError:  # gone by now
+            continue
+    return False
+
+
+def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool = False) -> str:
+    """Kill DVC and all below it so long after a stage began, or ended; give all that it said."""
+    for command in (("dvc", "repro", stage), ("dvc", "repro", "--force", "--single-item", stage)):
+        project.run("python", "-m", "pipeline.recover")
+        process = started(project, *command, PYTHONUNBUFFERED="1")
+        while not running(process, stage) and process.poll() is None:
+            time.sleep(0.01)
+        if process.poll() is None:
+            break
+        process.communicate()  # it was done already
+    if after_its_end:
+        while running(process, stage):
+            time.sleep(0.005)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[0]
+
+
+def seconds_by_stage(project: Project) -> dict[str, float]:
+    """Run the whole pipeline; what each stage took."""
+    process = started(project, "dvc", "repro", PYTHONUNBUFFERED="1")
+    assert process.stdout is not None
+    began: dict[str, float] = {}
+    for line in process.stdout:
+        if found := re.match(r"Running stage '(\w+)'", line):
+            began[found[1]] = time.monotonic()
+    assert process.wait() == 0
+    ends = [*list(began.values())[1:], time.monotonic()]
+    return {name: end - start for (name, start), end in zip(began.items(), ends, strict=True)}
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def temporary(project: Project) -> Iterator[Path]:
+    for name in ("data", "reports", ".state", "mlruns", ".dvc/cache"):
+        for path in (project.folder / name).rglob("*"):
+            if re.match(r"\.partial-|tmp|.*\.tmp$", path.name):
+                yield path
+
+
+def emptied(project: Project) -> Project:
+    """Without anything that a run makes."""
+    for name in ("dvc.lock", "data", "reports", ".state", "mlruns", ".dvc/cache", ".dvc/tmp"):
+        path = project.folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in project.folder.glob("mlflow.db*"):
+        path.unlink()
+    project.run("git", "checkout", "-q", "--", "data")
+    for path in (project.folder / "data").rglob("*.json"):
+        path.unlink()
+    return project
+
+
+@pytest.mark.slow  # ten minutes
+def test_twenty_kills_in_all_stages_and_four_in_dvc_change_nothing(reference: Project, tmp_path: Path) -> None:
+    undisturbed = emptied(copied(reference, tmp_path / "undisturbed"))
+    undisturbed.set(epochs=str(EPOCHS), patience=str(EPOCHS), pretraining_epochs="3", adversarial="1.0")
+    shutil.copytree(undisturbed.folder, tmp_path / "disturbed", symlinks=True)
+    disturbed = Project(tmp_path / "disturbed")
+    seconds = seconds_by_stage(undisturbed)
+    assert tuple(seconds) == STAGES
+
+    chance, said = random.Random(0), []  # noqa: S311
+    for stage in STAGES:
+        number = KILLS.get(stage, 2)
+        for part in range(number):  # one in each part of its time
+            share = (part + chance.random()) / number
+            said.append(killed(disturbed, stage, share * seconds[stage]))
+        if stage in ("clean", "tokenize", "train", "evaluate"):  # into DVC's hashing, its cache and dvc.lock
+            said.append(killed(disturbed, stage, 0.4 * chance.random(), after_its_end=True))
+    assert len(said) == 24
+    if not any("resumed after epoch" in each for each in said):
+        print("\n".join(said))
+        raise AssertionError("no training was resumed")
+
+    disturbed.run("python", "-m", "pipeline.recover")
+    disturbed.run("dvc", "repro")
+    assert tree(disturbed.folder / "data") == tree(undisturbed.folder / "data")
+    assert (disturbed.folder / "dvc.lock").read_bytes() == (undisturbed.folder / "dvc.lock").read_bytes()
+    assert list(tree(disturbed.folder / "reports")) == list(tree(undisturbed.folder / "reports"))
+    assert list(temporary(disturbed)) == []
+    assert not list((disturbed.folder / ".state/checkpoints").iterdir())
+    disturbed.run("python", "-m", "pipeline.publish")
+    assert_states(local(disturbed), 1)
+    assert "Data and pipelines are up to date" in disturbed.run("dvc", "repro").stdout
+
+
+@pytest.mark.slow  # three minutes
+def test_training_goes_on_at_its_last_epoch_in_an_experiments_folder_too(reference: Project, tmp_path: Path) -> None:
+    """DVC deletes an experiment's folder, or makes another: the checkpoint lies in the main checkout."""
+    project = copied(reference, tmp_path / "project")
+    project.set(epochs="30", patience="30")
+    options = ("exp", "run", "--temp", "-S", "train.seed=1")
+    process = started(project, "dvc", *options)
+    until(lambda: bool(list(project.folder.glob(".state/checkpoints/*/checkpoint.npz"))), 240)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = project.run("dvc", *options)
+    (epoch,) = re.findall(r"(?m)^resumed after epoch (\d+)$", done.stdout)
+    assert f"epoch {int(epoch) + 1}: " in done.stdout
+    assert f"epoch {epoch}: " not in done.stdout
+    assert not list(project.folder.glob(".state/checkpoints/*"))
