@@ -228,8 +228,8 @@ def running(process: "subprocess.Popen[str]", stage: str) -> bool:
     return False
 
 
-def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool = False) -> str:
-    """Kill DVC and all below it so long after a stage began, or ended; give all that it said."""
+def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool = False) -> tuple[bool, str]:
+    """Kill DVC and all below it so long after a stage began, or ended: whether it was at work then, and what was said."""
     for command in (("dvc", "repro", stage), ("dvc", "repro", "--force", "--single-item", stage)):
         project.run("python", "-m", "pipeline.recover")
         process = started(project, *command, PYTHONUNBUFFERED="1")
@@ -242,8 +242,9 @@ def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool 
         while running(process, stage):
             time.sleep(0.005)
     time.sleep(seconds)
+    hit = running(process, stage)
     os.killpg(process.pid, signal.SIGKILL)
-    return process.communicate()[0]
+    return hit, process.communicate()[0]
 
 
 def seconds_by_stage(project: Project) -> dict[str, float]:
@@ -294,13 +295,15 @@ def test_twenty_kills_in_all_stages_and_four_in_dvc_change_nothing(reference: Pr
 
     chance, said = random.Random(0), []  # noqa: S311
     for stage in STAGES:
-        number = KILLS.get(stage, 2)
-        for part in range(number):  # one in each part of its time
-            share = (part + chance.random()) / number
-            said.append(killed(disturbed, stage, share * seconds[stage]))
+        hits, number = 0, KILLS.get(stage, 2)
+        while hits < number:  # one in each part of its time; some come after it, as DVC works on
+            share = (hits + chance.random()) / number
+            hit, told = killed(disturbed, stage, share * seconds[stage])
+            hits += hit
+            said.append(told)
         if stage in ("clean", "tokenize", "train", "evaluate"):  # into DVC's hashing, its cache and dvc.lock
-            said.append(killed(disturbed, stage, 0.4 * chance.random(), after_its_end=True))
-    assert len(said) == 24
+            said.append(killed(disturbed, stage, 0.4 * chance.random(), after_its_end=True)[1])
+    assert len(said) >= 24
     if not any("resumed after epoch" in each for each in said):
         print("\n".join(said))
         raise AssertionError("no training was resumed")
