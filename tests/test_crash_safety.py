@@ -229,7 +229,7 @@ def running(process: "subprocess.Popen[str]", stage: str) -> bool:
 
 
 def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool = False) -> tuple[bool, str]:
-    """Kill DVC and all below it so long after a stage began, or ended: whether it was at work then, and what was said."""
+    """Kill DVC and all below it so long after a stage began, or ended: whether it was at work, and what was said."""
     for command in (("dvc", "repro", stage), ("dvc", "repro", "--force", "--single-item", stage)):
         project.run("python", "-m", "pipeline.recover")
         process = started(project, *command, PYTHONUNBUFFERED="1")
