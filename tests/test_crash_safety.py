@@ -164,7 +164,6 @@ def test_a_torn_checkpoint_is_told_once_and_left_out(tmp_path: Path, capsys: pyt
     torn = [whole[:end] for end in range(0, len(whole), 7)]
     torn += [whole[:at] + bytes([whole[at] ^ 1 << random.integers(8)]) + whole[at + 1 :] for at in range(len(whole))]
     told = 0
-    torn.append(whole.replace(b"(2, 3)", b"(2, 1)"))  # NumPy alone would read fewer numbers and find nothing wrong
     for content in [*torn, b"no archive", b""]:
         kept.path.write_bytes(content)
         again = kept.load("training")
@@ -181,6 +180,10 @@ def test_a_torn_checkpoint_is_told_once_and_left_out(tmp_path: Path, capsys: pyt
                     np.testing.assert_array_equal(ours, theirs)
             assert again.told == found.told
     assert told > len(torn) / 2
+
+    kept.save("training", [Variable(np.zeros((300, 100)))], {})
+    kept.path.write_bytes(kept.path.read_bytes().replace(b"(300, 100)", b"(100, 100)"))
+    assert kept.load("training") is None  # NumPy alone reads fewer numbers, and finds nothing wrong
 
 
 def test_another_trainings_checkpoint_is_never_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
