@@ -1,11 +1,13 @@
-"""Recover: mend what a kill may have left of the two files that DVC writes in place, before `dvc repro`.
+"""Recover: mend what a kill may have left of DVC's own files, before `dvc repro`.
 
-DVC forgives a kill at any other moment by itself; a torn `dvc.lock`, or a list of paths in use that is torn or names a
-number that another process has by now, it refuses.
+DVC forgives a kill at most moments by itself. It refuses a torn `dvc.lock`, a list of paths in use that is torn or
+names a number that another process has by now, and an entry of its run-cache that was begun and not filled.
 """
 
 import json
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from . import stage
@@ -61,6 +63,29 @@ def free_paths() -> str:
     return f"{IN_USE} was left by a DVC that is gone: removed"
 
 
+def tidy_run_cache() -> str:
+    """Remove what was begun in DVC's run-cache and not filled, a moment ago or earlier; tell as above."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        place = Path(Repo(".").cache.legacy.path) / "runs"
+    except DvcException as error:
+        raise PipelineError(f"DVC does not know this folder ({error}); run from the project's root") from error
+    dead = time.time() - 1  # DVC fills an entry within milliseconds
+    removed = 0
+    for entry in place.glob("*/*"):
+        if entry.stat().st_mtime > dead:
+            continue
+        for left in entry.glob(".*.tmp"):
+            left.unlink()
+            removed += 1
+        with suppress(OSError):  # it holds something
+            entry.rmdir()
+            removed += 1
+    return f"{place}: {removed} entries that were begun and not filled are removed" if removed else ""
+
+
 def _is_dvc(pid: int) -> bool:
     import psutil
 
@@ -71,7 +96,7 @@ def _is_dvc(pid: int) -> bool:
 
 
 def main() -> None:
-    for said in (mend_lock_file(), free_paths()):
+    for said in (mend_lock_file(), free_paths(), tidy_run_cache()):
         if said:
             print(said)
 

@@ -241,7 +241,8 @@ def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool 
             time.sleep(0.01)
         if process.poll() is None:
             break
-        process.communicate()  # it was done already
+        told = process.communicate()[0]  # it was done already
+        assert process.returncode == 0, told
     if after_its_end:
         while running(process, stage):
             time.sleep(0.005)
