@@ -13,6 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 repro: env
 	python -m pipeline.params
+	python -m pipeline.recover
 	dvc repro
 	python -m pipeline.publish
 

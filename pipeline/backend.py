@@ -1,6 +1,7 @@
 """Backend: the few lines that differ between Keras on TensorFlow (the default) and on JAX (`KERAS_BACKEND=jax`)."""
 
 import ctypes
+import importlib
 import itertools
 import os
 import platform
@@ -59,6 +60,15 @@ def on_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+def description() -> str:
+    """What computes: another one's numbers differ in their last bits."""
+    import keras
+
+    name = keras.backend.backend()
+    versions = [f"{module.__name__} {module.__version__}" for module in (keras, importlib.import_module(name))]
+    return ", ".join([*versions, "GPU" if on_gpu() else "CPU"])
+
+
 def compiled(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
     """The network's forward pass, compiled once for each shape of its ids; it follows the weights as they change."""
     import keras
@@ -91,7 +101,7 @@ def training_step(
     model : keras.Model
         From ids to logits; its variable `embedding/embeddings` is what the attack moves.
     optimizer : keras.Optimizer
-        Not yet built.
+        Built by now for the model's trainable variables, or not yet.
     loss : callable
         Of labels, logits and weights; a scalar.
     adversarial : float

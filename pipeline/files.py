@@ -1,11 +1,14 @@
 """Files between stages: written whole or not at all, the same bytes for the same content."""
 
+import glob
 import hashlib
 import json
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +22,41 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it to `path` if the block succeeds, remove it if not."""
+    """Give a temporary path beside `path`; move it to `path` if the block succeeds, remove it if not.
+
+    What a killed process left there is removed by the next that writes `path`: it was locked as long as that one lived.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".partial-????????{glob.escape(path.name)}"):
+        _remove_left(left)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.name)
-    os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with os.fdopen(handle, "rb"):
+            _lock(handle)
+            yield temporary
         os.umask(umask := os.umask(0o077))
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> None:
+    """Lock an open file for this process; fail where another one has it."""
+    if sys.platform != "win32":  # which knows no lock that lets others write
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_left(temporary: Path) -> None:
+    """Remove a temporary file whose process is gone; one of a moment ago may not have been locked yet."""
+    with suppress(OSError):
+        if temporary.stat().st_mtime < time.time() - 1:
+            with temporary.open("rb") as stream:
+                _lock(stream.fileno())
+                temporary.unlink()
 
 
 def sha256(path: Path) -> str:

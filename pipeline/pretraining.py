@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .backend import training_step
+from .checkpoint import NOWHERE, Checkpoint
 from .model import batches
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ LEARNING_RATE = 0.002
 BATCH_SIZE = 64
 
 
-def pretrain(model: "keras.Model", ids: np.ndarray, lengths: Sequence[int], *, epochs: int, seed: int) -> list[float]:
+def pretrain(
+    model: "keras.Model",
+    ids: np.ndarray,
+    lengths: Sequence[int],
+    *,
+    epochs: int,
+    seed: int,
+    checkpoint: Checkpoint = NOWHERE,
+) -> list[float]:
     """Train the embedding and the LSTM of a network as a language model; its other layers stay as they are.
 
     Parameters
@@ -35,6 +44,8 @@ def pretrain(model: "keras.Model", ids: np.ndarray, lengths: Sequence[int], *, e
         Passes; the step falls to a twentieth over them.
     seed : int
         Order of the rows, and which tokens are sampled.
+    checkpoint : Checkpoint
+        As in `train.fit`.
 
     Returns
     -------
@@ -60,22 +71,27 @@ def pretrain(model: "keras.Model", ids: np.ndarray, lengths: Sequence[int], *, e
     schedule = keras.optimizers.schedules.PolynomialDecay(
         LEARNING_RATE, sum(map(len, plan)), end_learning_rate=LEARNING_RATE / 20
     )
-    step, finish = training_step(
-        keras.Model(inputs, losses),
-        keras.optimizers.Adam(schedule, clipnorm=1.0),
-        loss=lambda labels, losses, weights: keras.ops.mean(losses),
-        adversarial=0.0,
-    )
+    language_model, optimizer = keras.Model(inputs, losses), keras.optimizers.Adam(schedule, clipnorm=1.0)
+    optimizer.build(language_model.trainable_variables)
+    carried = [*language_model.variables, *optimizer.variables]
     random = np.random.default_rng([seed, 1])
-    history = []
-    for epoch, taken in enumerate(plan, start=1):
+    history: list[float] = []
+    if saved := checkpoint.load("pretraining"):
+        saved.restore(carried)
+        history, random.bit_generator.state = saved.told["history"], saved.told["random"]
+        print(f"resumed after epoch {len(history)} of pretraining")
+    step, finish = training_step(
+        language_model, optimizer, loss=lambda labels, losses, weights: keras.ops.mean(losses), adversarial=0.0
+    )
+    for epoch, taken in enumerate(plan[len(history) :], start=len(history) + 1):
         told = []
         for length, rows in tqdm(taken, desc=f"pretraining {epoch}", unit=" steps", leave=False, disable=None):
             sampled = random.choice(len(drawn), (1, SAMPLED), p=drawn).astype(np.int32)
             told.append(step([ids[rows, :length], sampled], *_NOTHING))
         history.append(float(np.mean([float(loss) for loss in told])))
         print(f"pretraining {epoch}: loss {history[-1]:.4f}")
-    finish()
+        finish()
+        checkpoint.save("pretraining", carried, {"history": history, "random": random.bit_generator.state})
     return history
 
 

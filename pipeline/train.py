@@ -1,11 +1,9 @@
 """Train: the LSTM, its learning curve, and everything that prediction from raw text needs."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +11,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from . import calibration, metrics, params, paths, stage, tracking
-from .backend import make_repeatable, prepare_keras, training_step
+from .backend import description, make_repeatable, prepare_keras, training_step
 from .calibration import Calibration
+from .checkpoint import NOWHERE, Checkpoint
 from .export import save
 from .files import read_arrays, read_json, read_table, write_json, write_table
 from .model import batches, build, log_probabilities
@@ -49,6 +48,7 @@ def fit(
     gamma: float = 0.0,
     draw: np.ndarray | None = None,
     on_epoch: OnEpoch = lambda epoch, figures: None,
+    checkpoint: Checkpoint = NOWHERE,
 ) -> list[Figures]:
     """Train with Adam (Kingma and Ba 2015) on cross-entropy; stop early, and leave the best epoch's weights.
 
@@ -79,7 +79,9 @@ def fit(
     draw : ndarray of shape (n_classes,), int, optional
         How many rows of each class an epoch draws, every batch with its part of each; None for each row once.
     on_epoch : callable
-        Told each epoch's number (from 1) and figures.
+        Told each epoch's number (from 1) and figures; of those before a kill, again.
+    checkpoint : Checkpoint
+        Keeps each epoch, and what it has is gone on from; by default, none.
 
     Returns
     -------
@@ -91,10 +93,22 @@ def fit(
 
     ids, labels, weights = train
     loss = partial(weighted_loss, margins=margins, gamma=gamma)
-    step, finish = training_step(model, keras.optimizers.Adam(learning_rate), loss=loss, adversarial=adversarial)
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build(model.trainable_variables)
+    carried = [*model.variables, *optimizer.variables]  # from one epoch to the next; the seeds of dropout among them
     history: list[Figures] = []
     best_loss, best_epoch, best_weights = np.inf, 0, model.get_weights()
-    for epoch in range(1, epochs + 1):
+    if saved := checkpoint.load("training"):
+        saved.restore(carried)
+        history, best_loss, best_epoch = (saved.told[key] for key in ("history", "best_loss", "best_epoch"))
+        best_weights = saved.best
+        print(f"resumed after epoch {len(history)}")
+        for figures in history:
+            on_epoch(int(figures["epoch"]), figures)
+    step, finish = training_step(model, optimizer, loss=loss, adversarial=adversarial)
+    for epoch in range(len(history) + 1, epochs + 1):
+        if epoch > best_epoch + patience:
+            break
         random = np.random.default_rng([seed, epoch])
         if draw is None:
             taken = batches(ids, lengths, batch_size, random)
@@ -106,7 +120,7 @@ def fit(
         losses = [step(ids[rows, :length], labels[rows], weights[rows]) for length, rows in shown]
         finish()
         measured = metrics.overall(validation[1], np.exp(log_probabilities(model, validation[0], lengths)))
-        figures: Figures = {
+        figures = {
             "epoch": epoch,
             "train_loss": round(float(np.mean([float(loss) for loss in losses])), 6),
             **{f"validation_{name}": measured[name] for name in ("loss", "accuracy", "macro_f1")},
@@ -116,8 +130,8 @@ def fit(
         print(f"epoch {epoch}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "epoch"))
         if measured["loss"] < best_loss:
             best_loss, best_epoch, best_weights = measured["loss"], epoch, model.get_weights()
-        elif epoch - best_epoch >= patience:
-            break
+        told = {"history": history, "best_loss": best_loss, "best_epoch": best_epoch}
+        checkpoint.save("training", carried, told, best_weights)
     model.set_weights(best_weights)
     return history
 
@@ -207,7 +221,10 @@ class Data:
 
 
 def train_lstm(
-    data: Data, settings: params.Train, on_epoch: OnEpoch = lambda epoch, figures: None
+    data: Data,
+    settings: params.Train,
+    on_epoch: OnEpoch = lambda epoch, figures: None,
+    checkpoint: Checkpoint = NOWHERE,
 ) -> tuple["keras.Model", dict[str, Any], list[Figures]]:
     """Build the LSTM that the parameters describe, and train it.
 
@@ -229,8 +246,9 @@ def train_lstm(
     model = build(**network)
     chosen = resolved(data, settings)
     first = chosen.pop("pretraining_epochs")
-    if first:
-        pretrain(model, data.ids["train"], data.tokenizer.lengths, epochs=first, seed=settings.seed)
+    if first and not checkpoint.load("training"):
+        lengths = data.tokenizer.lengths
+        pretrain(model, data.ids["train"], lengths, epochs=first, seed=settings.seed, checkpoint=checkpoint)
     plan = data.plan
     history = fit(
         model,
@@ -245,6 +263,7 @@ def train_lstm(
         gamma=plan.gamma,
         draw=plan.draw if plan.draw.any() else None,
         on_epoch=on_epoch,
+        checkpoint=checkpoint,
         **chosen,
     )
     return model, network, history
@@ -284,8 +303,9 @@ def main() -> None:
     data = Data.load()
     prepare_keras()
     state = state_id(params.PARAMS_FILE)
+    checkpoint = Checkpoint.of(state, description(), tracking.root())
     with tracking.live_run(state) as on_epoch:
-        model, network, history = train_lstm(data, settings, on_epoch)
+        model, network, history = train_lstm(data, settings, on_epoch, checkpoint)
     ngrams = train_ngrams(data) if settings.ngrams else None
     found = parts(model, data.tokenizer, ngrams, data.texts["validation"])
     fitted = data.calibrate(found)
@@ -294,20 +314,22 @@ def main() -> None:
     print(f"shares: {said}; temperature {fitted.temperature:.2f}; offsets: {offsets}")
     write_json(paths.TRAIN_SETTINGS, resolved(data, settings))
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
-    with tempfile.TemporaryDirectory(dir=paths.TRAIN_MODEL.parent) as folder:
-        save(
-            Path(folder) / "model",
-            model,
-            data.tokenizer,
-            ngrams,
-            classes=data.classes,
-            network=network,
-            calibration=fitted,
-            class_shares=np.maximum(calibration.combine(found, fitted).mean(axis=0), 1e-6).round(6).tolist(),
-            state=state,
-        )
-        shutil.rmtree(paths.TRAIN_MODEL, ignore_errors=True)
-        (Path(folder) / "model").rename(paths.TRAIN_MODEL)
+    partial_model = paths.TRAIN_MODEL.with_name(".partial-model")
+    shutil.rmtree(partial_model, ignore_errors=True)  # of a kill
+    save(
+        partial_model,
+        model,
+        data.tokenizer,
+        ngrams,
+        classes=data.classes,
+        network=network,
+        calibration=fitted,
+        class_shares=np.maximum(calibration.combine(found, fitted).mean(axis=0), 1e-6).round(6).tolist(),
+        state=state,
+    )
+    shutil.rmtree(paths.TRAIN_MODEL, ignore_errors=True)
+    partial_model.rename(paths.TRAIN_MODEL)
+    checkpoint.remove()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """Files: whole or not at all, and the same bytes for the same content."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from pipeline import files
 from pipeline.stage import PipelineError
@@ -24,6 +28,41 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -
         interrupted()
     assert files.read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+HALF = """
+import sys, time
+from pathlib import Path
+from pipeline.files import atomic
+with atomic(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("half", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    path, other = tmp_path / "a[1].json", tmp_path / "ba[1].json"
+    writers = []
+    for each in (path, path, other):
+        writer = subprocess.Popen([sys.executable, "-c", HALF, str(each)], cwd=ROOT, stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"half\n"
+        writers.append(writer)
+    killed, living, of_another = writers
+    for writer in (killed, of_another):
+        writer.kill()
+        writer.communicate()
+    for left in tmp_path.iterdir():
+        os.utime(left, (time.time() - 2,) * 2)
+    files.write_json(path, {"a": 1})
+    assert sorted(each.name[17:] for each in tmp_path.glob(".partial-*")) == ["a[1].json", "ba[1].json"]
+    assert files.read_json(path) == {"a": 1}
+    living.kill()
+    living.communicate()
+    files.write_json(path, {"a": 2})
+    files.write_json(other, {})
+    assert sorted(tmp_path.iterdir()) == [path, other]
 
 
 def test_arrays_and_tables_come_back_and_keep_their_bytes(tmp_path: Path) -> None:
