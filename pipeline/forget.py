@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-
 from . import params, paths, stage, tracking
 from .files import atomic, read_table, sha256
 from .forgotten import id_digest, matching, read_forgotten, text_digest
@@ -22,11 +21,12 @@ What still holds these rows, and how to purge it:
 - your own source file: delete them there; this command does not touch it.
 - data/ and the model in data/train: `dvc repro` makes them again without the rows; commit dvc.lock and {file}.
 - DVC's cache, with every earlier table and model: `dvc gc --workspace`; it removes the earlier versions of everything.
-- DVC's remote, where `dvc push` sent them: `dvc gc --workspace --cloud`; other clones' caches: `dvc gc --workspace` there.
+- DVC's remote, where `dvc push` sent them: `dvc gc --workspace --cloud`; other clones: `dvc gc --workspace`
+  in each.
 - git's history holds no table, unless you committed your file: then `git filter-repo --invert-paths --path FILE`,
   and push by force.
-- registered models keep the weights, vocabulary and n-grams learnt from the rows: promote one trained without them, then
-  delete the versions named above in MLflow, and `mlflow gc` to remove their files."""
+- registered models keep the weights, vocabulary and n-grams learnt from the rows: promote one trained without them,
+  then delete the versions named above in MLflow, and `mlflow gc` to remove their files."""
 
 
 def append(digests: Sequence[str]) -> int:
@@ -75,9 +75,11 @@ def versions_seen(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]
     with tracking.store_errors(store.address):
         for version in store.client.search_model_versions(f"name = '{params.model_name()}'"):
             run = store.client.get_run(version.run_id) if version.run_id else None
-            inputs = run.inputs.dataset_inputs if run else []
-            profiles = [json.loads(each.dataset.profile) for each in inputs if "/test." not in each.dataset.name]
-            found = [seen_in.get(profile["sha256"]) for profile in profiles] or [None]
+            inputs = run.inputs.dataset_inputs if run and run.inputs else []
+            profiles = [
+                json.loads(each.dataset.profile or "{}") for each in inputs if "/test." not in each.dataset.name
+            ]
+            found = [seen_in.get(profile.get("sha256", "")) for profile in profiles] or [None]
             if any(found):
                 seen.append(str(version.version))
             elif None in found:

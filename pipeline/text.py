@@ -38,8 +38,7 @@ _SITE = re.compile(
 )
 _PATH = re.compile(r"\.[a-z]{2,4}/[a-z0-9]")
 _EMAIL = re.compile(r"(?<![A-Za-z0-9_.+'\-À-ɏ])[A-Za-z0-9_.+'\-À-ɏ]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_SPELT_PATH = re.compile(r"\.[a-z]{2,4}/[a-z0-9]")
-_EMAIL = re.compile(
+_SPELT_EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}(?: ?[(\[]at[)\]] ?[\w-]+(?: ?[(\[]dot[)\]] ?\w+|\.\w+)+| at [\w-]+ dot \w+)",
     re.ASCII | re.IGNORECASE,
 )
@@ -63,9 +62,97 @@ _ID = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _IBAN_COUNTRIES = frozenset(
-    "AD AE AL AT AZ BA BE BG BH BI BR BY CH CR CY CZ DE DJ DK DO EE EG ES FI FK FO FR GB GE GI GL GR GT HN HR HU IE IL IQ "
-    "IS IT JO KW KZ LB LC LI LT LU LV LY MC MD ME MK MN MR MT MU NI NL NO OM PK PL PS PT QA RO RS RU SA SC SD SE SI SK SM "
-    "SO ST SV TL TN TR UA VA VG XK YE".split()
+    [
+        "AD",
+        "AE",
+        "AL",
+        "AT",
+        "AZ",
+        "BA",
+        "BE",
+        "BG",
+        "BH",
+        "BI",
+        "BR",
+        "BY",
+        "CH",
+        "CR",
+        "CY",
+        "CZ",
+        "DE",
+        "DJ",
+        "DK",
+        "DO",
+        "EE",
+        "EG",
+        "ES",
+        "FI",
+        "FK",
+        "FO",
+        "FR",
+        "GB",
+        "GE",
+        "GI",
+        "GL",
+        "GR",
+        "GT",
+        "HN",
+        "HR",
+        "HU",
+        "IE",
+        "IL",
+        "IQ",
+        "IS",
+        "IT",
+        "JO",
+        "KW",
+        "KZ",
+        "LB",
+        "LC",
+        "LI",
+        "LT",
+        "LU",
+        "LV",
+        "LY",
+        "MC",
+        "MD",
+        "ME",
+        "MK",
+        "MN",
+        "MR",
+        "MT",
+        "MU",
+        "NI",
+        "NL",
+        "NO",
+        "OM",
+        "PK",
+        "PL",
+        "PS",
+        "PT",
+        "QA",
+        "RO",
+        "RS",
+        "RU",
+        "SA",
+        "SC",
+        "SD",
+        "SE",
+        "SI",
+        "SK",
+        "SM",
+        "SO",
+        "ST",
+        "SV",
+        "TL",
+        "TN",
+        "TR",
+        "UA",
+        "VA",
+        "VG",
+        "XK",
+        "YE",
+    ]
 )
 # A number that only the words before it tell from others.
 _NAMED_ID = re.compile(
@@ -95,8 +182,8 @@ HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")
 def clean_text(text: str) -> str:
     """Lower-case a text, mend its encoding, remove markup and extra space, and mask what identifies people.
 
-    Web, e-mail and IP addresses, user names, phone, card and identity numbers become placeholders. Negation, punctuation, emoji, accents
-    and scripts other than Latin are kept: they carry the emotion.
+    Web, e-mail and IP addresses, user names, phone, card and identity numbers become placeholders. Negation,
+    punctuation, emoji, accents and scripts other than Latin are kept: they carry the emotion.
 
     Parameters
     ----------
@@ -122,7 +209,7 @@ def clean_text(text: str) -> str:
         text = _SPELT_EMAIL.sub(" [email] ", text)
     if "@" in text:
         text = _HANDLE.sub(" [user] ", _EMAIL.sub(" [email] ", text))
-    if ".com" in lowered or _PATH.search(lowered):
+    if ".com" in lowered or ("/" in text and _PATH.search(lowered)):
         text = _SITE.sub(" [url] ", text)
     if "::" in text or text.count(":") >= 7:
         text = _IPV6.sub(_masked_ip, text)

@@ -455,8 +455,8 @@ def store_errors(address: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:  # what HTTP clients raise are OSErrors
         reason = " ".join(str(error).split()).partition(" failed with exception")[0][:300]
         raise PipelineError(
-            f"the MLflow store {shown_address(address)} failed ({shown_address(reason)}); the pipeline's files are complete: "
-            "once it answers, run `python -m pipeline.publish`"
+            f"the MLflow store {shown_address(address)} failed ({shown_address(reason)}); the pipeline's files are "
+            "complete: once it answers, run `python -m pipeline.publish`"
         ) from error
 
 
