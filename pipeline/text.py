@@ -156,8 +156,8 @@ _IBAN_COUNTRIES = frozenset(
 )
 # A number that only the words before it tell from others.
 _NAMED_ID = re.compile(
-    r"((?:passport|pasaporte|passeport|reisepass|ausweis|steuer-?id|licen[cs]e|social security|\bssn|\bnational insurance|"
-    r"\bdni|\bnie|\bnir|sécu|\bcpf|\bpan|aadhaa?r|\bqq|护照|身份证|证件)\w{0,8}[\s:.#-]{0,3}"
+    r"((?:passport|pasaporte|passeport|reisepass|ausweis|steuer-?id|licen[cs]e|social security|\bssn|"
+    r"\bnational insurance|\bdni|\bnie|\bnir|sécu|\bcpf|\bpan|aadhaa?r|\bqq|护照|身份证|证件)\w{0,8}[\s:.#-]{0,3}"
     r"(?:(?:no|num|number|nummer|nr|is|号|号码|是|my)\b[\s:.#-]{0,3}){0,2})"
     r"(?=(?:[a-z .-]{0,2}\d){4})([a-z]{0,2}\d(?:[.-]?[a-z\d]| \d){5,17}(?![a-z\d]))",
     re.IGNORECASE,
