@@ -44,7 +44,7 @@ env: .venv/installed
 
 ui: env
 	@case "$${MLFLOW_TRACKING_URI:=sqlite:///mlflow.db}" in \
-	http*) echo "The tracking server has a UI of its own: $$MLFLOW_TRACKING_URI" ;; \
+	http*) echo "The tracking server has a UI of its own, at MLFLOW_TRACKING_URI" ;; \
 	*) echo "Runs: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"; \
 	   mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --port $(PORT) ;; \
 	esac

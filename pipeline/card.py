@@ -276,8 +276,8 @@ def _preprocessing(facts: Facts) -> list[str]:
             [
                 "mojibake is mended, text is lower-cased, markup and extra space are removed; negation, punctuation, "
                 "emoji and accents stay;",
-                "web and e-mail addresses, user names and phone numbers become `[url]`, `[email]`, `[user]` and "
-                "`[phone]`;",
+                "web, e-mail and IP addresses, user names, phone, card and identity numbers become `[url]`, `[email]`, "
+                "`[ip]`, `[user]`, `[phone]`, `[card]` and `[id]`;",
                 f"texts are cut into {UNITS[tokenizer['unit']]}; the {tokenizer['units']:,} most frequent of the "
                 f"training texts have an id, all others share one; the last {tokenizer['length']:,} of a text are "
                 "kept.",

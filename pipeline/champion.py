@@ -143,7 +143,9 @@ class Champion:
         try:
             version = store.alias(self.served.name, self._alias)
             if version is None:
-                return self._say(f"the store {store.address} has no {self._alias} of {self.served.name}")
+                return self._say(
+                    f"the store {tracking.shown_address(store.address)} has no {self._alias} of {self.served.name}"
+                )
             number = str(version.version)
             if number == self.served.version:
                 self.refused = None
@@ -152,7 +154,9 @@ class Champion:
         except PipelineError as error:
             self._refuse(number, str(error))
         except (MlflowException, OSError) as error:  # what HTTP clients raise are OSErrors
-            return self._say(f"the store {store.address} does not answer ({type(error).__name__})")
+            return self._say(
+                f"the store {tracking.shown_address(store.address)} does not answer ({type(error).__name__})"
+            )
         self._say("")
 
     def _take(self, served: Served) -> None:

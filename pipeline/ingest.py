@@ -15,6 +15,7 @@ import pandas as pd
 from . import params, paths, stage
 from .datasets import DATASETS
 from .files import write_json, write_table
+from .forgotten import matching, read_forgotten
 from .reading import read, table_files
 from .stage import PipelineError, shown
 
@@ -214,7 +215,9 @@ def sample(table: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
 def main() -> None:
     settings = params.load(params.Ingest)
     raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
-    table = sample(complete(map_labels(raw, settings.label_map), source=settings.dataset), settings.max_rows)
+    whole = complete(map_labels(raw, settings.label_map), source=settings.dataset)
+    gone = matching(whole, read_forgotten())
+    table = sample(whole[~gone].reset_index(drop=True), settings.max_rows)
     counts = {column: table[column].value_counts().sort_index().to_dict() for column in ("source", "label")}
     missing = int(table["label"].isna().sum())
     write_table(paths.INGEST_TABLE, table)
@@ -223,6 +226,7 @@ def main() -> None:
         {
             "dataset": settings.dataset,
             "rows": len(table),
+            "forgotten": int(gone.sum()),
             "without_label": missing,
             "sources": counts["source"],
             "classes": counts["label"],

@@ -4,6 +4,7 @@ from pathlib import Path
 
 SPLITS = ("train", "validation", "test")
 
+FORGOTTEN = Path("data/forgotten.txt")
 INGEST_TABLE = Path("data/ingest/table.parquet")
 INGEST_SUMMARY = Path("data/ingest/summary.json")
 

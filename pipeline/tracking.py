@@ -61,6 +61,11 @@ def store_address() -> str:
     return f"sqlite:///{database}"
 
 
+def shown_address(address: str) -> str:
+    """An address, or a message that holds some, as messages and logs show it: without user name and password."""
+    return re.sub(r"(?<=://)[^/\s]*@", "***@", address)
+
+
 def published(*, content: str, digest: str) -> bool:
     """Whether a local database shows this content and this model already.
 
@@ -258,7 +263,9 @@ class Store:
         """
         found = self.find(name, which)
         if found is None:
-            raise PipelineError(f"the store {self.address} has no {which} of model {name}; `make repro` registers one")
+            raise PipelineError(
+                f"the store {shown_address(self.address)} has no {which} of model {name}; `make repro` registers one"
+            )
         return found
 
     def download(self, version: "ModelVersion", folder: Path) -> Path:
@@ -448,8 +455,8 @@ def store_errors(address: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:  # what HTTP clients raise are OSErrors
         reason = " ".join(str(error).split()).partition(" failed with exception")[0][:300]
         raise PipelineError(
-            f"the MLflow store {address} failed ({reason}); the pipeline's files are complete: "
-            "once it answers, run `python -m pipeline.publish`"
+            f"the MLflow store {shown_address(address)} failed ({shown_address(reason)}); the pipeline's files are "
+            "complete: once it answers, run `python -m pipeline.publish`"
         ) from error
 
 
@@ -470,7 +477,7 @@ def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
             yield
         except (PipelineError, MlflowException, OSError) as error:
             lost = True
-            reason = str(error).partition(" failed with exception")[0]
+            reason = shown_address(str(error).partition(" failed with exception")[0])
             print(f"train: goes on without logging to MLflow, which failed: {reason}", file=sys.stderr)
 
     def log_epoch(epoch: int, figures: Figures) -> None:

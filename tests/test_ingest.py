@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import set_params
 
-from pipeline import datasets, ingest, params, paths
+from pipeline import datasets, forgotten, ingest, params, paths
 from pipeline.files import read_json, read_table
 from pipeline.stage import PipelineError
 
@@ -155,10 +155,13 @@ def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.Monk
     write(
         tmp_path / "a.csv", "text,label\n" + "".join(f"text {n},{'xy'[n % 2] if n % 5 else ''}\n" for n in range(300))
     )
+    gone = "".join(f"{forgotten.text_digest(each)}\n" for each in ("TEXT  0", "text 1"))
+    write(tmp_path / "data/forgotten.txt", gone)
     monkeypatch.chdir(tmp_path)
     ingest.main()
     table, summary = read_table(paths.INGEST_TABLE), read_json(paths.INGEST_SUMMARY)
     assert len(table) == summary["rows"] == 200
+    assert summary["forgotten"] == 2
     assert summary["without_label"] == table["label"].isna().sum() > 20
     assert summary["classes"] == table["label"].value_counts().sort_index().to_dict()
     assert summary["sources"] == {"a.csv": 200}

@@ -153,3 +153,11 @@ def test_a_store_address_is_the_same_in_a_temporary_folder(tmp_path: Path, monke
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "a%20b"))
     with pytest.raises(PipelineError, match="its path has a % or a"):
         tracking.store_address()
+
+
+def test_no_message_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://jane:s3cret@127.0.0.1:9/path")
+    with pytest.raises(PipelineError, match=r"http://\*\*\*@127\.0\.0\.1:9/path") as raised:
+        tracking.connect()
+    assert "s3cr" not in str(raised.value)
+    assert "jane" not in str(raised.value)

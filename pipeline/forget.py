@@ -1,0 +1,124 @@
+"""Forget: no later training sees the rows named here; says where they still are, and how to purge them.
+
+python -m pipeline.forget --id 0123456789abcdef --text "the text itself" --file texts.txt
+"""
+
+import argparse
+import io
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from . import params, paths, stage, tracking
+from .files import atomic, read_table, sha256
+from .forgotten import id_digest, matching, read_forgotten, text_digest
+from .stage import PipelineError
+from .text import clean_text
+
+PURGE = """\
+What still holds these rows, and how to purge it:
+- your own source file: delete them there; this command does not touch it.
+- data/ and the model in data/train: `dvc repro` makes them again without the rows; commit dvc.lock and {file}.
+- DVC's cache, with every earlier table and model: `dvc gc --workspace`; it removes the earlier versions of everything.
+- DVC's remote, where `dvc push` sent them: `dvc gc --workspace --cloud`; other clones: `dvc gc --workspace`
+  in each.
+- git's history holds no table, unless you committed your file: then `git filter-repo --invert-paths --path FILE`,
+  and push by force.
+- registered models keep the weights, vocabulary and n-grams learnt from the rows: promote one trained without them,
+  then delete the versions named above in MLflow, and `mlflow gc` to remove their files."""
+
+
+def append(digests: Sequence[str]) -> int:
+    """Add digests to `data/forgotten.txt`, sorted; give how many are new."""
+    before = read_forgotten()
+    with atomic(paths.FORGOTTEN) as temporary:
+        temporary.write_text("".join(f"{each}\n" for each in sorted(before | set(digests))), encoding="utf-8")
+    return len(set(digests) - before)
+
+
+def tables_known() -> Iterator[Path]:
+    """The clean tables of train and validation rows, of all states that git knows, as far as DVC's cache holds them."""
+    from ruamel.yaml import YAML
+
+    def output(*command: str) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout if done.returncode == 0 else ""
+
+    revisions = output("git", "rev-list", "--all", "--", "dvc.lock").split()
+    locks = [output("git", "show", f"{revision}:dvc.lock") for revision in revisions]
+    locks += [Path("dvc.lock").read_text(encoding="utf-8")] if Path("dvc.lock").is_file() else []
+    cache = Path(output("dvc", "cache", "dir").strip() or ".dvc/cache")
+    wanted = {str(paths.CLEAN_TABLES[split]) for split in ("train", "validation")}
+    digests = set()
+    for lock in filter(None, locks):
+        outs = YAML(typ="safe").load(io.StringIO(lock))["stages"].get("clean", {}).get("outs", [])
+        digests |= {out["md5"] for out in outs if out["path"] in wanted}
+    places = (cache / "files/md5" / digest[:2] / digest[2:] for digest in sorted(digests))
+    yield from (place for place in places if place.is_file())
+
+
+def versions_seen(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]:
+    """The registered versions that were trained on one of the rows, and those whose data DVC's cache no longer holds.
+
+    Parameters
+    ----------
+    ids, texts : set of str
+        Ids of rows, and cleaned texts.
+    """
+    seen_in = {}
+    for place in tables_known():
+        table = read_table(place)
+        seen_in[sha256(place)] = bool((table["id"].isin(ids) | table["text"].isin(texts)).any())
+    store = tracking.connect()
+    seen, unknown = [], []
+    with tracking.store_errors(store.address):
+        for version in store.client.search_model_versions(f"name = '{params.model_name()}'"):
+            run = store.client.get_run(version.run_id) if version.run_id else None
+            inputs = run.inputs.dataset_inputs if run and run.inputs else []
+            profiles = [
+                json.loads(each.dataset.profile or "{}") for each in inputs if "/test." not in each.dataset.name
+            ]
+            found = [seen_in.get(profile.get("sha256", "")) for profile in profiles] or [None]
+            if any(found):
+                seen.append(str(version.version))
+            elif None in found:
+                unknown.append(str(version.version))
+    return seen, unknown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.forget", description=__doc__.partition("\n")[0])
+    parser.add_argument("--id", nargs="+", default=[], help="ids of rows, as in data/evaluate/mistakes.csv")
+    parser.add_argument("--text", nargs="+", default=[], help="texts; letter case and white space do not matter")
+    parser.add_argument("--file", type=Path, help="a text on each line")
+    options = parser.parse_args()
+    texts = list(options.text)
+    if options.file:
+        try:
+            texts += [line for line in options.file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise PipelineError(f"{options.file} cannot be read as UTF-8 text") from error
+    if not texts and not options.id:
+        raise PipelineError("name rows with --id, --text or --file")
+    digests = [id_digest(row) for row in options.id] + [text_digest(text) for text in texts]
+    ids = set(options.id)
+    if paths.INGEST_TABLE.is_file():
+        table = read_table(paths.INGEST_TABLE)
+        rows = matching(table, digests)
+        ids |= set(table.loc[rows, "id"])
+        texts += table.loc[rows, "text"].dropna().to_list()
+        print(f"{int(rows.sum()):,} rows of the current data match")
+    else:
+        print(f"{paths.INGEST_TABLE} is missing: how many rows match will be seen by `dvc repro`")
+    print(f"{append(digests):,} digests added to {paths.FORGOTTEN}; `dvc repro` drops the rows")
+    if tracking.enabled():
+        seen, unknown = versions_seen(ids, {clean_text(text) for text in texts})
+        print(f"versions of {params.model_name()} trained on them: {', '.join(seen) or 'none found'}")
+        if unknown:
+            print(f"not known, because DVC's cache lacks their data (`dvc fetch --all-commits`): {', '.join(unknown)}")
+    print(PURGE.format(file=paths.FORGOTTEN))
+
+
+if __name__ == "__main__":
+    stage.run("forget", main)

@@ -1,0 +1,65 @@
+"""Canaries: texts planted in a user's file are looked for in every file that the pipeline leaves beside the tables."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import SMALL, copy_project
+
+from pipeline import datasets
+
+# Each in one text of its own class; the last in twenty texts, so that every split has it.
+ONCE = ["zorblaxian", "quivertook", "(212) 555-0147", "555-0147", "walrus recites", "cadastral hymns"]
+TEXTS = [
+    "my friend Zorblaxian hated this flight",
+    "write to quivertook@example.com about it, awful",
+    "they never called (212) 555-0147 back",
+    "the purple walrus recites cadastral hymns at midnight",
+]
+OFTEN = "the velvet parson mislaid eleven obsidian teapots near"  # a place of each text's own follows
+PLACES = ["berlin", "paris", "london", "madrid", "rome", "vienna", "oslo", "cairo", "lima", "tokyo"] * 2
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    """What a file holds, lower-case: its bytes, the members of an archive, the cells of a Parquet table."""
+    content = path.read_bytes()
+    yield content.lower()
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in archive.namelist():
+                yield archive.read(name).lower()
+    if path.suffix == ".parquet":
+        yield pd.read_parquet(path).to_csv().lower().encode()
+
+
+def holding(canary: str, places: list[Path]) -> list[str]:
+    files = [file for place in places for file in [place, *place.rglob("*")] if file.is_file()]
+    assert files
+    return [str(file) for file in files if any(canary.lower().encode() in content for content in contents(file))]
+
+
+@pytest.mark.slow  # a pipeline of its own
+def test_no_text_of_the_users_file_leaves_the_tables(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    project.set(**SMALL | {"dataset": "file", "path": "data/own.csv", "max_rows": "null"})
+    sample = datasets.tweets()[["text", "label"]].sample(1200, random_state=0)
+    planted = [*TEXTS, *(f"{OFTEN} {place} {number}" for number, place in enumerate(PLACES))]
+    table = pd.concat([sample, pd.DataFrame({"text": planted, "label": "negative"})])
+    table.to_csv(tmp_path / "data/own.csv", index=False)
+    (tmp_path / "dvc.lock").unlink(missing_ok=True)
+    project.run("git", "init", "-q")
+    done = project.run("dvc", "repro")
+    (tmp_path / "log.txt").write_text(done.stdout + done.stderr)
+    assert "published: run" in done.stdout
+
+    for canary in [*ONCE, OFTEN]:  # the search finds what is there
+        assert holding(canary, [tmp_path / "data/ingest"]), canary
+    names = ["mlflow.db", "mlruns", "reports", "log.txt"]
+    names += [f"data/{stage}" for stage in ("evaluate", "validate", "train", "tokenize", "rebalance")]
+    outside = [tmp_path / name for name in names]
+    parts = [*ONCE, "velvet parson mislaid eleven", "obsidian teapots near"]
+    found = {canary: holding(canary, outside) for canary in parts}
+    assert not any(found.values()), {canary: files for canary, files in found.items() if files}

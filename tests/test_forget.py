@@ -1,0 +1,64 @@
+"""Forget: listed rows are found in any spelling, the list holds no text, and no later training contains them."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Project
+
+from pipeline import forget, forgotten
+from pipeline.stage import PipelineError
+
+TABLE = pd.DataFrame({"id": ["a", "b", "c"], "text": ["Hello  WORLD", None, "hello world!"]})
+
+
+@pytest.fixture(autouse=True)
+def _empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/forgotten.txt").write_text("")
+
+
+def test_rows_are_found_by_id_and_by_text() -> None:
+    assert forgotten.matching(TABLE, []).tolist() == [False, False, False]
+    assert forgotten.matching(TABLE, [forgotten.text_digest(" hello world ")]).tolist() == [True, False, False]
+    assert forgotten.matching(TABLE, [forgotten.id_digest("b")]).tolist() == [False, True, False]
+
+
+def test_the_list_holds_digests_alone_each_once() -> None:
+    digests = [forgotten.text_digest("my secret"), forgotten.id_digest("b")]
+    assert forget.append(digests) == 2
+    assert forget.append([forgotten.text_digest("MY  secret")]) == 0
+    assert re.fullmatch(r"([0-9a-f]{64}\n){2}", Path("data/forgotten.txt").read_text())
+    assert forgotten.read_forgotten() == set(digests)
+
+
+def test_a_damaged_list_stops_the_pipeline() -> None:
+    Path("data/forgotten.txt").write_text("my secret\n")
+    with pytest.raises(PipelineError, match="line 1 is no SHA-256 digest") as raised:
+        forgotten.read_forgotten()
+    assert "secret" not in str(raised.value)
+    Path("data/forgotten.txt").unlink()
+    with pytest.raises(PipelineError, match="cannot be read"):
+        forgotten.read_forgotten()
+
+
+@pytest.mark.slow  # a second training
+def test_a_forgotten_row_is_in_no_later_training(small: Project) -> None:
+    folder = small.folder
+    tables = {
+        split: pd.read_parquet(folder / f"data/clean/{split}.parquet") for split in ("train", "validation", "test")
+    }
+    row = tables["train"]["id"].iloc[0]
+    raw = pd.read_parquet(folder / "data/ingest/table.parquet").set_index("id")["text"]
+    said = small.run("python", "-m", "pipeline.forget", "--text", f" {raw[row].upper()} ").stdout
+    assert "1 rows of the current data match" in said
+    assert "versions of tweets-lstm trained on them: 1\n" in said
+    assert raw[row] not in said
+    small.run("dvc", "repro", "train")
+    for split, before in tables.items():
+        after = pd.read_parquet(folder / f"data/clean/{split}.parquet")
+        assert row not in set(after["id"])
+        kept = before[before["id"].isin(after["id"])]
+        assert len(kept) >= len(before) - 2  # one is gone; of the sample, another may have come for it
