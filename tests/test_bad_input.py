@@ -16,7 +16,8 @@ def prepare(folder: Path, name: str, values: dict[str, str]) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(set_params(text, {"dataset": "file", "path": name} | values), encoding="utf-8")
     (folder / "data").mkdir()
-    (folder / "data/none").touch()
+    for name in ("none", "forgotten.txt"):
+        (folder / "data" / name).touch()
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -12,7 +12,19 @@ from conftest import ROOT
 
 from pipeline.files import read_yaml
 
-COMMANDS = ("ablate", "adapt", "card", "explain", "imbalance", "predict", "promote", "rollback", "search", "serve")
+COMMANDS = (
+    "ablate",
+    "adapt",
+    "card",
+    "explain",
+    "forget",
+    "imbalance",
+    "predict",
+    "promote",
+    "rollback",
+    "search",
+    "serve",
+)
 ENTRY_POINTS = read_yaml(ROOT / "MLproject")["entry_points"]
 
 
