@@ -77,7 +77,9 @@ def versions_seen(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]
             run = store.client.get_run(version.run_id) if version.run_id else None
             inputs = run.inputs.dataset_inputs if run and run.inputs else []
             profiles = [
-                json.loads(each.dataset.profile or "{}") for each in inputs if "/test." not in each.dataset.name
+                json.loads(each.dataset.profile or "{}")
+                for each in inputs
+                if not any(tag.value == "test" for tag in each.tags)
             ]
             found = [seen_in.get(profile.get("sha256", "")) for profile in profiles] or [None]
             if any(found):

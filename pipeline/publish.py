@@ -58,7 +58,7 @@ def publish() -> str:
             store.log_params(run, _parameters())
             store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
             store.log_figures(run, summary.shown(figures, intervals, behaviour))
-            store.log_datasets(run, _datasets())
+            store.log_datasets(run, params.load(params.Ingest).title, _datasets())
             store.log_files(run, {"plots": pictures, **_files()})
             version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
             store.describe(name, summary.registered(manifest["classes"]))

@@ -189,14 +189,14 @@ class Store:
         new = [Param(key, str(value)) for key, value in values.items() if key not in run.data.params]
         self.client.log_batch(run.info.run_id, params=new)
 
-    def log_datasets(self, run: "Run", datasets: Mapping[str, tuple[Path, str, int]]) -> None:
-        """Log the data sets by context: file, SHA-256 and number of rows."""
+    def log_datasets(self, run: "Run", title: str, datasets: Mapping[str, tuple[Path, str, int]]) -> None:
+        """Log the parts of the data set called `title` by context: file, SHA-256 and number of rows."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         inputs = [
             DatasetInput(
                 Dataset(
-                    name=path.as_posix(),
+                    name=f"{title} · {path.stem}",
                     digest=digest[:36],
                     source_type="local",
                     source=json.dumps({"uri": path.as_posix()}),

@@ -135,7 +135,7 @@ def test_one_complete_run(small: Project) -> None:
     store = client(small)
     assert {len(store.get_metric_history(run.info.run_id, key)) for key in run.data.metrics if "train/" in key} == {2}
     assert {len(store.get_metric_history(run.info.run_id, key)) for key in run.data.metrics if "test/" in key} == {1}
-    assert {i.dataset.name for i in run.inputs.dataset_inputs} == {f"data/clean/{name}.parquet" for name in SPLITS}
+    assert {i.dataset.name for i in run.inputs.dataset_inputs} == {f"tweets · {name}" for name in SPLITS}
     assert {f.path for f in store.list_artifacts(run.info.run_id, "plots")} >= {"plots/confusion_matrix.png"}
     assert len(run.data.tags["mlflow.source.git.commit"]) == 40
     assert run.data.tags["dvc.model"].endswith(".dir")

@@ -38,7 +38,7 @@ def test_logging_again_changes_nothing(store: tracking.Store) -> None:
         store.log_epochs(run, HISTORY)
         store.log_params(run, {"train.units": 64})
         store.log_figures(run, {"test/accuracy": 0.7})
-        store.log_datasets(run, {"training": (Path("data/clean/train.parquet"), "b" * 64, 10)})
+        store.log_datasets(run, "tweets", {"training": (Path("data/clean/train.parquet"), "b" * 64, 10)})
         store.finish(run, {tracking.PUBLISHED: "x"})
     runs = store.client.search_runs([store.experiment_id])
     assert len(runs) == 1
