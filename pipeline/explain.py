@@ -32,10 +32,11 @@ from . import stage
 from .calibration import Calibration
 from .files import atomic
 from .gradients import TOLERANCE, Network, centred
+from .masking import PLACEHOLDERS
 from .ngrams import GRAMS, Ngrams
 from .prediction import MANIFEST, TOKENIZER, WEIGHTS, read_manifest
 from .stage import PipelineError
-from .text import PLACEHOLDERS, UNITS, Tokenizer, clean_text
+from .text import UNITS, Tokenizer, clean_text
 
 if TYPE_CHECKING:
     import pandas as pd

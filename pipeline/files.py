@@ -33,7 +33,8 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "rb"):
-            _lock(handle)
+            with suppress(OSError):  # where files cannot be locked, what a killed process left stays
+                _lock(handle)
             yield temporary
         os.umask(umask := os.umask(0o077))
         temporary.chmod(0o666 & ~umask)

@@ -5,7 +5,6 @@ python -m pipeline.forget --id 0123456789abcdef --text "the text itself" --file 
 
 import argparse
 import io
-import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -73,19 +72,12 @@ def versions_seen(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]
     store = tracking.connect()
     seen, unknown = [], []
     with tracking.store_errors(store.address):
-        for version in store.client.search_model_versions(f"name = '{params.model_name()}'"):
-            run = store.client.get_run(version.run_id) if version.run_id else None
-            inputs = run.inputs.dataset_inputs if run and run.inputs else []
-            profiles = [
-                json.loads(each.dataset.profile or "{}")
-                for each in inputs
-                if not any(tag.value == "test" for tag in each.tags)
-            ]
-            found = [seen_in.get(profile.get("sha256", "")) for profile in profiles] or [None]
+        for version, digests in store.learnt_from(params.model_name()):
+            found = [seen_in.get(digest) for digest in digests] or [None]
             if any(found):
-                seen.append(str(version.version))
+                seen.append(version)
             elif None in found:
-                unknown.append(str(version.version))
+                unknown.append(version)
     return seen, unknown
 
 

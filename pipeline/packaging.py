@@ -16,6 +16,7 @@ SERVED_MODULES = (
     "prediction",
     "calibration",
     "text",
+    "masking",
     "network",
     "ngrams",
     "files",
@@ -28,6 +29,7 @@ SERVED_PACKAGES = (
     "pandas",
     "ftfy",
     "jieba",
+    "python-stdnum",
 )
 EXAMPLES = ["I love this, thank you!", "The flight is late again and nobody tells us why."]
 

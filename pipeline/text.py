@@ -1,7 +1,6 @@
 """Raw text to token ids: the one path that training and prediction share."""
 
 import html
-import ipaddress
 import re
 import unicodedata
 import warnings
@@ -16,161 +15,15 @@ import numpy as np
 from ftfy import TextFixerConfig, fix_text
 
 from .files import read_json, write_json
+from .masking import PLACEHOLDERS, mask
 
 PADDING, UNKNOWN = 0, 1  # the ids below those of the units
 MOST_UNITS, LENGTHS = 20_000, (16, 400)  # bounds of what the data may choose
-PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]", "[card]", "[id]", "[ip]")
 
 # Mojibake becomes what was meant, curly quotes straight ones; full-width punctuation is Chinese, and stays.
 _FIXES = TextFixerConfig(unescape_html=False, fix_character_width=False, remove_control_chars=False)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff]")
 _MARKUP = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
-# An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
-_URL = re.compile(
-    r"(?:(?:https?|ftp)://|(?<![A-Za-z0-9_])www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
-    re.ASCII | re.IGNORECASE,
-)
-# Without http, what ends as sites do: ".com", or another such ending and a path.
-_SITE = re.compile(
-    r"(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com(?![\w-])|(?:com|org|net|edu|gov|info|io|co|me|ly|tv|us|uk|eu|de|fr|es|"
-    r"it|nl|ch|at|cn|in|jp|ru|br|au|ca|app|dev|xyz)(?:\.[a-z]{2})?(?=/\w))(?:/[\w\-./?%&=#~+]*(?<![.,?]))?",
-    re.ASCII | re.IGNORECASE,
-)
-_PATH = re.compile(r"\.[a-z]{2,4}/[a-z0-9]")
-_EMAIL = re.compile(r"(?<![A-Za-z0-9_.+'\-À-ɏ])[A-Za-z0-9_.+'\-À-ɏ]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_SPELT_EMAIL = re.compile(
-    r"(?<![\w.+-])[\w.+-]{1,64}(?: ?[(\[]at[)\]] ?[\w-]+(?: ?[(\[]dot[)\]] ?\w+|\.\w+)+| at [\w-]+ dot \w+)",
-    re.ASCII | re.IGNORECASE,
-)
-# A Latin name ends where another script begins; others end, as in Weibo, at a space or colon.
-_HANDLE = re.compile(r"(?:@(?:[A-Za-z0-9_]+(?:\.[a-z0-9]*[0-9_][a-z0-9_]*)?|[\w-]{1,30}(?=[\s:：]|$)))+")
-# Six digits near one another, or letters between: what every number below has, and few texts.
-_NUMBER = re.compile(r"[0-9](?:(?:[^\w\s]{0,2} ?[^\w\s]?[0-9]){5}|[0-9][A-Za-z][0-9]{2}|[0-9]{3}[A-Za-z])", re.ASCII)
-_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d\d?)?(?!\w|\.\d)", re.ASCII)
-_IPV6 = re.compile(r"(?<![\w:.])[0-9a-f:]{6,39}(?![\w:])", re.ASCII | re.IGNORECASE)
-_CARD = re.compile(r"(?<![\w.,$€£¥#-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w-]|[.,]\d)", re.ASCII)
-_ID = re.compile(
-    r"(?<![\w-])(?:"
-    r"(?P<chinese>\d{17}[\dx])"
-    r"|(?P<french>[12] ?\d\d ?(?:0[1-9]|1[0-2]) ?\d[\dab] ?\d{3} ?\d{3} ?\d\d)"
-    r"|(?P<spanish>(?:\d|[xyz])\d{7}-?[a-z])"
-    r"|(?!000|666)\d{3}-\d\d-\d{4}|(?!000|666)[0-8]\d\d \d\d \d{4}"  # the United States'
-    r"|[a-ceghj-prstw-z][a-z] ?\d\d ?\d\d ?\d\d ?[a-d]"  # British
-    r"|[a-z]{6}\d\d[a-z]\d\d[a-z]\d{3}[a-z]|\d{3}\.\d{3}\.\d{3}-\d\d|[a-z]{5}\d{4}[a-z]"  # Italian, Brazilian, Indian
-    r"|(?P<iban>[a-z]{2}\d\d(?: ?[a-z0-9]{1,4}){3,8})"
-    r")(?![\w-])",
-    re.ASCII | re.IGNORECASE,
-)
-_IBAN_COUNTRIES = frozenset(
-    [
-        "AD",
-        "AE",
-        "AL",
-        "AT",
-        "AZ",
-        "BA",
-        "BE",
-        "BG",
-        "BH",
-        "BI",
-        "BR",
-        "BY",
-        "CH",
-        "CR",
-        "CY",
-        "CZ",
-        "DE",
-        "DJ",
-        "DK",
-        "DO",
-        "EE",
-        "EG",
-        "ES",
-        "FI",
-        "FK",
-        "FO",
-        "FR",
-        "GB",
-        "GE",
-        "GI",
-        "GL",
-        "GR",
-        "GT",
-        "HN",
-        "HR",
-        "HU",
-        "IE",
-        "IL",
-        "IQ",
-        "IS",
-        "IT",
-        "JO",
-        "KW",
-        "KZ",
-        "LB",
-        "LC",
-        "LI",
-        "LT",
-        "LU",
-        "LV",
-        "LY",
-        "MC",
-        "MD",
-        "ME",
-        "MK",
-        "MN",
-        "MR",
-        "MT",
-        "MU",
-        "NI",
-        "NL",
-        "NO",
-        "OM",
-        "PK",
-        "PL",
-        "PS",
-        "PT",
-        "QA",
-        "RO",
-        "RS",
-        "RU",
-        "SA",
-        "SC",
-        "SD",
-        "SE",
-        "SI",
-        "SK",
-        "SM",
-        "SO",
-        "ST",
-        "SV",
-        "TL",
-        "TN",
-        "TR",
-        "UA",
-        "VA",
-        "VG",
-        "XK",
-        "YE",
-    ]
-)
-# A number that only the words before it tell from others.
-_NAMED_ID = re.compile(
-    r"((?:passport|pasaporte|passeport|reisepass|ausweis|steuer-?id|licen[cs]e|social security|\bssn|"
-    r"\bnational insurance|\bdni|\bnie|\bnir|sécu|\bcpf|\bpan|aadhaa?r|\bqq|护照|身份证|证件)\w{0,8}[\s:.#-]{0,3}"
-    r"(?:(?:no|num|number|nummer|nr|is|号|号码|是|my)\b[\s:.#-]{0,3}){0,2})"
-    r"(?=(?:[a-z .-]{0,2}\d){4})([a-z]{0,2}\d(?:[.-]?[a-z\d]| \d){5,17}(?![a-z\d]))",
-    re.IGNORECASE,
-)
-# Nine digits or more in groups, or seven as in 555-0123; a date and part of a longer number or code are none.
-_PHONE = re.compile(
-    r"(?<![\w.,$€£¥#-])(?!\d{4}-\d\d?-\d\d?(?!\d)|\d\d?[./-]\d\d?[./-](?:19|20)\d\d(?!\d)|97[89]-|\d\.\d{5})"
-    r"(?:\+?\(?\d{1,4}\)?(?:[ ./-]?(?:\(0\) ?)?\(?\d{2,5}\)?){1,6}|\d{3}-\d{4})(?![\w-]|[.,]\d)",
-    re.ASCII,
-)
-# Digits without a space: with a trunk or country code, or as many as national numbers have; not those of goods.
-_BARE_PHONE = re.compile(r"0\d{8,14}|[2-9]\d{8,11}|1[2-9]\d{9}", re.ASCII)
-_TWO_DIGITS = re.compile(r"[0-9]{2}")
 PLACEHOLDER = "|".join(re.escape(placeholder) for placeholder in PLACEHOLDERS)
 # Vowel signs and accents of their own, which `\w` leaves out, belong to the word that they stand in (Hindi, Thai).
 _MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
@@ -201,76 +54,7 @@ def clean_text(text: str) -> str:
     if not text.isascii():  # ftfy changes no ASCII text, and takes longer than all the rest
         text = fix_text(text, _FIXES)
     text = _CONTROL.sub(" ", text)
-    # Most texts have none, which costs less to tell than to search.
-    lowered = text.lower()
-    if "://" in text or "www." in lowered:
-        text = _URL.sub(" [url] ", text)
-    if "(at)" in lowered or "[at]" in lowered or " dot " in lowered:
-        text = _SPELT_EMAIL.sub(" [email] ", text)
-    if "@" in text:
-        text = _HANDLE.sub(" [user] ", _EMAIL.sub(" [email] ", text))
-    if ".com" in lowered or ("/" in text and _PATH.search(lowered)):
-        text = _SITE.sub(" [url] ", text)
-    if "::" in text or text.count(":") >= 7:
-        text = _IPV6.sub(_masked_ip, text)
-    if _TWO_DIGITS.search(text) and _NUMBER.search(text):
-        text = _IPV4.sub(_masked_ip, text)
-        text = _ID.sub(_masked_id, text)
-        text = _NAMED_ID.sub(r"\1 [id] ", text)
-        text = _CARD.sub(_masked_card, text)
-        text = _PHONE.sub(_masked_phone, text)
-    return " ".join(text.lower().split())
-
-
-def _masked_ip(found: re.Match[str]) -> str:
-    try:
-        ipaddress.ip_network(found[0], strict=False)
-    except ValueError:
-        return found[0]
-    return " [ip] "
-
-
-def _masked_id(found: re.Match[str]) -> str:
-    kind, number = found.lastgroup, re.sub("[ -]", "", found[0]).upper()
-    if kind == "iban":
-        return _masked_iban(found[0])
-    valid = True
-    if kind == "chinese":  # ISO 7064, MOD 11-2
-        total = sum(int(digit) * 2 ** (17 - place) for place, digit in enumerate(number[:17]))
-        valid = "10X98765432"[total % 11] == number[17]
-    elif kind == "french":
-        department = number.replace("2A", "19").replace("2B", "18")
-        valid = department.isdigit() and (int(department[:-2]) + int(department[-2:])) % 97 == 0
-    elif kind == "spanish":
-        digits = int(number[:-1].replace("X", "0").replace("Y", "1").replace("Z", "2"))
-        valid = "TRWAGMYFPDXBNJZSQVHLCKE"[digits % 23] == number[-1]
-    return " [id] " if valid else found[0]
-
-
-def _masked_iban(found: str) -> str:
-    """The account number at the start replaced (ISO 7064, MOD 97-10); words of a sentence may follow it."""
-    groups = found.split(" ") if found[:2].upper() in _IBAN_COUNTRIES else []
-    for end in range(len(groups), 0, -1):
-        number = "".join(groups[:end])
-        value = int("".join(str(int(each, 36)) for each in number[4:] + number[:4]))
-        if len(number) >= 15 and sum(map(str.isdigit, number)) >= 10 and value % 97 == 1:
-            return f" [id] {' '.join(groups[end:])}"
-    return found
-
-
-def _masked_card(found: re.Match[str]) -> str:
-    """By Luhn's check digit."""
-    digits = [int(digit) for digit in re.sub("[ -]", "", found[0])]
-    total = sum(digits[-1::-2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return " [card] " if total % 10 == 0 else found[0]
-
-
-def _masked_phone(found: re.Match[str]) -> str:
-    number = found[0]
-    digits = sum(character.isdigit() for character in number)
-    if number.isdigit():
-        return " [phone] " if _BARE_PHONE.fullmatch(number) else number
-    return " [phone] " if 9 <= digits <= 15 or re.fullmatch(r"\d{3}-\d{4}", number) else number
+    return " ".join(mask(text).lower().split())
 
 
 def words(text: str) -> list[str]:

@@ -268,6 +268,14 @@ class Store:
             )
         return found
 
+    def learnt_from(self, name: str) -> Iterator[tuple[str, list[str]]]:
+        """Each version of `name`, and the SHA-256 of the tables of rows that its run trained on or chose by."""
+        for version in self.client.search_model_versions(f"name = '{name}'"):
+            inputs = self.client.get_run(version.run_id).inputs if version.run_id else None
+            logged = inputs.dataset_inputs if inputs else []
+            learnt = [each.dataset for each in logged if "test" not in {tag.value for tag in each.tags}]
+            yield str(version.version), [json.loads(each.profile or "{}").get("sha256", "") for each in learnt]
+
     def download(self, version: "ModelVersion", folder: Path) -> Path:
         """Download a registered version into `folder`; give the model folder in it, see `pipeline.prediction`."""
         import mlflow

@@ -23,7 +23,7 @@ BARS = "return [...document.querySelectorAll('#bars li')].map((each) => each.inn
 LINES = """
 return [...document.querySelectorAll("#lines tbody tr")].map((row) => [...row.cells].map((each) => each.textContent));
 """
-HEIGHTS = """
+LINES_OF_LABELS = """
 return [...document.querySelectorAll("#lines tbody td:nth-child(2)")].map((cell) => {
   const range = document.createRange();
   range.selectNodeContents(cell);
@@ -157,7 +157,9 @@ def test_the_page_shows_and_gets_what_the_service_says(
     assert [row[0] for row in table] == sample
     assert [f"{label} {confidence}".replace("\xa0", " ") for _, label, confidence in table] == labels
 
-    assert page.execute_script(HEIGHTS) == [1] * len(sample)  # no label is broken, however long the text beside it
+    assert page.execute_script(LINES_OF_LABELS) == [1] * len(
+        sample
+    )  # no label is broken, however long the text beside it
 
     # Of what it gets, all digits: it asks these paths of the service, and no other way.
     sent = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
@@ -167,10 +169,7 @@ def test_the_page_shows_and_gets_what_the_service_says(
     bodies = [json.loads(each["postData"]) for each in posts]
     assert [body["text"] for body in bodies if "text" in body] == [text for text in sample for _ in range(2)]
     assert [body["texts"] for body in bodies if "texts" in body][-1] == sample
-    script = (
-        "const [texts, done] = arguments; ask('/predict/batch', { texts }).then((answer) => done(answer.predictions));"
-    )
-    got = pd.DataFrame([flat(answer) for answer in page.execute_async_script(script, sample)])
+    got = pd.DataFrame([flat(answer) for answer in page.execute_async_script(ASK, sample)])
     np.testing.assert_allclose(rows(got), among, atol=NEAR)
 
 

@@ -4,9 +4,11 @@ import json
 import re
 from collections import Counter
 
+import pytest
 from conftest import ROOT
 
-from pipeline.text import PLACEHOLDERS, clean_text
+from pipeline.masking import PLACEHOLDERS
+from pipeline.text import clean_text
 
 CASES = [json.loads(line) for line in (ROOT / "tests/privacy_cases.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -36,3 +38,17 @@ def test_texts_without_personal_data_are_left_alone() -> None:
     touched = [text for text in clean if any(placeholder in clean_text(text) for placeholder in PLACEHOLDERS)]
     assert len(clean) >= 100
     assert len(touched) <= 0.02 * len(clean), touched
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("加qq1031234567 聊", "加qq [id] 聊"),  # whole, though letters stand before it
+        ("iban de89 3704 0044 0532 0130 00 please", "iban [id] please"),
+        ("iban de89 3704 0044 0532 0130 02 please", "iban de89 3704 0044 0532 0130 02 please"),
+        ("证号 110101199003070038 的", "证号 [id] 的"),
+        ("card 4111 1111 1111 1111 or 4111 1111 1111 1112", "card [card] or 4111 1111 1111 1112"),
+    ],
+)
+def test_check_digits_tell(text: str, cleaned: str) -> None:
+    assert clean_text(text) == cleaned

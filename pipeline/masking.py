@@ -1,0 +1,141 @@
+"""Masking: what identifies a person becomes a placeholder, in training and in prediction alike."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+from stdnum import iban, luhn
+from stdnum.es import dni, nie
+from stdnum.fr import nir
+from stdnum.iso7064 import mod_11_2
+
+PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]", "[card]", "[id]", "[ip]")
+
+# An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
+_URL = re.compile(
+    r"(?:(?:https?|ftp)://|(?<![A-Za-z0-9_])www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
+    re.ASCII | re.IGNORECASE,
+)
+# Without http, what ends as sites do: ".com", or another such ending and a path.
+_SITE = re.compile(
+    r"(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com(?![\w-])|(?:com|org|net|edu|gov|info|io|co|me|ly|tv|us|uk|eu|de|fr|es|"
+    r"it|nl|ch|at|cn|in|jp|ru|br|au|ca|app|dev|xyz)(?:\.[a-z]{2})?(?=/\w))(?:/[\w\-./?%&=#~+]*(?<![.,?]))?",
+    re.ASCII | re.IGNORECASE,
+)
+_PATH = re.compile(r"\.[a-z]{2,4}/[a-z0-9]")
+_EMAIL = re.compile(r"(?<![A-Za-z0-9_.+'\-À-ɏ])[A-Za-z0-9_.+'\-À-ɏ]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_SPELT_EMAIL = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}(?: ?[(\[]at[)\]] ?[\w-]+(?: ?[(\[]dot[)\]] ?\w+|\.\w+)+| at [\w-]+ dot \w+)",
+    re.ASCII | re.IGNORECASE,
+)
+# A Latin name ends where another script begins; others end, as in Weibo, at a space or colon.
+_HANDLE = re.compile(r"(?:@(?:[A-Za-z0-9_]+(?:\.[a-z0-9]*[0-9_][a-z0-9_]*)?|[\w-]{1,30}(?=[\s:：]|$)))+")
+# Six digits near one another, or letters between: what every number below has, and few texts.
+_NUMBER = re.compile(r"[0-9](?:(?:[^\w\s]{0,2} ?[^\w\s]?[0-9]){5}|[0-9][A-Za-z][0-9]{2}|[0-9]{3}[A-Za-z])", re.ASCII)
+_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d\d?)?(?!\w|\.\d)", re.ASCII)
+_IPV6 = re.compile(r"(?<![\w:.])[0-9a-f:]{6,39}(?![\w:])", re.ASCII | re.IGNORECASE)
+_CARD = re.compile(r"(?<![\w.,$€£¥#-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w-]|[.,]\d)", re.ASCII)
+_ID = re.compile(
+    r"(?<![\w-])(?:"
+    r"(?P<chinese>\d{17}[\dx])"
+    r"|(?P<french>[12] ?\d\d ?(?:0[1-9]|1[0-2]) ?\d[\dab] ?\d{3} ?\d{3} ?\d\d)"
+    r"|(?P<spanish>(?:\d|[xyz])\d{7}-?[a-z])"
+    r"|(?!000|666)\d{3}-\d\d-\d{4}|(?!000|666)[0-8]\d\d \d\d \d{4}"  # the United States'
+    r"|[a-ceghj-prstw-z][a-z] ?\d\d ?\d\d ?\d\d ?[a-d]"  # British
+    r"|[a-z]{6}\d\d[a-z]\d\d[a-z]\d{3}[a-z]|\d{3}\.\d{3}\.\d{3}-\d\d|[a-z]{5}\d{4}[a-z]"  # Italian, Brazilian, Indian
+    r"|(?P<iban>[a-z]{2}\d\d(?: ?[a-z0-9]{1,4}){3,8})"
+    r")(?![\w-])",
+    re.ASCII | re.IGNORECASE,
+)
+# A number that only the words before it tell from others.
+_NAMED_ID = re.compile(
+    r"((?:passport|pasaporte|passeport|reisepass|ausweis|steuer-?id|licen[cs]e|social security|\bssn|"
+    r"\bnational insurance|\bdni|\bnie|\bnir|sécu|\bcpf|\bpan|aadhaa?r|(?<![a-z])qq|护照|身份证|证件)"
+    r"[^\W\d]{0,8}[\s:.#-]{0,3}"
+    r"(?:(?:no|num|number|nummer|nr|is|号|号码|是|my)\b[\s:.#-]{0,3}){0,2})"
+    r"(?=(?:[a-z .-]{0,2}\d){4})([a-z]{0,2}\d(?:[.-]?[a-z\d]| \d){5,17}(?![a-z\d]))",
+    re.IGNORECASE,
+)
+# Nine digits or more in groups, or seven as in 555-0123; a date and part of a longer number or code are none.
+_PHONE = re.compile(
+    r"(?<![\w.,$€£¥#-])(?!\d{4}-\d\d?-\d\d?(?!\d)|\d\d?[./-]\d\d?[./-](?:19|20)\d\d(?!\d)|97[89]-|\d\.\d{5})"
+    r"(?:\+?\(?\d{1,4}\)?(?:[ ./-]?(?:\(0\) ?)?\(?\d{2,5}\)?){1,6}|\d{3}-\d{4})(?![\w-]|[.,]\d)",
+    re.ASCII,
+)
+# Digits without a space: with a trunk or country code, or as many as national numbers have; not those of goods.
+_BARE_PHONE = re.compile(r"0\d{8,14}|[2-9]\d{8,11}|1[2-9]\d{9}", re.ASCII)
+_TWO_DIGITS = re.compile(r"[0-9]{2}")
+# Numbers with check digits; of the other kinds the form alone tells.
+# The Chinese by their sum alone: python-stdnum fails on regions that it does not know.
+_CHECKED: dict[str, Callable[[str], bool]] = {
+    "chinese": mod_11_2.is_valid,
+    "french": nir.is_valid,
+    "spanish": lambda number: dni.is_valid(number) or nie.is_valid(number),
+}
+
+
+def mask(text: str) -> str:
+    """Replace web, e-mail and IP addresses, user names, phone, card and identity numbers by `PLACEHOLDERS`.
+
+    Check digits are python-stdnum's. What is found, and what is not: docs/privacy.md.
+
+    Parameters
+    ----------
+    text : str
+        Without markup and entities, of any case.
+    """
+    # Most texts have none, which costs less to tell than to search.
+    lowered = text.lower()
+    if "://" in text or "www." in lowered:
+        text = _URL.sub(" [url] ", text)
+    if "(at)" in lowered or "[at]" in lowered or " dot " in lowered:
+        text = _SPELT_EMAIL.sub(" [email] ", text)
+    if "@" in text:
+        text = _HANDLE.sub(" [user] ", _EMAIL.sub(" [email] ", text))
+    if ".com" in lowered or ("/" in text and _PATH.search(lowered)):
+        text = _SITE.sub(" [url] ", text)
+    if "::" in text or text.count(":") >= 7:
+        text = _IPV6.sub(_masked_ip, text)
+    if _TWO_DIGITS.search(text) and _NUMBER.search(text):
+        text = _IPV4.sub(_masked_ip, text)
+        text = _ID.sub(_masked_id, text)
+        text = _NAMED_ID.sub(r"\1 [id] ", text)
+        text = _CARD.sub(_masked_card, text)
+        text = _PHONE.sub(_masked_phone, text)
+    return text
+
+
+def _masked_ip(found: re.Match[str]) -> str:
+    try:
+        ipaddress.ip_network(found[0], strict=False)
+    except ValueError:
+        return found[0]
+    return " [ip] "
+
+
+def _masked_id(found: re.Match[str]) -> str:
+    if found.lastgroup == "iban":
+        return _masked_iban(found[0])
+    valid = _CHECKED.get(found.lastgroup or "")
+    return " [id] " if valid is None or valid(found[0]) else found[0]
+
+
+def _masked_iban(found: str) -> str:
+    """The account number at the start replaced; words of a sentence may follow it."""
+    groups = found.split(" ")
+    for end in range(len(groups), 0, -1):
+        if iban.is_valid("".join(groups[:end])):
+            return f" [id] {' '.join(groups[end:])}"
+    return found
+
+
+def _masked_card(found: re.Match[str]) -> str:
+    return " [card] " if luhn.is_valid(re.sub("[ -]", "", found[0])) else found[0]
+
+
+def _masked_phone(found: re.Match[str]) -> str:
+    number = found[0]
+    digits = sum(character.isdigit() for character in number)
+    if number.isdigit():
+        return " [phone] " if _BARE_PHONE.fullmatch(number) else number
+    return " [phone] " if 9 <= digits <= 15 or re.fullmatch(r"\d{3}-\d{4}", number) else number
