@@ -155,16 +155,17 @@ def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.Monk
     write(
         tmp_path / "a.csv", "text,label\n" + "".join(f"text {n},{'xy'[n % 2] if n % 5 else ''}\n" for n in range(300))
     )
-    gone = "".join(f"{forgotten.text_digest(each)}\n" for each in ("TEXT  0", "text 1"))
+    gone = "".join(f"{forgotten.text_digest(f'TEXT  {number}')}\n" for number in range(120))
     write(tmp_path / "data/forgotten.txt", gone)
     monkeypatch.chdir(tmp_path)
     ingest.main()
     table, summary = read_table(paths.INGEST_TABLE), read_json(paths.INGEST_SUMMARY)
-    assert len(table) == summary["rows"] == 200
-    assert summary["forgotten"] == 2
+    assert len(table) == summary["rows"] == 180
+    assert summary["forgotten"] == 120
+    assert set(table["text"]) == {f"text {number}" for number in range(120, 300)}
     assert summary["without_label"] == table["label"].isna().sum() > 20
     assert summary["classes"] == table["label"].value_counts().sort_index().to_dict()
-    assert summary["sources"] == {"a.csv": 200}
+    assert summary["sources"] == {"a.csv": 180}
 
 
 def test_integers_beside_empty_cells_are_integers() -> None:

@@ -47,6 +47,8 @@ def test_texts_without_personal_data_are_left_alone() -> None:
         ("iban de89 3704 0044 0532 0130 00 please", "iban [id] please"),
         ("iban de89 3704 0044 0532 0130 02 please", "iban de89 3704 0044 0532 0130 02 please"),
         ("证号 110101199003070038 的", "证号 [id] 的"),
+        ("证号 110101199003070039 的", "证号 110101199003070039 的"),
+        ("dni es 12345678z no 12345678a", "dni es [id] no 12345678a"),
         ("card 4111 1111 1111 1111 or 4111 1111 1111 1112", "card [card] or 4111 1111 1111 1112"),
     ],
 )
