@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,14 +118,17 @@ def running(contestant: Contestant, log: Path) -> Iterator[tuple[int, psutil.Pro
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     command = [part.format(port=port) for part in contestant.command]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    here = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    here["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn
+    environment = os.environ | here
     with log.open("w") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, start_new_session=True)
         try:
             asyncio.run(_until_ready(contestant, port, process, log))
             yield port, psutil.Process(process.pid)
         finally:
-            os.killpg(process.pid, signal.SIGTERM)  # MLflow's server has processes of its own
+            with suppress(ProcessLookupError):  # it has ended already
+                os.killpg(process.pid, signal.SIGTERM)  # MLflow's server has processes of its own
             process.wait(30)
 
 

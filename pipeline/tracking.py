@@ -5,6 +5,7 @@ one pipeline state and is found by its tag, so that a second `dvc repro`, a cras
 `PIPELINE_TRACKING=off` turns tracking off; no stage's output depends on it.
 """
 
+import glob
 import hashlib
 import json
 import logging
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import packaging, params, revision
+from .files import atomic
 from .stage import PipelineError
 
 if TYPE_CHECKING:
@@ -415,6 +417,8 @@ def connect() -> Store:
     (root() / ".state").mkdir(exist_ok=True)
     lock = FileLock(beside or root() / ".state/mlflow.lock", is_singleton=True)
     with store_errors(address), lock:  # two processes that create the database at once break it
+        if beside:
+            _create_database(Path(address.removeprefix("sqlite:///")))
         client = MlflowClient(address, address)
         found = client.get_experiment_by_name(experiment)
         if found is None:
@@ -428,6 +432,18 @@ def connect() -> Store:
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
         return Store(address, client, found.experiment_id, lock)
+
+
+def _create_database(path: Path) -> None:
+    """Make MLflow's SQLite file where there is none, whole or not at all: it opens none that a kill has cut short."""
+    from mlflow import MlflowClient
+
+    if path.exists():
+        return
+    with atomic(path) as temporary:
+        MlflowClient(f"sqlite:///{temporary}", f"sqlite:///{temporary}").search_experiments()
+    for left in path.parent.glob(f".partial-????????{glob.escape(path.name)}-*"):  # SQLite's own, after a kill
+        left.unlink(missing_ok=True)
 
 
 def download_model(name: str, which: str, folder: Path) -> Path:

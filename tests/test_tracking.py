@@ -143,6 +143,30 @@ def test_two_processes_at_once_make_one_run(store: tracking.Store, tmp_path: Pat
     assert runs[0] == runs[1] != ""
 
 
+@pytest.mark.slow
+def test_a_kill_while_the_database_is_made_breaks_nothing(tmp_path: Path) -> None:
+    shutil.copy(ROOT / params.PARAMS_FILE, tmp_path)
+    environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, "-c", "from pipeline import tracking; tracking.connect()"]
+    database = tmp_path / tracking.DATABASE
+    killed_midway = 0
+    for kill in range(6):
+        process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not list(tmp_path.glob("*.db")) + list(tmp_path.glob(".partial-*.db")):
+            time.sleep(0.001)
+        time.sleep(0.25 * kill)
+        process.kill()
+        killed_midway += process.wait() != 0
+        subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=True)
+        assert sqlite3.connect(database).execute("SELECT count(*) FROM experiments").fetchone() == (2,)
+        database.unlink()
+        time.sleep(1.1)  # what is younger may be another process's
+    assert killed_midway >= 3
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True)
+    assert not list(tmp_path.glob(".partial-*"))
+
+
 def test_a_store_address_is_the_same_in_a_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
