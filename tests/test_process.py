@@ -35,7 +35,8 @@ def test_a_process_that_dies_is_one_sentence_and_no_wait_without_end() -> None:
 
 
 WAITING = """
-import os, sys, time
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 sys.path.insert(0, {tests!r})
 from pipeline import process
 from test_process import wait_and_tell
