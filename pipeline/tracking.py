@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import sqlite3
 import sys
 import tempfile
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 STATE, PUBLISHED, MODEL_DIGEST = "pipeline.state", "pipeline.published", "pipeline.model_digest"
+HOLDER = "pipeline.holder"  # of a model registered to hold a server, see Store.alone
 DATABASE = "mlflow.db"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's UI asks whether it is about prompts
 STALE = 60.0  # seconds after which one who holds a server for some seconds' work must have been killed
@@ -105,43 +107,54 @@ class Store:
         """Hold the store for a few seconds: two processes that find or make the same thing at once would make two.
 
         Processes that share a database file hold a file lock. On a server, where other machines write too, they also
-        register a model called after the purpose, which the server lets only one do, and delete it afterwards.
+        register a model called after the purpose, which the server lets only one do, and delete it afterwards, unless
+        it is another's by then. A server deletes models by name alone: one that is taken over between that look and
+        the deletion, some milliseconds after a minute, would be lost.
         """
-        from mlflow.exceptions import MlflowException
-
         with self.lock:
             if self.address.startswith("sqlite:"):
                 yield
                 return
             name = f"{purpose} (in use)"
-            self._take(name)
+            holder = self._take(name)
             try:
                 yield
             finally:
-                with suppress(MlflowException):  # gone where this took so long that another one did not wait
-                    self.client.delete_registered_model(name)
+                self._release(name, holder)
 
-    def _take(self, name: str) -> None:
+    def _take(self, name: str) -> str:
+        """Register the model that only one can; give what identifies the holder."""
         from mlflow.exceptions import MlflowException
 
-        seen, since = None, time.monotonic()
+        own, seen, since = secrets.token_hex(16), "", time.monotonic()
         while True:
             try:
                 self.client.create_registered_model(
-                    name, description="Held for seconds, while another run is published."
+                    name, tags={HOLDER: own}, description="Held for seconds, while another run is published."
                 )
-                return
+                return own
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            found = self.client.search_registered_models(f"name = '{name}'")
-            holder = found[0].creation_timestamp if found else None
+            holder = self._holder(name)
             if holder != seen:
                 seen, since = holder, time.monotonic()
-            elif holder is not None and time.monotonic() - since > STALE:  # whoever held it was killed
-                with suppress(MlflowException):
-                    self.client.delete_registered_model(name)
+            elif holder and time.monotonic() - since > STALE:  # whoever held it was killed
+                self._release(name, holder)
             time.sleep(0.2)
+
+    def _holder(self, name: str) -> str:
+        """Who holds a name; empty if nobody does."""
+        found = self.client.search_registered_models(f"name = '{name}'")
+        return found[0].tags.get(HOLDER, "unknown") if found else ""
+
+    def _release(self, name: str, holder: str) -> None:
+        """Delete what `holder` registered, unless it is gone, or another's by now."""
+        from mlflow.exceptions import MlflowException
+
+        with suppress(MlflowException):
+            if self._holder(name) == holder:
+                self.client.delete_registered_model(name)
 
     def find_run(self, state: str) -> "Run | None":
         """The run of a pipeline state."""
@@ -174,7 +187,7 @@ class Store:
         """Log final figures that the run does not have yet, under timestamps that two processes at once agree on."""
         from mlflow.entities import Metric
 
-        have = {point.key: point for point in run.data._metric_objs}  # the public mapping holds no timestamps
+        have = {point.key: point for point in run.data.to_proto().metrics}  # run.data.metrics has no timestamps
         points = []
         for name, value in figures.items():
             key = _metric_name(name)
@@ -278,13 +291,18 @@ class Store:
             learnt = [each.dataset for each in logged if "test" not in {tag.value for tag in each.tags}]
             yield str(version.version), [json.loads(each.profile or "{}").get("sha256", "") for each in learnt]
 
-    def download(self, version: "ModelVersion", folder: Path) -> Path:
-        """Download a registered version into `folder`; give the model folder in it, see `pipeline.prediction`."""
+    def package(self, version: "ModelVersion", folder: Path) -> Path:
+        """Download a registered version with all that it brings into `folder`; give where it lies."""
         import mlflow
-        from mlflow.models import Model
 
         uri = f"models:/{version.name}/{version.version}"
-        place = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=self.address))
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=self.address))
+
+    def download(self, version: "ModelVersion", folder: Path) -> Path:
+        """Download a registered version into `folder`; give the model folder in it, see `pipeline.prediction`."""
+        from mlflow.models import Model
+
+        place = self.package(version, folder)
         data: str | None = Model.load(str(place)).flavors.get("python_function", {}).get("data")
         if not data:
             raise PipelineError(f"{version.name} version {version.version} is no model of this pipeline")
@@ -455,11 +473,8 @@ def download_model(name: str, which: str, folder: Path) -> Path:
         The store does not answer, or has no such model, alias or version.
     """
     store = connect()
-    import mlflow
-
     with store_errors(store.address):
-        number = store.version(name, which).version
-        return Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=str(folder)))
+        return store.package(store.version(name, which), folder)
 
 
 def fetch_model(name: str, which: str, folder: Path) -> Path:

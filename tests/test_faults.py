@@ -261,6 +261,22 @@ def test_a_machine_that_dies_while_it_holds_the_server(
     assert not store.client.search_registered_models()
 
 
+def test_a_machine_that_held_the_server_too_long_leaves_it_to_the_next(
+    reference: Project, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reference.folder)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    monkeypatch.setattr(tracking, "STALE", 1.0)
+    store = tracking.connect()
+    with store.alone("m"):
+        other = store._take("m (in use)")  # another machine, which did not wait longer
+    (held,) = store.client.search_registered_models()
+    assert held.tags[tracking.HOLDER] == other
+    store._release("m (in use)", other)
+    assert not store.client.search_registered_models()
+
+
 def test_two_workers_of_a_queue_make_the_store_once(reference: Project, tmp_path: Path) -> None:
     project = copied(reference, tmp_path / "project", store=False)
     for seed in ("1", "2"):

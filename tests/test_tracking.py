@@ -50,6 +50,15 @@ def test_logging_again_changes_nothing(store: tracking.Store) -> None:
     assert len(run.inputs.dataset_inputs) == 1
 
 
+def test_a_figure_that_changed_is_the_one_that_is_shown(store: tracking.Store) -> None:
+    for value in (0.7, 0.6, 0.6):  # under equal timestamps MLflow shows the greater one
+        store.log_figures(store.open_run(STATE), {"test/accuracy": value, "test/loss": 1.0})
+    run = store.open_run(STATE)
+    assert run.data.metrics == {"test/accuracy": 0.6, "test/loss": 1.0}
+    for key, values in {"test/accuracy": [0.7, 0.6], "test/loss": [1.0]}.items():
+        assert [point.value for point in store.client.get_metric_history(run.info.run_id, key)] == values
+
+
 @pytest.mark.parametrize(
     "names",
     [("a$", "a%"), ("a\n", "a\t"), ("..", ""), (".", ".."), ("x" * 300, "x" * 301), ("a//b", "a/./b"), ("😀", "😡")],
