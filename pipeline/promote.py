@@ -6,7 +6,7 @@ refused. Tags of the versions say who moved them, when and why.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ def decide_and_promote(store: Store, version: "ModelVersion", judge: Judge) -> D
 def promote(store: Store, name: str, which: str, why: str) -> str:
     """Make a version the champion because a person says so, if it answers; give the sentence that says it."""
     version = store.version(name, which)
-    _ask(store, version)
+    _check(store, version)
     with store.alone(name):
         champion = store.alias(name, CHAMPION)
         if _same(champion, version):
@@ -91,7 +91,7 @@ def rollback(store: Store, name: str, which: str, why: str) -> str:
     version = store.version(name, which)
     if _same(version, champion):
         raise PipelineError(f"{name} version {version.version} is the champion already")
-    _ask(store, version)
+    _check(store, version)
     with store.alone(name):
         if not _same(store.alias(name, CHAMPION), champion):
             raise PipelineError(f"another champion of {name} was made meanwhile; look at it, and run this again")
@@ -128,9 +128,24 @@ def _set_previous(store: Store, version: "ModelVersion") -> None:
             store.drop_alias(PREVIOUS, current)
 
 
-def _ask(store: Store, version: "ModelVersion") -> None:
+def ask(
+    process: smoke.Asking, store: Store, version: "ModelVersion", texts: Sequence[str]
+) -> Callable[[], smoke.Answer]:
+    """Ask a registered model in another process; give what waits for the answer."""
+    try:
+        with tracking.store_errors(store.address):
+            model = store.package(version, process.folder)
+    except PipelineError as error:
+        failure = f"cannot be downloaded: {str(error).partition(';')[0]}"
+        return lambda: smoke.Answer({}, failure=failure)
+    process.ask(model, texts)
+    return process.answer
+
+
+def _check(store: Store, version: "ModelVersion") -> None:
     """Fail unless a version loads and answers in a process of its own."""
-    answer = smoke.Asking(store.address, f"models:/{version.name}/{version.version}", packaging.EXAMPLES).answer()
+    with smoke.Processes() as processes:
+        answer = ask(processes.take(), store, version, packaging.EXAMPLES)()
     if answer.failure:
         raise PipelineError(f"{version.name} version {version.version} {answer.failure}; it was not promoted")
 

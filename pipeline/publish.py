@@ -12,7 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import card, gate, packaging, params, paths, plots, promote, revision, slices, smoke, stage, summary, tracking
+from . import (
+    card,
+    gate,
+    kept,
+    packaging,
+    params,
+    paths,
+    plots,
+    promote,
+    revision,
+    slices,
+    smoke,
+    stage,
+    summary,
+    tracking,
+)
 from .files import atomic, read_arrays, read_json, read_table, read_yaml, sha256, write_json
 from .gate import Candidate, Champion, Decision
 from .prediction import MANIFEST, read_manifest
@@ -21,6 +36,7 @@ from .state import DVC_FILE, at, state_id
 from .text import Tokenizer
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
 FOR_FILES = {f"ingest.{key}" for key in params.FILE_DEFAULTS}  # parameters that other data sets do not have
@@ -40,54 +56,107 @@ def publish() -> str:
     figures, intervals = read_json(paths.EVALUATE_METRICS), read_json(paths.EVALUATE_INTERVALS)
     measured, behaviour = read_json(paths.EVALUATE_MEASURED), read_json(paths.EVALUATE_BEHAVIOUR)
     _check_state(manifest, measured)
-    pictures = plots.render(paths.REPORTS / "evaluate")
     digest, rules = packaging.digest(manifest), params.load(params.Gate).model_dump()
     content = hashlib.sha256(
         json.dumps([manifest["state"], experiment, name, figures, measured, rules]).encode()
     ).hexdigest()
-    if tracking.published(content=content, digest=digest):
-        return f"already published: model {name}, state {manifest['state'][:12]}"
-
-    store = tracking.connect()
-    with tracking.store_errors(store.address):
-        with store.lock:
-            run = store.open_run(manifest["state"])
-            store.link_project_run(run)
-            if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
-                return f"already published: model {name}, state {manifest['state'][:12]}"
-            store.log_params(run, _parameters())
-            store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
-            store.log_figures(run, summary.shown(figures, intervals, behaviour))
-            store.log_datasets(run, params.load(params.Ingest).title, _datasets())
-            store.log_files(run, {"plots": pictures, **_files()})
-            version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
-            store.describe(name, summary.registered(manifest["classes"]))
-        decision = promote.decide_and_promote(store, version, partial(_judge, figures))
-        report = _report(decision, f"{name} version {version.version}")
-        cards = card.write(version=str(version.version), decision=decision.as_json(), **revision.commit())
-        with store.lock:
-            store.log_files(run, {"": cards, "decision": report})
-            store.annotate(version, _tags(figures, measured), summary.line(figures, decision.reason))
-            first = f"{name} version {version.version}. {decision.verdict()}"
-            note = summary.note(figures, intervals, first, decision.table())
-            store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
+    with smoke.Processes() as processes:
+        known = tracking.published(content=content, digest=digest)
+        if not known:
+            processes.start()  # it gets ready meanwhile
+        pictures = plots.render(paths.REPORTS / "evaluate")
+        if known:
+            return f"already published: model {name}, state {manifest['state'][:12]}"
+        store = tracking.connect()
+        with tracking.store_errors(store.address):
+            with store.lock:
+                run = store.open_run(manifest["state"])
+                store.link_project_run(run)
+                if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
+                    return f"already published: model {name}, state {manifest['state'][:12]}"
+                texts = _test_texts()
+                champion = store.alias(name, promote.CHAMPION)
+                if champion is not None and _known(champion, texts) is None:
+                    processes.start(2)
+                store.log_params(run, _parameters())
+                store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
+                store.log_figures(run, summary.shown(figures, intervals, behaviour))
+                store.log_datasets(run, params.load(params.Ingest).title, _datasets())
+                store.log_files(run, {"plots": pictures, **_files()})
+                version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
+                store.describe(name, summary.registered(manifest["classes"]))
+            decision = promote.decide_and_promote(store, version, partial(_judge, figures, texts, processes))
+            report = _report(decision, f"{name} version {version.version}")
+            cards = card.write(version=str(version.version), decision=decision.as_json(), **revision.commit())
+            with store.lock:
+                store.log_files(run, {"": cards, "decision": report})
+                store.annotate(version, _tags(figures, measured), summary.line(figures, decision.reason))
+                first = f"{name} version {version.version}. {decision.verdict()}"
+                note = summary.note(figures, intervals, first, decision.table())
+                store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
 
 
+def _test_texts() -> list[str]:
+    """The raw texts of the test rows."""
+    raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id")["text"]
+    texts: list[str] = raw.loc[read_table(paths.CLEAN_TABLES["test"])["id"]].to_list()
+    return texts
+
+
+def _known(version: "ModelVersion", texts: list[str]) -> smoke.Answer | None:
+    """What a registered model said of these texts when it was asked here before; None where it was not."""
+    digest = version.tags.get(tracking.MODEL_DIGEST)
+    found = kept.find(tracking.root(), [digest, texts]) if digest else None
+    return smoke.Answer({name: column.tolist() for name, column in found.items()}) if found else None
+
+
+def _keep(version: "ModelVersion", texts: list[str], answer: smoke.Answer) -> None:
+    digest = version.tags.get(tracking.MODEL_DIGEST)
+    if digest and not answer.failure:
+        kept.keep(tracking.root(), [digest, texts], {name: np.array(of) for name, of in answer.probabilities.items()})
+
+
+def _slices(test: "pd.DataFrame") -> kept.Columns:
+    """Which test rows are in which slice: told once, because telling languages takes a second for 5,000 rows."""
+    tokens = (read_arrays(paths.TOKENIZE_ARRAYS["test"])["ids"] > 0).sum(axis=1)
+    bounds = params.load(params.Evaluate).length_bounds
+    code = [sha256(Path(__file__).with_name(f"{module}.py")) for module in ("slices", "text")]
+    told = [test[column].astype(str).to_list() for column in ("text", "source") if column in test]
+    depends_on = ["slices", code, told, tokens.tolist(), bounds]
+    found = kept.find(tracking.root(), depends_on)
+    if found is None:
+        found = slices.members(test, tokens, bounds)
+        kept.keep(tracking.root(), depends_on, found)
+    return found
+
+
 def _judge(
-    figures: dict[str, Any], store: tracking.Store, version: "ModelVersion", champion: "ModelVersion | None"
+    figures: dict[str, Any],
+    texts: list[str],
+    processes: smoke.Processes,
+    store: tracking.Store,
+    version: "ModelVersion",
+    champion: "ModelVersion | None",
 ) -> Decision:
     """Ask a registered model, and the champion, the test rows in processes of their own, and decide between them."""
     rules, evaluated = params.load(params.Gate), params.load(params.Evaluate)
+    known = None if champion is None else _known(champion, texts)
+    asked = [promote.ask(processes.take(), store, version, texts)]
+    if champion is not None:
+        asked += [lambda: known] if known else [promote.ask(processes.take(), store, champion, texts)]
+    # While they are at work:
     classes, test = read_json(paths.CLEAN_CLASSES), read_table(paths.CLEAN_TABLES["test"])
-    raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id").loc[test["id"], "text"].to_list()
-    both = [version] if champion is None else [version, champion]
-    asked = [smoke.Asking(store.address, f"models:/{each.name}/{each.version}", raw) for each in both]
-    answers = [each.answer() for each in asked]
-    probabilities = [_in_order(answer, classes) for answer in answers]
     measured = read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy()
-    failure = answers[0].failure
+    parts = _slices(test) if champion is not None else {}
+
+    said = [answer() for answer in asked]
+    _keep(version, texts, said[0])
+    if champion is not None and known is None:
+        _keep(champion, texts, said[1])
+    probabilities = [_in_order(answer, classes) for answer in said]
+    failure = said[0].failure
     if not failure and (probabilities[0] is None or np.abs(probabilities[0] - measured).max() > TOLERANCE):
         failure = "answers otherwise than evaluate measured"
     candidate = Candidate(
@@ -95,30 +164,29 @@ def _judge(
         per_class=figures["per_class"],
         slices=figures["slices"],
         majority=figures["baselines"]["majority"]["macro_f1"],
-        latency=answers[0].latency,
+        latency=said[0].latency,
         size=sum(file.stat().st_size for file in paths.TRAIN_MODEL.iterdir()) / 1e6,
         failure=failure,
         withdrawn=promote.withdrawn(version),
     )
     if champion is None:
         return gate.decide(candidate, None, rules)
-    if answers[1].failure:
-        failure = f"the champion {answers[1].failure}"
+    if said[1].failure:
+        failure = f"the champion {said[1].failure}"
     elif probabilities[1] is None:
         failure = (
-            f"its classes are others ({', '.join(sorted(answers[1].probabilities))}); name another model with "
+            f"its classes are others ({', '.join(sorted(said[1].probabilities))}); name another model with "
             f"publish.model, or promote by hand: python -m pipeline.promote {version.version}"
         )
     labels = test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy()
     if failure or probabilities[0] is None or probabilities[1] is None:
         return gate.decide(candidate, Champion(str(champion.version), failure=failure), rules)
-    tokens = (read_arrays(paths.TOKENIZE_ARRAYS["test"])["ids"] > 0).sum(axis=1)
     beside = gate.compare(
         labels,
         measured,
         probabilities[1],
         classes,
-        slices.members(test, tokens, evaluated.length_bounds),
+        parts,
         version=str(champion.version),
         resamples=evaluated.bootstrap,
         seed=evaluated.seed,

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,58 +39,77 @@ class Answer:
 
 
 class Asking:
-    """A model asked in a process that is running; several can run at once."""
+    """A process for one model. It imports MLflow as soon as it is made, and then waits to be asked; to be closed."""
 
-    def __init__(self, address: str, model: str, texts: Sequence[str]) -> None:
-        """Start it.
-
-        Parameters
-        ----------
-        address : str
-            The MLflow store's.
-        model : str
-            The model's in it, such as "models:/tweets-lstm/3".
-        texts : sequence of str
-            Raw texts; they pass through a file that only this user can read, and that is removed.
-        """
-        self._texts = texts
+    def __init__(self) -> None:
+        self._texts: Sequence[str] = ()
         self._folder = tempfile.TemporaryDirectory()
-        question, self._answer = (Path(self._folder.name) / name for name in ("question.json", "answer.json"))
-        question.write_text(json.dumps(list(texts)), encoding="utf-8")
+        self.folder = Path(self._folder.name)  # that only this user can read; removed at the end
+        self._question, self._answer = self.folder / "question.json", self.folder / "answer.json"
         environment = {key: value for key, value in os.environ.items() if key not in {"MLFLOW_RUN_ID", "PYTHONPATH"}}
-        environment |= {
-            "MLFLOW_TRACKING_URI": address,
-            "MLFLOW_REGISTRY_URI": address,
-            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        }
+        environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         # -I keeps the project's folder off the path: its `tokenize` would shadow the standard library's.
-        command = [sys.executable, "-I", __file__, model, str(question), str(self._answer)]
+        command = [sys.executable, "-I", __file__, str(self._question), str(self._answer)]
         self._process = subprocess.Popen(
             command,
-            cwd=self._folder.name,
+            cwd=self.folder,
             env=environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         )
 
+    def ask(self, model: Path, texts: Sequence[str]) -> None:
+        """Begin.
+
+        Parameters
+        ----------
+        model : Path
+            The folder of a registered model with all that it brings.
+        texts : sequence of str
+            Raw texts.
+        """
+        self._texts = texts
+        self._question.write_text(json.dumps({"model": str(model), "texts": list(texts)}), encoding="utf-8")
+        with suppress(OSError):  # it is dead: its answer says why
+            print("go", file=self._process.stdin, flush=True)
+
     def answer(self) -> Answer:
         """Wait for it; what fails is said in the answer."""
-        with self._folder:
-            try:
-                errors = self._process.communicate(timeout=MOST_SECONDS)[1]
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.communicate()
-                return Answer({}, failure=f"did not answer within {MOST_SECONDS} seconds")
-            if self._process.returncode:
-                said = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "no word of why")
-                quoted = any(text and text in said for text in self._texts)  # no user's text gets into a report
-                return Answer({}, failure=f"fails: {said.partition(':')[0] if quoted else said[:300]}")
-            return Answer(**json.loads(self._answer.read_text(encoding="utf-8")))
+        try:
+            errors = self._process.communicate(timeout=MOST_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            return Answer({}, failure=f"did not answer within {MOST_SECONDS} seconds")
+        if self._process.returncode:
+            said = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "no word of why")
+            quoted = any(text and text in said for text in self._texts)  # no user's text gets into a report
+            return Answer({}, failure=f"fails: {said.partition(':')[0] if quoted else said[:300]}")
+        return Answer(**json.loads(self._answer.read_text(encoding="utf-8")))
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        with self._folder, self._process:
+            self._process.kill()
+
+
+class Processes(ExitStack):
+    """Processes to ask models in, that end with the `with` block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[Asking] = []
+
+    def start(self, number: int = 1) -> None:
+        """Let so many wait: what they import takes longer than the answers to a thousand texts."""
+        while len(self._waiting) < number:
+            self._waiting.append(self.enter_context(closing(Asking())))
+
+    def take(self) -> Asking:
+        """One that nobody asked yet."""
+        self.start()
+        return self._waiting.pop()
 
 
 def ask(model: str, texts: list[str]) -> Answer:
@@ -97,7 +117,7 @@ def ask(model: str, texts: list[str]) -> Answer:
     import mlflow
     import pandas as pd
 
-    loaded = mlflow.pyfunc.load_model(model)
+    loaded = mlflow.pyfunc.load_model(model, suppress_warnings=True)  # to look for them takes longer than to load
     tables = [pd.DataFrame({"text": [text]}) for text in texts[:ASKED]]
     loaded.predict(tables[0])  # whatever is compiled or read at first
     seconds = []
@@ -111,9 +131,12 @@ def ask(model: str, texts: list[str]) -> Answer:
 
 
 def main() -> None:
-    model, question, target = sys.argv[1:]
-    answer = ask(model, json.loads(Path(question).read_text(encoding="utf-8")))
-    Path(target).write_text(json.dumps(answer.__dict__), encoding="utf-8")
+    import mlflow.pyfunc  # noqa: F401 - before anybody asks
+
+    question, target = map(Path, sys.argv[1:])
+    if sys.stdin.readline():  # nothing where who started this needs no answer
+        answer = ask(**json.loads(question.read_text(encoding="utf-8")))
+        target.write_text(json.dumps(answer.__dict__), encoding="utf-8")
 
 
 if __name__ == "__main__":

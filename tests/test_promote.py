@@ -55,13 +55,14 @@ class Registry:
 
 @pytest.fixture(autouse=True)
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Failures of models that do not answer, by URI; the others do."""
+    """Failures of models that do not answer, by version; the others do."""
     failures: dict[str, str] = {}
 
-    def asking(address: str, model: str, texts: list[str]) -> Any:
-        return SimpleNamespace(answer=lambda: SimpleNamespace(failure=failures.get(model, "")))
+    def ask(process: str, store: Any, version: Any, texts: list[str]) -> Any:
+        return lambda: SimpleNamespace(failure=failures.get(str(version.version), ""))
 
-    monkeypatch.setattr(promote.smoke, "Asking", asking)
+    monkeypatch.setattr(promote.smoke.Processes, "take", lambda self: "a process")
+    monkeypatch.setattr(promote, "ask", ask)
     return failures
 
 
@@ -153,7 +154,7 @@ def test_a_person_may_promote_what_was_withdrawn() -> None:
 @pytest.mark.parametrize("way", [promote.promote, promote.rollback])
 def test_what_does_not_answer_is_not_put_into_service(way: Any, answers: dict[str, str]) -> None:
     registry = Registry(2, champion=1)
-    answers["models:/m/2"] = "fails: no weights"
+    answers["2"] = "fails: no weights"
     with pytest.raises(PipelineError, match="m version 2 fails: no weights; it was not promoted"):
         way(registry, "m", "2", "why not")
     assert registry.aliases == {"champion": "1"}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import metrics, params, paths, publish, summary
+from pipeline import metrics, packaging, params, paths, publish, summary, tracking
 from pipeline.files import write_arrays, write_json, write_table
 from pipeline.gate import Decision
 from pipeline.smoke import Answer
@@ -124,9 +124,11 @@ SURE = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1
 
 @pytest.fixture
 def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
-    """What evaluate leaves of 200 test rows that a model calls right; gives the answers of models, by URI."""
-    shutil.copy(ROOT / params.PARAMS_FILE, tmp_path)
+    """What evaluate leaves of 200 test rows that a model calls right; gives the answers of models, by version."""
+    for name in (params.PARAMS_FILE, packaging.RUNTIME_LOCK):
+        shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
     ids = [f"{number:04}" for number in range(200)]
     table = pd.DataFrame(
         {"id": ids, "text": ["😀" if number % 2 else "so so" for number in range(200)], "label": LABELS}
@@ -138,19 +140,20 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
     write_table(paths.EVALUATE_PREDICTIONS, table[["id"]].assign(p_glad=SURE[:, 0], p_sad=SURE[:, 1]))
     paths.TRAIN_MODEL.mkdir(parents=True)
     (paths.TRAIN_MODEL / "weights").write_bytes(b"0" * 1_000_000)
-    answers = {"models:/m/2": Answer({"glad": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, latency=1.0)}
+    answers = {"2": Answer({"glad": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, latency=1.0)}
 
-    def asking(address: str, model: str, texts: list[str]) -> Any:
+    def ask(process: str, store: Any, version: Any, texts: list[str]) -> Any:
+        assert process == "a process"
         assert texts == [f"RAW {text}" for text in table["text"]]
-        return SimpleNamespace(answer=lambda: answers[model])
+        return lambda: answers[version.version]
 
-    monkeypatch.setattr(publish.smoke, "Asking", asking)
+    monkeypatch.setattr(publish.promote, "ask", ask)
     return answers
 
 
 def judge(champion: str | None) -> Decision:
-    old = SimpleNamespace(name="m", version=champion, tags={}) if champion else None
-    new = SimpleNamespace(name="m", version="2", tags={})
+    old = SimpleNamespace(name="m", version=champion, tags={tracking.MODEL_DIGEST: "c"}) if champion else None
+    new = SimpleNamespace(name="m", version="2", tags={tracking.MODEL_DIGEST: "n"})
     labels = np.array([0, 1] * 100)
     figures = {
         "overall": metrics.overall(labels, SURE),
@@ -158,7 +161,8 @@ def judge(champion: str | None) -> Decision:
         "per_class": metrics.per_class(labels, SURE, ["glad", "sad"]),
         "slices": {},
     }
-    return publish._judge(figures, SimpleNamespace(address="nowhere"), new, old)  # type: ignore[arg-type]
+    processes = SimpleNamespace(take=lambda: "a process")
+    return publish._judge(figures, publish._test_texts(), processes, SimpleNamespace(), new, old)  # type: ignore[arg-type]
 
 
 def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> None:
@@ -180,8 +184,8 @@ def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> N
 def test_a_package_that_does_not_answer_as_measured_is_refused(
     evaluated: dict[str, Answer], answer: Answer, reason: str, champion: str | None
 ) -> None:
-    evaluated["models:/m/1"] = evaluated["models:/m/2"]
-    evaluated["models:/m/2"] = answer
+    evaluated["1"] = evaluated["2"]
+    evaluated["2"] = answer
     decision = judge(champion)
     assert not decision.promote
     assert reason in decision.reason
@@ -190,7 +194,7 @@ def test_a_package_that_does_not_answer_as_measured_is_refused(
 def test_a_champion_with_its_classes_in_another_order_is_compared(evaluated: dict[str, Answer]) -> None:
     worse = SURE.copy()
     worse[::8] = worse[::8, ::-1]  # a quarter of the glad ones
-    evaluated["models:/m/1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
+    evaluated["1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
     decision = judge("1")
     assert decision.promote, decision.reason
     (recall,) = [check for check in decision.checks if check.rule == "max_class_drop"]
@@ -200,14 +204,25 @@ def test_a_champion_with_its_classes_in_another_order_is_compared(evaluated: dic
 
 
 def test_a_champion_of_other_classes_is_refused_with_what_to_do(evaluated: dict[str, Answer]) -> None:
-    evaluated["models:/m/1"] = Answer({"glad": [0.5] * 200, "mad": [0.3] * 200, "sad": [0.2] * 200}, 1.0)
+    evaluated["1"] = Answer({"glad": [0.5] * 200, "mad": [0.3] * 200, "sad": [0.2] * 200}, 1.0)
     reason = judge("1").reason
     assert "its classes are others (glad, mad, sad)" in reason
     assert "name another model with publish.model" in reason
 
 
 def test_a_champion_that_does_not_answer_is_no_reason_to_replace_it(evaluated: dict[str, Answer]) -> None:
-    evaluated["models:/m/1"] = Answer({}, failure="fails: gone")
+    evaluated["1"] = Answer({}, failure="fails: gone")
     decision = judge("1")
     assert not decision.promote
     assert "the champion fails: gone" in decision.reason
+
+
+def test_a_champion_is_asked_the_same_rows_once(evaluated: dict[str, Answer]) -> None:
+    evaluated["1"] = Answer({}, failure="fails: for a moment")
+    assert not judge("1").promote  # what fails is not kept
+    worse = SURE.copy()
+    worse[::8] = worse[::8, ::-1]
+    evaluated["1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
+    first = judge("1")
+    del evaluated["1"]
+    assert judge("1") == first

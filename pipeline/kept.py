@@ -1,0 +1,56 @@
+"""Kept: what is known of each test row, kept so that the gate does not find it out twice.
+
+A file lies in `.state/kept/` under a hash of all that its content depends on. It holds numbers and names of classes or
+slices, no text.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import packaging
+from .checkpoint import TORN
+from .files import read_arrays, sha256, write_arrays
+
+MOST = 20  # files; the oldest go
+Columns = Mapping[str, np.ndarray]  # by name; all of the same shape (n_rows,) and type
+
+
+def _place(root: Path, depends_on: Any) -> Path:
+    content = json.dumps([depends_on, sha256(packaging.RUNTIME_LOCK)])
+    return root / ".state/kept" / f"{hashlib.sha256(content.encode()).hexdigest()}.npz"
+
+
+def keep(root: Path, depends_on: Any, columns: Columns) -> None:
+    """Keep columns.
+
+    Parameters
+    ----------
+    root : Path
+        The main checkout.
+    depends_on : anything that JSON can hold
+        What they were made of, but for the runtime lock; such as a model's digest and the texts that it was asked.
+    columns : mapping of str to ndarray of shape (n_rows,)
+        What is kept.
+    """
+    path = _place(root, depends_on)
+    names = np.frombuffer(json.dumps(list(columns)).encode(), dtype=np.uint8)
+    write_arrays(path, {"names": names, "columns": np.stack(list(columns.values()))})
+    for old in sorted(path.parent.glob("*.npz"), key=lambda each: each.stat().st_mtime)[:-MOST]:
+        old.unlink(missing_ok=True)
+
+
+def find(root: Path, depends_on: Any) -> Columns | None:
+    """The columns that were made of this; None where they are not known."""
+    path = _place(root, depends_on)
+    if not path.is_file():
+        return None
+    try:
+        found = read_arrays(path)
+        return dict(zip(json.loads(found["names"].tobytes()), found["columns"], strict=True))
+    except TORN:  # then they are made again
+        return None
