@@ -34,7 +34,8 @@ class Times(NamedTuple):
 NO_LSTM = None  # the two n-gram models alone
 PRESET = "preset"  # the row that all others are compared with: the parameters in force
 # Name of each variant, and what it changes of the parameters in force; a new one is one line. A variant that changes
-# nothing, because the parameters in force, or what the data choose where they are null, are its own, is left out.
+# nothing, because the parameters in force, or what the data choose where they are null, are its own, is left out, and
+# so is one that they exclude.
 VARIANTS: dict[str, Mapping[str, Any] | None] = {
     "textbook": params.PRESETS["textbook"]["train"],
     PRESET: {},
@@ -81,7 +82,10 @@ def variants(base: params.Train, data: train.Data) -> dict[str, params.Train | N
         try:
             settings = params.Train.model_validate(values)
         except ValidationError as error:
-            said = "; ".join(f"train.{each['loc'][0]} {each['input']!r}: {each['msg']}" for each in error.errors())
+            wrong = [each for each in error.errors() if each["loc"]]
+            if not wrong:  # each value is one, but what it changes and what stays exclude one another
+                continue
+            said = "; ".join(f"train.{each['loc'][0]} {each['input']!r}: {each['msg']}" for each in wrong)
             raise PipelineError(f"the variant {name!r} cannot be made of params.yaml ({said})") from error
         if name == PRESET or settings.model_dump() | train.resolved(data, settings) != preset:
             found[name] = settings
@@ -282,15 +286,17 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
         )
         for row, result in finished
     ]
-    preset = table.loc[table["variant"] == PRESET, FIGURES]
+    row, preset = table.loc[table["variant"] == PRESET, FIGURES], params.load(params.Train).preset
     experiment, new = studies.log(
         "ablate",
         state,
         logged,
-        name=f"{title} · {params.load(params.Train).preset}",
+        name=f"{title} · {preset}",
         state=state,
+        given={"dataset": title, "preset": preset},
         note=text,
-        figures={} if preset.empty else preset.iloc[0].dropna().to_dict(),
+        figures={} if row.empty else row.iloc[0].dropna().to_dict(),
+        shown=f"the means of the row `{PRESET}` over the seeds",
         files=[folder / f"{title}.md", folder / f"{title}.csv"],
     )
     print(f"{new} of {len(logged)} runs are new in MLflow's experiment {experiment}")

@@ -261,7 +261,8 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
     print(text)
     if not tracking.enabled():
         return
-    parts = list(_parts(found, seeds, document, title))
+    common = {"dataset": title, **_shaping(document)}
+    parts = list(_parts(found, seeds, common))
     means: dict[str, float] = {}
     for row in table.to_dict("records"):
         name = Training(None if pd.isna(row["skew"]) else row["skew"], row["strategy"], 0).title
@@ -272,25 +273,31 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
         parts,
         name=title,
         state=key,
+        given=common,
         note=text,
         figures=means,
+        shown="the means over the seeds, by strategy",
         files=[place / f"{title}.md", place / f"{title}.csv", *pictures],
     )
     print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment_name}")
 
 
-def _parts(found: Found, seeds: Sequence[int], document: Mapping[str, Any], title: str) -> Iterator[studies.Part]:
+def _shaping(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that shape every training of the study."""
     shaping = {f"train.{name}": value for name, value in document["train"].items() if name != "seed"}
     shaping |= {f"rebalance.{name}": document["rebalance"][name] for name in ("target", "strength", "prior_correction")}
-    shaping = {key: value for key, value in shaping.items() if value is not None}  # where the preset says it all
+    return {key: value for key, value in shaping.items() if value is not None}  # where the preset says it all
+
+
+def _parts(found: Found, seeds: Sequence[int], common: Mapping[str, Any]) -> Iterator[studies.Part]:
     for (skew, strategy), results in found.items():
         for seed, result in zip(seeds, results, strict=True):
             groups = {name: result.metrics[name] for name in ("overall", "per_class")}
             figures = {name: value for name, value in metrics.flatten(groups).items() if "num_samples" not in name}
             own = {name: value for name, value in result.figures.items() if name not in groups["overall"]}
-            given = {"dataset": title, "strategy": strategy, "seed": seed, "skew": "as it is" if skew is None else skew}
+            given = {"strategy": strategy, "seed": seed, "skew": "as it is" if skew is None else skew}
             name, first = Training(skew, strategy, seed).name, seed == seeds[0]
-            yield studies.Part(name, given | shaping, own | figures, result.history, compared=first)
+            yield studies.Part(name, {**common, **given}, own | figures, result.history, compared=first)
 
 
 def _title(document: Mapping[str, Any]) -> str:

@@ -181,14 +181,17 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
         )
         for trial in done
     ]
+    preset = params.load(params.Train).preset
     experiment, new = studies.log(
         "search",
         study.study_name,
         parts,
-        name=f"{title} · {params.load(params.Train).preset}",
+        name=f"{title} · {preset}",
         state=state,
+        given={"dataset": title, "preset": preset},
         note=f"Best: {said}.\n\n```yaml\n{lines(best.user_attrs[SETTINGS])}```\n",
         figures=figures,
+        shown="those of the best trial",
         files=[path],
     )
     print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment}")

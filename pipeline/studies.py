@@ -6,6 +6,7 @@ second call, or one after a kill, adds what is missing and doubles nothing.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -65,8 +66,10 @@ def log(
     *,
     name: str,
     state: str,
+    given: Mapping[str, Any],
     note: str,
     figures: Mapping[str, float],
+    shown: str,
     files: Sequence[Path],
 ) -> tuple[str, int]:
     """Log a study: the runs that are not there yet, and what changed of the parent's.
@@ -83,10 +86,14 @@ def log(
         The parent run's name.
     state : str
         The pipeline state that the study belongs to.
+    given : mapping of str to Any
+        The parent run's parameters: what all parts have in common, now and later.
     note : str
-        The parent run's description, in Markdown; a link that compares the runs is put before it.
+        The parent run's description, in Markdown; a link that compares the runs takes the place of its heading.
     figures : mapping of str to float
         The parent run's figures.
+    shown : str
+        What those are of, in a few words.
     files : sequence of Path
         Uploaded to the parent run when the note has changed.
 
@@ -121,13 +128,14 @@ def log(
             store.finish(run, part.tags)
             runs[part.key] = run
             new += 1
-        note = (
-            f"[Compare the runs]({_comparison(store, [runs[part.key] for part in parts if part.compared])})\n\n{note}"
-        )
+        link = _comparison(store, [runs[part.key] for part in parts if part.compared])
+        text = re.sub(r"\A# .*\n+", "", note)  # the run's name stands above it
+        note = f"[Compare the runs]({link}). The metrics below are {shown}.\n\n{text}"
         if len(note) > LONGEST_NOTE:  # MLflow would cut it anywhere
             note = note[: note.rindex("\n", 0, LONGEST_NOTE)] + "\n\nThe rest is in the run's artifacts."
         content = digest([note])
         if parent.data.tags.get(CONTENT) != content:
+            store.log_params(parent, given)
             store.log_figures(parent, figures)
             store.log_files(parent, {"": files})
             store.finish(parent, {NOTE: note, CONTENT: content})

@@ -46,16 +46,25 @@ def experiment(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
 def log(folder: Path, parts: list[studies.Part] = PARTS, note: str = "a table", study: str = "s") -> tuple[str, int]:
     table = folder / "tweets.md"
     table.write_text(note)
-    figures = {"combined/macro_f1": len(parts) / 10}
     return studies.log(
-        "ablate", study, parts, name="tweets · fast", state=STATE, note=note, figures=figures, files=[table]
+        "ablate",
+        study,
+        parts,
+        name="tweets · fast",
+        state=STATE,
+        given={"dataset": "tweets"},
+        note=f"# Ablation\n\n{note}",
+        figures={"combined/macro_f1": len(parts) / 10},
+        shown="a tenth of the parts",
+        files=[table],
     )
 
 
 def described(run: Any) -> tuple[str, list[str]]:
     """A parent run's description, and the runs that the link before it compares."""
     link, _, note = run.data.tags[studies.NOTE].partition("\n\n")
-    address = re.fullmatch(r"\[Compare the runs\]\(#/compare-runs\?(\S+)\)", link)
+    told = r"\[Compare the runs\]\(#/compare-runs\?(\S+)\)\. The metrics below are a tenth of the parts\."
+    address = re.fullmatch(told, link)
     assert address
     query = {key: json.loads(value) for key, (value,) in parse_qs(address[1]).items()}
     assert query["experiments"] == [run.info.experiment_id]
@@ -76,6 +85,7 @@ def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder:
     assert (parent.info.run_name, parent.info.status) == ("tweets · fast", "FINISHED")
     assert described(parent) == ("a table", [run.info.run_id for run in children])
     assert parent.data.metrics == {"combined/macro_f1": 0.3}
+    assert parent.data.params == {"dataset": "tweets"}
     assert parent.data.tags[tracking.STATE] == STATE
     assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["tweets.md"]
     assert (folder / "mlruns" / parent.info.run_id / "artifacts/tweets.md").is_file()
