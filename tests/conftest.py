@@ -80,11 +80,14 @@ def copy_project(folder: Path, files: Sequence[str] | None = None) -> Project:
     return Project(folder)
 
 
+# One process makes the first run, while the other does what does not need it; the shortest come last.
+FIRST = ["pipeline", "train", "crash_safety", "pretraining", "model", "dvc_yaml", "after_first_run", "ablate"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Longest first, and last what waits for the first run: two processes then end at about the same time."""
-    late = ("test_dvc_yaml", "test_after_first_run", "test_ablate", "test_search")
-    order = {"test_pipeline": 0, **dict.fromkeys(late, 2)}
-    items.sort(key=lambda item: order.get(item.path.stem, 1))
+    """Longest first: two processes then end at about the same time."""
+    order = {f"test_{name}": number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")

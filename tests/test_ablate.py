@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from conftest import Project
 from mlflow import MlflowClient
 from sklearn.metrics import accuracy_score, f1_score, log_loss
-from studying import FakeTraining, enter
+from studying import FakeTraining, enter, here
 
-from pipeline import ablate, calibration, crossfit, params, studies, train
+from pipeline import ablate, calibration, crossfit, params, process, studies, train
 from pipeline.files import read_json
 from pipeline.rebalance import rebalance
 from pipeline.stage import PipelineError
@@ -42,8 +43,11 @@ def measured(labels: np.ndarray, found: list[np.ndarray]) -> dict[str, float]:
     }
 
 
-def test_the_figures_are_those_of_the_network_cross_fitted(project: Project) -> None:
+def test_the_figures_are_those_of_the_network_cross_fitted(
+    project: Project, keras: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One training for real, and once more by hand."""
+    monkeypatch.setattr(process, "apart", here)  # another process would import TensorFlow once more
     ablate.main(["--seeds", "3", "--only", "preset", "n-grams only"])
     table = pd.read_csv("reports/ablation/tweets.csv").set_index("variant")
 
@@ -237,6 +241,21 @@ def test_a_variant_that_the_data_choose_themselves_is_left_out(
     found = ablate.variants(params.load(params.Train), of_tokens(tokens))
     expected = {"no pretraining", "ten epochs of pretraining"} - {same}
     assert {name for name in found if "pretraining" in name} == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "excluded"),
+    [({"pooling": "last"}, "ten epochs of pretraining"), ({"pretraining_epochs": 5}, "pooling last")],
+)
+def test_a_variant_that_the_parameters_exclude_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], excluded: str
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    base, data = params.load(params.Train), of_tokens(500_000)
+    assert excluded in ablate.variants(base, data)
+    found = ablate.variants(base.model_copy(update=changes), data)
+    assert excluded not in found
+    assert "half the units" in found
 
 
 def test_data_of_other_parameters_are_refused(project: Project) -> None:

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from pipeline import baselines, evaluate, slices
 from pipeline.files import read_arrays, read_json, read_table, read_yaml
+from pipeline.prediction import Predictor
 
 OUTSIDE = """
 import json
@@ -88,7 +89,7 @@ def test_prediction_gives_what_evaluate_measured(reference: Project, tmp_path: P
     np.testing.assert_allclose(found.filter(like="p_"), measured.filter(like="p_"), atol=2e-6)
 
 
-def test_shares_told_from_shifted_tweets_make_the_probabilities_better(reference: Project, tmp_path: Path) -> None:
+def test_shares_told_from_shifted_tweets_make_the_probabilities_better(reference: Project) -> None:
     """Of the tweets that trained nothing, all positive ones and few others: 60 % instead of 18 %."""
     table = pd.concat(
         pd.read_parquet(reference.folder / f"data/clean/{name}.parquet") for name in ("validation", "test")
@@ -98,11 +99,10 @@ def test_shares_told_from_shifted_tweets_make_the_probabilities_better(reference
         for most, (_, rows) in zip((30, 30, 999), table.groupby("label"), strict=True)
     ]
     shifted = pd.concat(kept).reset_index(drop=True)
-    shifted.to_csv(tmp_path / "in.csv", index=False)
+    predictor = Predictor.load(reference.folder / "data/train/model")
     losses, shares = [], []
-    for options in ([], ["--class-shares", "estimate"]):
-        reference.run("python", "-m", "pipeline.predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), *options)
-        predicted = pd.read_csv(tmp_path / "out.csv")
+    for class_shares in ("", "estimate"):
+        predicted = predictor.predict(shifted["text"], class_shares)
         own = [predicted.loc[row, f"p_{label}"] for row, label in enumerate(shifted["label"])]
         losses.append(-np.log(own).mean())
         shares.append(predicted["p_positive"].mean())
@@ -110,18 +110,6 @@ def test_shares_told_from_shifted_tweets_make_the_probabilities_better(reference
     assert true > 0.5
     assert abs(shares[1] - true) < abs(shares[0] - true)
     assert losses[1] < losses[0] - 0.02
-    wrong = reference.run(
-        "python",
-        "-m",
-        "pipeline.predict",
-        str(tmp_path / "in.csv"),
-        str(tmp_path / "no.csv"),
-        "--class-shares",
-        "{}",
-        check=False,
-    )
-    assert "--class-shares must be estimate, or a JSON object" in wrong.stderr
-    assert not (tmp_path / "no.csv").exists()
 
 
 def test_evaluate_obeys_its_parameters_and_the_baselines_learn_from_train(reference: Project) -> None:
@@ -140,6 +128,7 @@ def test_evaluate_obeys_its_parameters_and_the_baselines_learn_from_train(refere
     assert {name for name in found["slices"] if "tokens" in name} == set(slices.by_length(lengths, None))
 
 
+@pytest.mark.slow  # what the first run does, once more elsewhere
 def test_another_store_gets_the_whole_state_once(reference: Project, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/other.db"
     first = reference.run("python", "-m", "pipeline.publish", MLFLOW_TRACKING_URI=address)

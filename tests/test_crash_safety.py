@@ -68,7 +68,14 @@ def weights(model: Any) -> list[bytes]:
     return [np.asarray(each.value).tobytes() for each in model.variables]
 
 
-@pytest.mark.parametrize("path", ["textbook", "balanced_batches", pytest.param("fast", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "balanced_batches",  # the textbook's, with more that is random
+        pytest.param("textbook", marks=pytest.mark.slow),
+        pytest.param("fast", marks=pytest.mark.slow),
+    ],
+)
 def test_a_resumed_training_is_the_undisturbed_one(
     keras: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str
 ) -> None:
@@ -77,7 +84,7 @@ def test_a_resumed_training_is_the_undisturbed_one(
     copied = Copied.of("state", "backend", tmp_path)
     model, _, history = train.train_lstm(given, chosen, checkpoint=copied)
     undisturbed = weights(model)
-    if path == "textbook":  # to keep one changes nothing
+    if path != "fast":  # to keep one changes nothing
         model, _, again = train.train_lstm(given, chosen)
         assert (weights(model), again) == (undisturbed, history)
     copies = sorted(tmp_path.glob(".state/checkpoints/copy-*"))

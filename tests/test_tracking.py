@@ -134,19 +134,25 @@ def test_tracking_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 OPEN = """
-import sys, time
+import sys
 from pipeline import tracking
 store = tracking.connect()
-while time.time() < float(sys.argv[1]): pass
+print("ready", flush=True)
+sys.stdin.readline()
 print(store.open_run("a" * 64).info.run_id)
 """
 
 
 def test_two_processes_at_once_make_one_run(store: tracking.Store, tmp_path: Path) -> None:
-    start = str(time.time() + 8)  # both have imported and connected by then
     environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", OPEN, start]
-    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    command, pipes = [sys.executable, "-c", OPEN], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    both = [subprocess.Popen(command, env=environment, text=True, **pipes) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        print("go", file=process.stdin, flush=True)
     runs = [process.communicate()[0].strip() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert runs[0] == runs[1] != ""
