@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Project, clean_environment
+from conftest import ROOT, Project, clean_environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -247,9 +247,10 @@ def test_two_machines_that_publish_one_state_at_once(reference: Project, tmp_pat
 
 
 def test_a_machine_that_dies_while_it_holds_the_server(
-    reference: Project, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(reference.folder)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     monkeypatch.setattr(tracking, "STALE", 2.0)
@@ -262,9 +263,10 @@ def test_a_machine_that_dies_while_it_holds_the_server(
 
 
 def test_a_machine_that_held_the_server_too_long_leaves_it_to_the_next(
-    reference: Project, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(reference.folder)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     monkeypatch.setattr(tracking, "STALE", 1.0)
