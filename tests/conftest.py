@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from pipeline import tracking
 from pipeline.backend import make_repeatable, prepare_keras
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +99,25 @@ def keras() -> ModuleType:
     import keras
 
     return keras
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database with nothing in it, which takes it a second or two to make."""
+    path = tmp_path_factory.mktemp("database") / tracking.DATABASE
+    tracking._create_database(path)
+    return path
+
+
+@pytest.fixture
+def quick_stores(empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New stores of this process are copies of that."""
+
+    def create(path: Path) -> None:
+        if not path.exists():
+            shutil.copy(empty_database, path)
+
+    monkeypatch.setattr(tracking, "_create_database", create)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ FEW = {name: ablate.VARIANTS[name] for name in ("preset", "n-grams only", "LSTM 
 
 
 @pytest.fixture
-def project(reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(quick_stores: None, reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(ablate, "VARIANTS", FEW)
     return enter(reference, tmp_path, monkeypatch)
 

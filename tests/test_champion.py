@@ -145,7 +145,7 @@ class Registered:
 
 
 @pytest.fixture
-def registered(reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registered:
+def registered(quick_stores: None, reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registered:
     shutil.copy(reference.folder / "params.yaml", tmp_path)
     for name in ("requirements.lock", "data/rebalance/summary.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 @pytest.fixture
-def project(reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(quick_stores: None, reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return enter(reference, tmp_path, monkeypatch)
 
 

@@ -23,7 +23,7 @@ HISTORY = [
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tracking.Store:
+def store(quick_stores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tracking.Store:
     shutil.copy(ROOT / params.PARAMS_FILE, tmp_path)
     monkeypatch.chdir(tmp_path)
     write_json(paths.REBALANCE_SUMMARY, {"strategy": "class_weight"})  # which names the run
