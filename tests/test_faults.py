@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from conftest import ROOT, Project, clean_environment
@@ -51,9 +52,10 @@ class Server:
         return self
 
     def answers(self) -> bool:
+        """Whether it does; a port that is open is not enough, for a first answer takes it long."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return True
+            with urlopen(f"{self.address}/health", timeout=30) as answer:  # noqa: S310 - on loopback
+                return answer.status == 200
         except OSError:
             return False
 
