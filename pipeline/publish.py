@@ -141,57 +141,71 @@ def _judge(
     champion: "ModelVersion | None",
 ) -> Decision:
     """Ask a registered model, and the champion, the test rows in processes of their own, and decide between them."""
-    rules, evaluated = params.load(params.Gate), params.load(params.Evaluate)
+    answer = promote.ask(processes.take(), store, version, texts)
     known = None if champion is None else _known(champion, texts)
-    asked = [promote.ask(processes.take(), store, version, texts)]
-    if champion is not None:
-        asked += [lambda: known] if known else [promote.ask(processes.take(), store, champion, texts)]
+    others = [] if champion is None or known else [promote.ask(processes.take(), store, champion, texts)]
     # While they are at work:
     classes, test = read_json(paths.CLEAN_CLASSES), read_table(paths.CLEAN_TABLES["test"])
     measured = read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy()
-    parts = _slices(test) if champion is not None else {}
+    beside = None
+    if champion is not None:
+        parts, theirs = _slices(test), known or others[0]()
+        if known is None:
+            _keep(champion, texts, theirs)
+        beside = _beside(str(champion.version), theirs, measured, test, classes, parts, new=str(version.version))
 
-    said = [answer() for answer in asked]
-    _keep(version, texts, said[0])
-    if champion is not None and known is None:
-        _keep(champion, texts, said[1])
-    probabilities = [_in_order(answer, classes) for answer in said]
-    failure = said[0].failure
-    if not failure and (probabilities[0] is None or np.abs(probabilities[0] - measured).max() > TOLERANCE):
+    said = answer()
+    _keep(version, texts, said)
+    found, failure = _in_order(said, classes), said.failure
+    if not failure and (found is None or np.abs(found - measured).max() > TOLERANCE):
         failure = "answers otherwise than evaluate measured"
     candidate = Candidate(
         overall=figures["overall"],
         per_class=figures["per_class"],
         slices=figures["slices"],
         majority=figures["baselines"]["majority"]["macro_f1"],
-        latency=said[0].latency,
+        latency=said.latency,
         size=sum(file.stat().st_size for file in paths.TRAIN_MODEL.iterdir()) / 1e6,
         failure=failure,
         withdrawn=promote.withdrawn(version),
     )
-    if champion is None:
-        return gate.decide(candidate, None, rules)
-    if said[1].failure:
-        failure = f"the champion {said[1].failure}"
-    elif probabilities[1] is None:
-        failure = (
-            f"its classes are others ({', '.join(sorted(said[1].probabilities))}); name another model with "
-            f"publish.model, or promote by hand: python -m pipeline.promote {version.version}"
+    if beside is not None and failure and not beside.failure:  # what evaluate measured is not this package's
+        beside = Champion(beside.version, failure=failure)
+    return gate.decide(candidate, beside, params.load(params.Gate))
+
+
+def _beside(
+    version: str,
+    champion: smoke.Answer,
+    measured: np.ndarray,
+    test: "pd.DataFrame",
+    classes: list[str],
+    parts: kept.Columns,
+    *,
+    new: str,
+) -> Champion:
+    """The champion beside what evaluate measured, on the same rows."""
+    if champion.failure:
+        return Champion(version, failure=f"the champion {champion.failure}")
+    probabilities = _in_order(champion, classes)
+    if probabilities is None:
+        others = ", ".join(sorted(champion.probabilities))
+        return Champion(
+            version,
+            failure=f"its classes are others ({others}); name another model with publish.model, or promote by hand: "
+            f"python -m pipeline.promote {new}",
         )
-    labels = test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy()
-    if failure or probabilities[0] is None or probabilities[1] is None:
-        return gate.decide(candidate, Champion(str(champion.version), failure=failure), rules)
-    beside = gate.compare(
-        labels,
+    evaluated = params.load(params.Evaluate)
+    return gate.compare(
+        test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(),
         measured,
-        probabilities[1],
+        probabilities,
         classes,
         parts,
-        version=str(champion.version),
+        version=version,
         resamples=evaluated.bootstrap,
         seed=evaluated.seed,
     )
-    return gate.decide(candidate, beside, rules)
 
 
 def _in_order(answer: smoke.Answer, classes: list[str]) -> np.ndarray | None:
