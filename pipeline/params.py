@@ -277,7 +277,31 @@ class Publish(Section):
     model: Name | None
 
 
-SECTIONS: tuple[type[Section], ...] = (Ingest, Validate, Clean, Tokenize, Rebalance, Train, Evaluate, Publish, Gate)
+class Drift(Section):
+    name = "drift"
+    significance: Annotated[float, Field(ge=0.005, le=0.2)]
+    max_label_shift: Annotated[float, Field(ge=0, le=1)]
+    max_class_factor: Annotated[float, Field(ge=1)]
+    max_length_shift: Annotated[float, Field(ge=0, le=1)]
+    max_unknown_words: Annotated[float, Field(ge=0, le=1)]
+    max_psi: Annotated[float, Field(ge=0)]
+    max_score_shift: Annotated[float, Field(ge=0, le=1)]
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    min_rows: Annotated[int, Field(ge=20)]
+
+
+SECTIONS: tuple[type[Section], ...] = (
+    Ingest,
+    Validate,
+    Clean,
+    Tokenize,
+    Rebalance,
+    Train,
+    Evaluate,
+    Publish,
+    Gate,
+    Drift,
+)
 FILE_DEFAULTS: dict[str, str | None] = {
     "path": str(NO_FILE),
     "test_path": str(NO_FILE),

@@ -1,0 +1,123 @@
+"""How often drift calls texts of the same source drifted, and how large a shift it finds: `python -m benchmarks.drift`.
+
+Of the current state's validation and test rows, half by chance is the reference, and samples are drawn from the others:
+rows that neither the reference, the vocabulary nor the model saw. See docs/drift.md.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from pipeline import datasets, drift, params, paths, stage
+from pipeline.files import read_table
+from pipeline.prediction import Predictor
+from pipeline.shifts import MEASURES, Sample
+
+Draw = Callable[[np.ndarray, int, np.random.Generator], Sample]  # fresh rows, how many, chance
+
+
+def joined(first: Sample, second: Sample) -> Sample:
+    """The rows of both."""
+    from scipy.sparse import vstack
+
+    pairs = [(getattr(first, key), getattr(second, key)) for key in ("labels", "lengths", "unknown", "probabilities")]
+    labels, lengths, unknown, probabilities = map(np.concatenate, pairs)
+    terms = vstack([first.terms, second.terms]).tocsr()
+    return replace(first, labels=labels, lengths=lengths, unknown=unknown, terms=terms, probabilities=probabilities)
+
+
+def fired(held: Sample, draw: Draw, rows: int, samples: int, settings: params.Drift) -> Counter[str]:
+    """In how many samples each measure drifted, and any of them."""
+    counts: Counter[str] = Counter()
+    for number in tqdm(range(samples), leave=False, disable=None):
+        random = np.random.default_rng(number)
+        order = random.permutation(len(held))
+        half = len(held) // 2
+        shifts = drift.measure(held.take(order[:half]), draw(order[half:], rows, random), settings)
+        counts.update(shift.measure for shift in shifts if shift.drifted)
+        counts["any"] += drift.drifted(shifts)
+    return counts
+
+
+def shifts(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[str, Draw]:
+    """Ways to draw rows that have shifted, by name; the smaller come first."""
+
+    def mixed(share: float, of: Sample | None = None) -> Draw:
+        """Some of the rows come from elsewhere: film reviews, or the same texts without their second half."""
+
+        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
+            number = round(share * rows)
+            if of is None:
+                return joined(held.take(fresh[number:rows]), cut.take(fresh[:number]))
+            return joined(held.take(fresh[: rows - number]), of.take(random.permutation(len(of))[:number]))
+
+        return draw
+
+    def oftener(factor: float) -> Draw:
+        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
+            of_class = held.labels[fresh] == rare
+            share = factor * of_class.mean()
+            number = min(round(share * rows), rows)
+            return held.take(np.concatenate([fresh[of_class][:number], fresh[~of_class][: rows - number]]))
+
+        return draw
+
+    def relabelled(share: float) -> Draw:
+        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
+            drawn = held.take(fresh[:rows])
+            labels = drawn.labels.copy()
+            labels[: round(share * rows)] = random.permutation(labels[: round(share * rows)])
+            return replace(drawn, labels=labels)
+
+        return draw
+
+    found: dict[str, Draw] = {}
+    for share in (0.05, 0.1, 0.15, 0.2, 0.3):
+        found[f"film reviews, {share:.0%} of the rows"] = mixed(share, others)
+    for factor in (1.25, 1.5, 1.75, 2, 2.5, 3):
+        found[f"class {rare} {factor:g} times as frequent"] = oftener(factor)
+    for share in (0.2, 0.3, 0.4, 0.5, 0.75, 1):
+        found[f"texts cut in half, {share:.0%} of the rows"] = mixed(share)
+    for share in (0.1, 0.15, 0.2, 0.3, 0.4):
+        found[f"labels at random, {share:.0%} of the rows"] = relabelled(share)
+    return found
+
+
+def line(name: str, counts: Counter[str]) -> str:
+    return f"| {name} | {counts['any']} | {' | '.join(str(counts[measure]) for measure in MEASURES)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", type=Path, default=paths.TRAIN_MODEL, help=f"folder (default: {paths.TRAIN_MODEL})")
+    parser.add_argument("--samples", type=int, default=100, help="samples of each kind (default: 100)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[100, 200, 500, 1_000, 3_000], help="default: 100 to 3,000"
+    )
+    parser.add_argument("--power-rows", type=int, default=300, help="rows of a sample that shifted (default: 300)")
+    options = parser.parse_args()
+    settings, model = params.load(params.Drift), Predictor.load(options.model, threads=2)
+    held = drift.reference(model, model.tokenizer)
+    tables = [read_table(paths.CLEAN_TABLES[split]) for split in ("validation", "test")]
+    halves = pd.concat(tables, ignore_index=True)
+    halves["text"] = [" ".join(text.split()[: max(len(text.split()) // 2, 1)]) for text in halves["text"]]
+    reviews, _ = drift.prepare(datasets.rotten_tomatoes())
+    cut, others = (drift.sample(table, model, model.tokenizer) for table in (halves, reviews))
+    print(f"{options.samples} samples of each kind: those in which anything drifted, and in which each measure did\n")
+    print(f"| rows | any | {' | '.join(MEASURES)} |\n|{' --- |' * (len(MEASURES) + 2)}")
+    for rows in options.rows:
+        same = fired(held, lambda fresh, size, _: held.take(fresh[:size]), rows, options.samples, settings)
+        print(line(f"{rows:,} of the same source", same), flush=True)
+    classes = Counter(held.labels)
+    for name, draw in shifts(held, cut, others, min(classes, key=lambda each: classes[each])).items():
+        print(line(name, fired(held, draw, options.power_rows, options.samples, settings)), flush=True)
+
+
+if __name__ == "__main__":
+    stage.run("benchmark", main)

@@ -1,0 +1,120 @@
+"""What drift found, as JSON, Markdown and a page that needs no network, no script and no other file."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .card import escaped, named
+from .document import html
+from .files import atomic, write_json
+from .shifts import MEASURES, Sample, Shift, class_counts, psi, term_counts
+from .stage import shown
+
+TERMS = 10  # that are named
+
+
+def report(reference: Sample, incoming: Sample, shifts: Sequence[Shift], **told: Any) -> dict[str, Any]:
+    """What there is to report, for JSON: figures, class names and frequent terms of the reference.
+
+    `told` is put in front, such as `file`, `model` and `left_out`.
+    """
+    names, terms = term_counts(reference, incoming)
+    parts = psi(*terms)
+    classes, counts = class_counts(reference, incoming)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    texts = terms / np.array([[max(len(reference), 1)], [max(len(incoming), 1)]])
+    found = [shift.measure for shift in shifts if shift.drifted]
+    verdict = f"drift in {', '.join(found)}" if found else f"no drift in {len(shifts)} measures"
+    rows = {"reference": len(reference), "incoming": len(incoming), "labelled": int(incoming.labelled.sum())}
+    return {
+        **told,
+        "verdict": verdict if shifts else "not judged: too few rows (drift.min_rows)",
+        "drifted": bool(found),
+        "rows": rows,
+        "measures": [asdict(shift) | {"drifted": shift.drifted} for shift in shifts],
+        "classes": [
+            {"class": shown(name), "reference": float(shares[0, each]), "incoming": float(shares[1, each])}
+            for each, name in enumerate(classes)
+            if rows["labelled"]
+        ],
+        "terms": [
+            {"term": names[each], "reference": float(texts[0, each]), "incoming": float(texts[1, each])}
+            | {"psi": float(parts[each])}
+            for each in np.argsort(-parts, kind="stable")[:TERMS]
+        ],
+    }
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """A report, as `report` gives it, in Markdown (CommonMark with tables), without HTML."""
+    rows, measures = found["rows"], found["measures"]
+    left = ", ".join(f"{number:,} {why}" for why, number in found.get("left_out", {}).items())
+    facts = [
+        ["incoming", f"{rows['incoming']:,} rows, {rows['labelled']:,} with a label"],
+        *([["left out", left]] if left else []),
+        ["reference", f"{rows['reference']:,} rows: the validation and test rows of the current state"],
+        *([["model", named(found["model"])]] if "model" in found else []),
+    ]
+    verdict = found["verdict"][0].upper() + found["verdict"][1:]
+    parts = [
+        f"# Drift{': ' + named(found['file']) if 'file' in found else ''}",
+        f"**{escaped(verdict)}.**",
+        _table(["", ""], facts),
+    ]
+    said = [f"- **{_words(each['measure'])}**: {escaped(each['found'])}. {each['means']}" for each in measures]
+    said = [line for line, each in zip(said, measures, strict=True) if each["drifted"]]
+    if said:
+        parts += ["## What drifted", "\n".join(said)]
+    if measures:
+        header = ["measure", "effect", "limit", "p-value", "result", "reference → incoming"]
+        cells = [
+            [
+                _words(each["measure"]),
+                f"{each['effect']:.3f}",
+                f"{each['limit']:g}",
+                f"{each['p_value']:.2g}",
+                "**drift**" if each["drifted"] else "no drift",
+                escaped(each["found"]),
+            ]
+            for each in measures
+        ]
+        parts += [
+            "## Measures",
+            _table(header, cells),
+            f"Drift: the effect is above its limit, and the p-value below {measures[0]['level']:.2g} "
+            f"(`drift.significance` for {len(measures)} measures together).",
+            "\n".join(
+                f"- {_words(each['measure'])}: {MEASURES[each['measure']].of} (`drift.{each['rule']}`)"
+                for each in measures
+            ),
+        ]
+    for title, first in (("Classes", "class"), ("Terms that differ most", "term")):
+        of = found["classes" if first == "class" else "terms"]
+        cells = [
+            [named(each[first]), *(f"{100 * each[key]:.1f} %" for key in ("reference", "incoming"))] for each in of
+        ]
+        if cells:
+            parts += [f"## {title}", _table([first, "reference", "incoming"], cells)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _words(measure: str) -> str:
+    return measure.replace("_", " ")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
+
+
+def write(folder: Path, found: Mapping[str, Any]) -> list[Path]:
+    """Write a report, as `report` gives it, into `folder` as JSON, Markdown and HTML; give the three files."""
+    text = markdown(found)
+    files = [folder / f"drift.{kind}" for kind in ("json", "md", "html")]
+    write_json(files[0], found)
+    for path, content in zip(files[1:], (text, html(text, folder)), strict=True):
+        with atomic(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return files
