@@ -89,14 +89,15 @@ def shifts(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[str, Dr
     return found
 
 
-def line(name: str, counts: Counter[str]) -> str:
-    return f"| {name} | {counts['any']} | {' | '.join(str(counts[measure]) for measure in MEASURES)} |"
+def line(name: str, counts: Counter[str], samples: int) -> str:
+    return f"| {name} | {' | '.join(f'{100 * counts[key] / samples:.0f}' for key in ('any', *MEASURES))} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", type=Path, default=paths.TRAIN_MODEL, help=f"folder (default: {paths.TRAIN_MODEL})")
-    parser.add_argument("--samples", type=int, default=100, help="samples of each kind (default: 100)")
+    parser.add_argument("--samples", type=int, default=100, help="of the same source, of each size (default: 100)")
+    parser.add_argument("--shifted", type=int, default=50, help="samples of each shift (default: 50)")
     parser.add_argument(
         "--rows", type=int, nargs="+", default=[100, 200, 500, 1_000, 3_000], help="default: 100 to 3,000"
     )
@@ -109,14 +110,15 @@ def main() -> None:
     halves["text"] = [" ".join(text.split()[: max(len(text.split()) // 2, 1)]) for text in halves["text"]]
     reviews, _ = drift.prepare(datasets.rotten_tomatoes())
     cut, others = (drift.sample(table, model, model.tokenizer) for table in (halves, reviews))
-    print(f"{options.samples} samples of each kind: those in which anything drifted, and in which each measure did\n")
+    print("The share of samples, in %, in which anything drifted, and in which each measure did\n")
     print(f"| rows | any | {' | '.join(MEASURES)} |\n|{' --- |' * (len(MEASURES) + 2)}")
     for rows in options.rows:
         same = fired(held, lambda fresh, size, _: held.take(fresh[:size]), rows, options.samples, settings)
-        print(line(f"{rows:,} of the same source", same), flush=True)
+        print(line(f"{rows:,} of the same source", same, options.samples), flush=True)
     classes = Counter(held.labels)
     for name, draw in shifts(held, cut, others, min(classes, key=lambda each: classes[each])).items():
-        print(line(name, fired(held, draw, options.power_rows, options.samples, settings)), flush=True)
+        counts = fired(held, draw, options.power_rows, options.shifted, settings)
+        print(line(name, counts, options.shifted), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pandas as pd
 
 from . import clean, ingest, params, paths, reading, stage, tracking
 from .calibration import combine
-from .drift_report import markdown, report, write
+from .drift_report import in_short, markdown, p_value, report, write
 from .files import read_table
 from .prediction import MANIFEST, Predictor
 from .shifts import Sample, Shift, drifted, measure
@@ -147,8 +147,8 @@ def main() -> None:
     files = write(FOLDER, found)
     for shift in shifts:
         verdict = "DRIFT" if shift.drifted else "ok"
-        figures = f"{shift.effect:8.3f}  limit {shift.limit:<5g} p {shift.p_value:<8.2g}"
-        print(f"{shift.measure:<14}{figures}{verdict:<7}{shift.found}")
+        figures = f"{in_short(shift.effect):>7} (limit {shift.limit:g}, p {p_value(shift.p_value)})"
+        print(f"{verdict:6} {shift.measure:14}{figures:32} {shift.found}")
     print(f"{len(after):,} rows of {options.file}: {found['verdict']}; report: {files[-1]}")
     if options.fail and found["drifted"]:
         raise PipelineError(f"{found['verdict']}; see {files[-1]}")

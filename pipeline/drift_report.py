@@ -27,7 +27,7 @@ def report(reference: Sample, incoming: Sample, shifts: Sequence[Shift], **told:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     texts = terms / np.array([[max(len(reference), 1)], [max(len(incoming), 1)]])
     found = [shift.measure for shift in shifts if shift.drifted]
-    verdict = f"drift in {', '.join(found)}" if found else f"no drift in {len(shifts)} measures"
+    verdict = f"drift in {', '.join(map(_words, found))}" if found else f"no drift in {len(shifts)} measures"
     rows = {"reference": len(reference), "incoming": len(incoming), "labelled": int(incoming.labelled.sum())}
     return {
         **told,
@@ -69,25 +69,25 @@ def markdown(found: Mapping[str, Any]) -> str:
     if said:
         parts += ["## What drifted", "\n".join(said)]
     if measures:
-        header = ["measure", "effect", "limit", "p-value", "result", "reference → incoming"]
+        header = ["measure", "effect", "limit", "p-value", "result"]
         cells = [
             [
                 _words(each["measure"]),
-                f"{each['effect']:.3f}",
+                in_short(each["effect"]),
                 f"{each['limit']:g}",
-                f"{each['p_value']:.2g}",
+                p_value(each["p_value"]),
                 "**drift**" if each["drifted"] else "no drift",
-                escaped(each["found"]),
             ]
             for each in measures
         ]
         parts += [
             "## Measures",
-            _table(header, cells),
+            _table(header, cells, 3),
             f"Drift: the effect is above its limit, and the p-value below {measures[0]['level']:.2g} "
             f"(`drift.significance` for {len(measures)} measures together).",
             "\n".join(
-                f"- {_words(each['measure'])}: {MEASURES[each['measure']].of} (`drift.{each['rule']}`)"
+                f"- **{_words(each['measure'])}**: {MEASURES[each['measure']].of} (`drift.{each['rule']}`)"
+                f"{'' if each['drifted'] else '; ' + escaped(each['found'])}"
                 for each in measures
             ),
         ]
@@ -97,16 +97,26 @@ def markdown(found: Mapping[str, Any]) -> str:
             [named(each[first]), *(f"{100 * each[key]:.1f} %" for key in ("reference", "incoming"))] for each in of
         ]
         if cells:
-            parts += [f"## {title}", _table([first, "reference", "incoming"], cells)]
+            parts += [f"## {title}", _table([first, "reference", "incoming"], cells, 2)]
     return "\n\n".join(parts) + "\n"
+
+
+def in_short(effect: float) -> str:
+    return f"{effect:.3f}" if effect < 10 else f"{effect:,.0f}"
+
+
+def p_value(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
 def _words(measure: str) -> str:
     return measure.replace("_", " ")
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
+    """A table; so many columns after the first are set to the right."""
+    rules = ["---", *["---:"] * right, *["---"] * (len(header) - 1 - right)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rules, *rows])
 
 
 def write(folder: Path, found: Mapping[str, Any]) -> list[Path]:

@@ -279,7 +279,7 @@ class Publish(Section):
 
 class Drift(Section):
     name = "drift"
-    significance: Annotated[float, Field(ge=0.005, le=0.2)]
+    significance: Annotated[float, Field(ge=0.01, le=0.2)]
     max_label_shift: Annotated[float, Field(ge=0, le=1)]
     max_class_factor: Annotated[float, Field(ge=1)]
     max_length_shift: Annotated[float, Field(ge=0, le=1)]

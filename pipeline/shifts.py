@@ -14,11 +14,11 @@ from . import params
 from .stage import shown
 
 TERMS, FEWEST = 500, 10  # frequent terms: so many at most, each in so many texts of the reference at least
-RESAMPLES = 2_000  # of the pooled rows: the least p-value is 1 / 2,001, below the least level that params allow
+RESAMPLES = 1_000  # of the pooled rows: the least p-value is 1 / 1,001, below the least level that params allow
 BATCH, ENOUGH = 100, 20  # resamples at once; that go as far, after which chance explains what was found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sample:
     """What drift measures of cleaned texts; it holds none of them.
 
@@ -173,7 +173,7 @@ def _unknown_words(before: Sample, after: Sample, level: float) -> Found:
     p_value, _ = _resampled(
         before.unknown, after.unknown, lambda old, new: np.abs(new / len(after) - old / len(before)), effect
     )
-    return effect, p_value, _from_to("mean", means, " % of a text")
+    return effect, p_value, _from_to("mean share of a text", means)
 
 
 def term_counts(before: Sample, after: Sample) -> tuple[list[str], np.ndarray]:
@@ -220,12 +220,12 @@ def _accuracy(before: Sample, after: Sample, level: float) -> Found:
         rows.append(int(each.labelled.sum()))
     shares = [hits / of for hits, of in zip(right, rows, strict=True)]
     p_value = hypergeom.cdf(right[1], sum(rows), sum(right), rows[1])  # Fisher's exact test, for a fall
-    return max(shares[0] - shares[1], 0), p_value, _from_to("", shares)
+    return max(shares[0] - shares[1], 0), p_value, _from_to("rows that the model gets right", shares)
 
 
 def _from_to(what: str, of: np.ndarray | list[float], unit: str = " %") -> str:
     """A share before and after, in percent."""
-    return f"{what} {100 * of[0]:.1f} → {100 * of[1]:.1f}{unit}".lstrip()
+    return f"{what}: {100 * of[0]:.1f} → {100 * of[1]:.1f}{unit}"
 
 
 class Measure(NamedTuple):

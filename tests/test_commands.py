@@ -16,6 +16,7 @@ COMMANDS = (
     "ablate",
     "adapt",
     "card",
+    "drift",
     "explain",
     "forget",
     "imbalance",
@@ -98,6 +99,7 @@ def required(entry: str) -> list[str]:
     """The least that a command takes."""
     least = {
         "adapt": ["1", "--user", "1"],
+        "drift": ["1"],
         "explain": ["-"],
         "predict": ["1", "1"],
         "promote": ["1", "--why", "1"],

@@ -57,6 +57,8 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = par
         ("length_bounds: null", "length_bounds: [20, 10]", "evaluate.length_bounds must ascend, got [20, 10]"),
         ("length_bounds: null", "length_bounds: [10, x]", "evaluate.length_bounds.1 must be a valid integer, got 'x'"),
         ("experiment: emotion-recognition", "experiment: ''", "publish.experiment must"),
+        ("significance: 0.01", "significance: 0.001", "drift.significance must be greater than or equal to 0.01, got"),
+        ("max_class_factor: 2.0", "max_class_factor: 0.5", "drift.max_class_factor must be greater than or equal to 1"),
         ("vocabulary_size: null", "vocabulary_size: 5", "tokenize.vocabulary_size must be greater than or equal"),
         ("  length: null", "  length: [", "is not valid YAML"),
         ("  length: null", "  length: null\n  length: 5", "is not valid YAML"),
