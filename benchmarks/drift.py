@@ -62,8 +62,7 @@ def shifts(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[str, Dr
     def oftener(factor: float) -> Draw:
         def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
             of_class = held.labels[fresh] == rare
-            share = factor * of_class.mean()
-            number = min(round(share * rows), rows)
+            number = random.binomial(rows, factor * of_class.mean())
             return held.take(np.concatenate([fresh[of_class][:number], fresh[~of_class][: rows - number]]))
 
         return draw

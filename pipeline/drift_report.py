@@ -31,7 +31,7 @@ def report(reference: Sample, incoming: Sample, shifts: Sequence[Shift], **told:
     rows = {"reference": len(reference), "incoming": len(incoming), "labelled": int(incoming.labelled.sum())}
     return {
         **told,
-        "verdict": verdict if shifts else "not judged: too few rows (drift.min_rows)",
+        "verdict": verdict if shifts else "not judged: too few rows (drift.min_incoming)",
         "drifted": bool(found),
         "rows": rows,
         "measures": [asdict(shift) | {"drifted": shift.drifted} for shift in shifts],

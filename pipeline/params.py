@@ -287,7 +287,7 @@ class Drift(Section):
     max_psi: Annotated[float, Field(ge=0)]
     max_score_shift: Annotated[float, Field(ge=0, le=1)]
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
-    min_rows: Annotated[int, Field(ge=20)]
+    min_incoming: Annotated[int, Field(ge=20)]
 
 
 SECTIONS: tuple[type[Section], ...] = (

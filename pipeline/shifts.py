@@ -304,14 +304,14 @@ def measure(reference: Sample, incoming: Sample, settings: params.Drift) -> list
     -------
     list of Shift
         One for each measure that the rows allow: `labels`, `classes` and `accuracy` need labels, `scores` and
-        `accuracy` a model; none where either sample has fewer than `min_rows` rows (for those of labels, labelled
+        `accuracy` a model; none where either sample has fewer than `min_incoming` rows (for those of labels, labelled
         ones). The level of each is `significance` by their number (Bonferroni), so that it holds for all together.
     """
     if (reference.vocabulary, reference.classes) != (incoming.vocabulary, incoming.classes):
         raise ValueError("reference and incoming must be measured by the same tokenizer and model")
     pair = (reference, incoming)
-    enough = min(map(len, pair)) >= settings.min_rows
-    labelled = min(each.labelled.sum() for each in pair) >= settings.min_rows
+    enough = min(map(len, pair)) >= settings.min_incoming
+    labelled = min(each.labelled.sum() for each in pair) >= settings.min_incoming
     judged = {
         name: of
         for name, of in MEASURES.items()

@@ -236,7 +236,7 @@ def test_what_is_measured_follows_what_there_is(world: World) -> None:
     alone = [replace(s, classes=(), probabilities=np.empty((len(s), 0))) for s in (world.reference, drawn)]
     without = ["labels", "classes", "length", "unknown_words", "terms"]
     assert [shift.measure for shift in measure(*alone, SETTINGS)] == without
-    assert measure(world.reference, drawn.take(np.arange(SETTINGS.min_rows - 1)), SETTINGS) == []
+    assert measure(world.reference, drawn.take(np.arange(SETTINGS.min_incoming - 1)), SETTINGS) == []
     with pytest.raises(ValueError, match="same tokenizer and model"):
         measure(world.reference, replace(drawn, vocabulary=("a",)), SETTINGS)
 
@@ -284,7 +284,7 @@ def test_names_of_classes_are_escaped_and_long_ones_not_shown(world: World, tmp_
 def test_nothing_is_judged_of_few_rows(world: World, tmp_path: Path) -> None:
     for rows in (0, 10):
         found = drift.report(world.reference, world.draw(rows, 0), [])
-        assert found["verdict"] == "not judged: too few rows (drift.min_rows)"
+        assert found["verdict"] == "not judged: too few rows (drift.min_incoming)"
         assert not found["drifted"]
         assert "Not judged" in drift.write(tmp_path, found)[1].read_text()
 
@@ -347,7 +347,7 @@ def test_the_command_with_a_trained_model(reference: Project, tmp_path: Path) ->
     done = project.run(*command, "fresh.csv", "--fail")
     assert "no drift in 7 measures; report: reports/drift/drift.html" in done.stdout
     done = project.run(*command, "reviews.csv", "--model", "data/train/model")
-    assert "drift in unknown words, terms" in done.stdout
+    assert "drift in length, unknown words, terms, scores; report" in done.stdout
     found = json.loads((project.folder / "reports/drift/drift.json").read_text())
     assert found["rows"]["labelled"] == 0
     assert [each["measure"] for each in found["measures"]] == ["length", "unknown_words", "terms", "scores"]
