@@ -19,6 +19,7 @@ from .prediction import MANIFEST, Predictor
 from .shifts import Sample, Shift, drifted, measure
 from .stage import PipelineError
 from .text import UNITS, Tokenizer, clean_text
+from .validate import MAX_CLASSES
 
 __all__ = ["Sample", "Shift", "drifted", "markdown", "measure", "prepare", "reference", "report", "sample", "write"]
 
@@ -110,6 +111,11 @@ def read(path: Path) -> pd.DataFrame:
         labels = ingest.names(cells[settings.label_column].astype(object), file)
         tables.append(pd.DataFrame({"text": ingest.texts(cells[settings.text_column], file), "label": labels}))
     table = pd.concat(tables, ignore_index=True)
+    if table["label"].nunique() > MAX_CLASSES:
+        raise PipelineError(
+            f"{path}: column {settings.label_column!r} holds {table['label'].nunique():,} labels, more than "
+            f"{MAX_CLASSES}; is it the column of labels? Name it with ingest.label_column"
+        )
     new = {params.label_name(old): name for old, name in (settings.label_map or {}).items()}
     gone = table["label"].isin([old for old, name in new.items() if name is None])
     return table.assign(label=table["label"].replace(new))[~gone].reset_index(drop=True)
@@ -119,15 +125,17 @@ def load(which: str) -> tuple[str, Predictor]:
     """Name and model of a folder, or of a registered alias or version; for no champion, that of the current state."""
     if (Path(which) / MANIFEST).is_file():
         return which, Predictor.load(Path(which), threads=2)
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = tracking.fetch_model(params.model_name(), which, Path(temporary))
-            return f"{params.model_name()} {which}", Predictor.load(folder, threads=2)
-    except PipelineError as error:
-        if which != "champion":
-            raise
-        print(f"drift: {paths.TRAIN_MODEL} is used: {error}", file=sys.stderr)
-        return str(paths.TRAIN_MODEL), Predictor.load(paths.TRAIN_MODEL, threads=2)
+    name, folder = str(paths.TRAIN_MODEL), paths.TRAIN_MODEL
+    with tempfile.TemporaryDirectory() as temporary:
+        if which != "champion" or tracking.enabled():
+            try:
+                folder = tracking.fetch_model(params.model_name(), which, Path(temporary))
+                name = f"{params.model_name()} {which}"
+            except PipelineError as error:
+                if which != "champion":
+                    raise
+                print(f"drift: {name} answers instead of a champion: {error}", file=sys.stderr)
+        return name, Predictor.load(folder, threads=2)
 
 
 def main() -> None:

@@ -89,7 +89,8 @@ def psi(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     before, after : ndarray of shape (..., n_bins), float
         Counts; half is added to each, so that an empty bin has no infinite part.
     """
-    shares = [(counts + 0.5) / (counts + 0.5).sum(axis=-1, keepdims=True) for counts in (before, after)]
+    filled = [counts.astype(np.float64) + 0.5 for counts in (before, after)]
+    shares = [counts / counts.sum(axis=-1, keepdims=True) for counts in filled]
     parts: np.ndarray = (shares[1] - shares[0]) * np.log(shares[1] / shares[0])
     return parts
 

@@ -24,6 +24,7 @@ from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer, clean_text
 
 SETTINGS = params.load(params.Drift)
+CHAMPION = "tweets-lstm champion"
 TEXT = params.PARAMS_FILE.read_text(encoding="utf-8")
 
 
@@ -328,6 +329,10 @@ def test_reading_by_the_columns_of_ingest() -> None:
     assert found["label"].fillna("").tolist() == ["bad", "4", "good", ""]
     Path("c.csv").write_text("review\none\n")
     assert drift.read(Path("c.csv"))["label"].isna().all()
+    Path("texts.csv").write_text("review,stars\n" + "".join(f"{each},secret {each}\n" for each in range(60)))
+    with pytest.raises(PipelineError, match="column 'stars' holds 60 labels, more than 50; is it") as raised:
+        drift.read(Path("texts.csv"))
+    assert "secret" not in str(raised.value)
     Path("d.csv").write_text("text\none\n")
     with pytest.raises(PipelineError, match="review"):
         drift.read(Path("d.csv"))
@@ -346,6 +351,7 @@ def test_the_command_with_a_trained_model(reference: Project, tmp_path: Path) ->
 
     done = project.run(*command, "fresh.csv", "--fail")
     assert "no drift in 7 measures; report: reports/drift/drift.html" in done.stdout
+    assert json.loads((project.folder / "reports/drift/drift.json").read_text())["model"] == CHAMPION
     done = project.run(*command, "reviews.csv", "--model", "data/train/model")
     assert "drift in length, unknown words, terms, scores; report" in done.stdout
     found = json.loads((project.folder / "reports/drift/drift.json").read_text())
@@ -353,5 +359,6 @@ def test_the_command_with_a_trained_model(reference: Project, tmp_path: Path) ->
     assert [each["measure"] for each in found["measures"]] == ["length", "unknown_words", "terms", "scores"]
     done = project.run(*command, "reviews.csv", "--model", "data/train/model", "--fail", check=False)
     assert (done.returncode, done.stderr.startswith("drift: drift in ")) == (1, True)
-    assert "not judged" in project.run(*command, "few.csv", "--fail", PIPELINE_TRACKING="off").stdout
+    done = project.run(*command, "few.csv", "--fail", PIPELINE_TRACKING="off")
+    assert "not judged: too few rows (drift.min_incoming)" in done.stdout
     assert project.run(*command, "few.csv", "--model", "7", check=False).returncode == 1
