@@ -162,6 +162,17 @@ def test_large_effects_that_chance_explains_are_no_drift(world: World) -> None:
     assert [shift.measure for shift in found if shift.drifted] == []
 
 
+def test_the_psi_does_not_grow_as_rows_become_fewer(world: World) -> None:
+    """As it is, it is 0.3 in 100 fresh rows, and 0.01 in 3,000."""
+
+    def found(incoming: Sample) -> float:
+        return next(s.effect for s in measure(world.reference, incoming, SETTINGS) if s.measure == "terms")
+
+    assert max(found(world.draw(100, seed)) for seed in range(5)) < SETTINGS.max_psi
+    few, many = found(world.reviews.take(np.arange(300))), found(world.reviews)
+    assert 0.5 * many < few < many
+
+
 @pytest.mark.parametrize("rows", [200, 1_000])
 def test_fresh_tweets_are_no_drift(world: World, rows: int) -> None:
     assert sum(bool(world.fired(world.draw(rows, seed))) for seed in range(8)) <= 1
