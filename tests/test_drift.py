@@ -225,6 +225,14 @@ def test_what_a_sample_holds() -> None:
     assert found.probabilities.shape == (3, 0)
 
 
+def test_a_word_of_few_texts_is_no_frequent_term() -> None:
+    tokenizer = Tokenizer(("miller", "good"), length=2)
+    found = drift.sample(pd.DataFrame({"text": ["miller", "good"] * 9 + ["good"]}), None, tokenizer)
+    names, counts = shifts.term_counts(found, found)
+    assert names == ["good"]
+    assert counts.tolist() == [[10], [10]]
+
+
 def test_a_large_sample_is_drawn_by_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "MOST_ROWS", 50)
     table = ingest.complete(datasets.tweets().head(200), source="tweets")
