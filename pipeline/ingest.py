@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import params, paths, stage
+from . import batches, params, paths, stage
 from .datasets import DATASETS
 from .files import write_json, write_table
 from .forgotten import matching, read_forgotten
@@ -52,6 +52,18 @@ def read_files(settings: params.Ingest) -> pd.DataFrame:
         raise PipelineError(f"{path} holds the test file alone; name your training rows with ingest.path")
     if test_path.is_dir():
         raise PipelineError(f"{test_path} is a folder; name a file with ingest.test_path")
+    tables = []
+    for file in files + test_files:
+        source = file.relative_to(path).as_posix() if path.is_dir() and file.is_relative_to(path) else file.name
+        table = read_file(file, settings, source)
+        tables.append(table.assign(split="test") if file in test_files else table)
+    if len({table.attrs.get("times") for table in tables}) > 1:
+        raise PipelineError(f"column {settings.time_column!r} holds numbers in some files and dates in others; use one")
+    return pd.concat(tables, ignore_index=True)
+
+
+def read_file(file: Path, settings: params.Ingest, source: str) -> pd.DataFrame:
+    """Read one file, in the columns that the settings name; what it gives and raises is as above."""
     roles = {
         "text": settings.text_column,
         "label": settings.label_column,
@@ -60,15 +72,8 @@ def read_files(settings: params.Ingest) -> pd.DataFrame:
         "time": settings.time_column,
     }
     columns = {role: column for role, column in roles.items() if column is not None}
-    tables = []
-    for file in files + test_files:
-        cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
-        source = file.relative_to(path).as_posix() if path.is_dir() and file.is_relative_to(path) else file.name
-        table = _typed(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
-        tables.append(table.assign(split="test") if file in test_files else table)
-    if len({table.attrs.get("times") for table in tables}) > 1:
-        raise PipelineError(f"column {settings.time_column!r} holds numbers in some files and dates in others; use one")
-    return pd.concat(tables, ignore_index=True)
+    cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
+    return _typed(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
 
 
 def _typed(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
@@ -179,6 +184,11 @@ def _listed(labels: list[str]) -> str:
     return ", ".join(repr(shown(label)) for label in labels) if len(labels) <= 50 else f"{len(labels):,} labels"
 
 
+def with_rows(table: pd.DataFrame, more: pd.DataFrame, *, source: str) -> pd.DataFrame:
+    """Add the rows of batches to a data set, each with the columns that it leaves out; parameters as below."""
+    return pd.concat([_filled(table, source), more], ignore_index=True) if len(more) else table
+
+
 def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
     """Add the columns that a data set leaves out, and `id`, 16 hexadecimal digits of the content's SHA-256.
 
@@ -189,14 +199,18 @@ def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
     source : str
         What the column `source` says where the table has none.
     """
-    defaults = {"source": source, "group": "", "split": "", "time": np.nan, "row": np.arange(1, len(table) + 1)}
-    table = table.assign(**{column: value for column, value in defaults.items() if column not in table})
+    table = _filled(table, source)
     parts = (table[column].fillna("") for column in ("source", "label", "text"))
     ids = [hashlib.sha256("\0".join(row).encode()).hexdigest()[:16] for row in zip(*parts, strict=True)]
     strings = dict.fromkeys(("text", "label", "source", "group", "split"), "str")
     return table.assign(id=pd.Series(ids, index=table.index, dtype="str")).astype(strings)[
         ["id", "text", "label", "source", "group", "split", "time", "row"]
     ]
+
+
+def _filled(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    defaults = {"source": source, "group": "", "split": "", "time": np.nan, "row": np.arange(1, len(table) + 1)}
+    return table.assign(**{column: value for column, value in defaults.items() if column not in table})
 
 
 def sample(table: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
@@ -215,6 +229,8 @@ def sample(table: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
 def main() -> None:
     settings = params.load(params.Ingest)
     raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
+    listed = batches.read_list()
+    raw = with_rows(raw, batches.read_rows(), source=settings.dataset)
     whole = complete(map_labels(raw, settings.label_map), source=settings.dataset)
     gone = matching(whole, read_forgotten())
     table = sample(whole[~gone].reset_index(drop=True), settings.max_rows)
@@ -226,6 +242,7 @@ def main() -> None:
         {
             "dataset": settings.dataset,
             "rows": len(table),
+            "batches": len(listed),
             "forgotten": int(gone.sum()),
             "without_label": missing,
             "sources": counts["source"],

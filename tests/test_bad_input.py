@@ -1,5 +1,6 @@
 """Every bad input stops with one sentence and exit status 1; real dirt works."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ def prepare(folder: Path, name: str, values: dict[str, str]) -> None:
     (folder / "data").mkdir()
     for name in ("none", "forgotten.txt"):
         (folder / "data" / name).touch()
+    shutil.copy(ROOT / "data/batches.csv", folder / "data")
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import set_params
 
-from pipeline import datasets, forgotten, ingest, params, paths
+from pipeline import batches, datasets, forgotten, ingest, params, paths
 from pipeline.files import read_json, read_table
 from pipeline.stage import PipelineError
 
@@ -157,12 +157,18 @@ def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.Monk
     )
     gone = "".join(f"{forgotten.text_digest(f'TEXT  {number}')}\n" for number in range(120))
     write(tmp_path / "data/forgotten.txt", gone)
+    write(tmp_path / "data/batches.csv", ",".join(batches.COLUMNS) + "\n")
     monkeypatch.chdir(tmp_path)
     ingest.main()
     table, summary = read_table(paths.INGEST_TABLE), read_json(paths.INGEST_SUMMARY)
     assert len(table) == summary["rows"] == 180
     assert summary["forgotten"] == 120
     assert set(table["text"]) == {f"text {number}" for number in range(120, 300)}
+    more = ingest.complete(pd.DataFrame({"text": ["text 3", "text 400"], "label": ["x", "y"]}), source="more.csv")
+    batches.add(more, source="more.csv", file="f" * 64, taken="now")
+    ingest.main()
+    assert set(read_table(paths.INGEST_TABLE)["text"]) == set(table["text"]) | {"text 400"}  # "text 3" is forgotten
+    assert read_json(paths.INGEST_SUMMARY)["batches"] == 1
     assert summary["without_label"] == table["label"].isna().sum() > 20
     assert summary["classes"] == table["label"].value_counts().sort_index().to_dict()
     assert summary["sources"] == {"a.csv": 180}
