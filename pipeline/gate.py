@@ -93,12 +93,12 @@ class Decision:
 
     def verdict(self) -> str:
         """The decision in a line of Markdown."""
-        return f"**{'Champion' if self.promote else 'Not the champion'}**: {_cell(self.reason)}."
+        return f"**{'Champion' if self.promote else 'Not the champion'}**: {cell(self.reason)}."
 
     def table(self) -> str:
         """The checks as a table in Markdown; empty where nothing was checked."""
         rows = [
-            f"| {_cell(check.name)} | {_cell(check.found)} | {check.limit} | "
+            f"| {cell(check.name)} | {cell(check.found)} | {check.limit} | "
             f"{'passed' if check.passed else '**failed**'} | {f'`gate.{check.rule}`' if check.rule else ''} |"
             for check in self.checks
         ]
@@ -196,7 +196,7 @@ def _points(of: Figures) -> str:
     return f"{100 * of['difference']:+.1f} [{100 * of['low']:+.1f}, {100 * of['high']:+.1f}]"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 

@@ -85,6 +85,7 @@ Target = Annotated[  # told apart first, so that an error is of one of them
 IN_WORDS = {
     r"^[\w.-]+( [\w.-]+)*$": "letters, digits and . _ - with single spaces",
     r"^\S(.*\S)?$": "a name without space around it",
+    r"^[A-Za-z0-9][\w./-]*$": "the name of a git branch",
     r"^[a-z]{2}$": "two letters, such as en",
     r"^[\x01-\x7f]$": "one ASCII character",
 }
@@ -271,6 +272,17 @@ class Gate(Section):
     max_slice_drop: Annotated[float, Field(ge=0, le=1)]
 
 
+class Retrain(Section):
+    name = "retrain"
+    incoming: Annotated[str, Field(min_length=1)]
+    min_new_rows: Annotated[int, Field(ge=1)]
+    on_drift: bool
+    max_age: Annotated[float, Field(gt=0)] | None
+    min_agreement: Annotated[float, Field(ge=-1, le=1)]
+    branch: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w./-]*$")] | None
+    max_hours: Annotated[float, Field(gt=0, le=168)]
+
+
 class Publish(Section):
     name = "publish"
     experiment: Name
@@ -300,6 +312,7 @@ SECTIONS: tuple[type[Section], ...] = (
     Evaluate,
     Publish,
     Gate,
+    Retrain,
     Drift,
 )
 FILE_DEFAULTS: dict[str, str | None] = {

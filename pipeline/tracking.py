@@ -391,6 +391,16 @@ class Store:
         if not self.client.get_registered_model(name).description:
             self.client.update_registered_model(name, description)
 
+    def model_tags(self, name: str) -> dict[str, str]:
+        """The tags of a registered model; none where there is no such model."""
+        found = self.client.search_registered_models(f"name = '{name}'")
+        return dict(found[0].tags) if found else {}
+
+    def tag_model(self, name: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a registered model."""
+        for key, value in tags.items():
+            self.client.set_registered_model_tag(name, key, value)
+
     def drop_tag(self, version: "ModelVersion", key: str) -> None:
         """Remove a tag of a registered version."""
         self.client.delete_model_version_tag(version.name, version.version, key)

@@ -16,12 +16,14 @@ COMMANDS = (
     "ablate",
     "adapt",
     "card",
+    "compare",
     "drift",
     "explain",
     "forget",
     "imbalance",
     "predict",
     "promote",
+    "retrain",
     "rollback",
     "search",
     "serve",
@@ -99,6 +101,7 @@ def required(entry: str) -> list[str]:
     """The least that a command takes."""
     least = {
         "adapt": ["1", "--user", "1"],
+        "compare": ["main"],
         "drift": ["1"],
         "explain": ["-"],
         "predict": ["1", "1"],

@@ -22,6 +22,8 @@ UNLISTED = {"tracking", "publish"}
 # Another valid value for a key of each section: what a stage does not declare must not matter to it.
 OTHER = {
     "ingest": {"max_rows": "1400"},
+    "retrain": {"min_new_rows": "7"},
+    "drift": {"max_psi": "0.2"},
     "validate": {"max_imbalance": "40.0"},
     "clean": {"split_seed": "1"},
     "tokenize": {"length": "16"},

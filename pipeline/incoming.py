@@ -1,0 +1,232 @@
+"""Incoming: files of new labelled rows, checked before they may become batches.
+
+A file is read in the columns named under `ingest`. What it repeats of the table is skipped. A file that breaks a rule
+is put into quarantine, as it is and with its report, and the others go on.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import batches, data_docs, ingest, params, paths, validate
+from .files import atomic, sha256, write_json
+from .forgotten import matching, read_forgotten
+from .reading import table_files
+from .split import split_key
+from .stage import PipelineError, shown
+from .tracking import shown_address
+from .validate import Outcome, Rule
+
+QUARANTINED = ("file", "name", "found", "why")  # columns of data/quarantine.csv
+# Rules that say something of a file alone; the others hold for the table that it would become part of.
+OF_A_FILE = (
+    "missing_texts",
+    "missing_labels",
+    "numeric_texts",
+    "max_text_length",
+    "max_undecodable",
+    "max_conflicts",
+    "labels",
+)
+LEAST = 30  # rows of a class, and of the others, for its agreement to be judged
+Predict = Callable[[Sequence[str]], Sequence[str]]  # raw texts to labels
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file that came in: what it holds, and why it may not become a batch.
+
+    Parameters
+    ----------
+    path, name, file : Path, str, str
+        Where it lies, how it is called there, and its SHA-256.
+    rows : int
+        Rows in it.
+    new : DataFrame of shape (n_rows, 9)
+        Those that have text and label and are not in the table yet, with its columns; `given` is the label as the file
+        has it, before `ingest.label_map`.
+    refused : str
+        Why it may not; empty if it may.
+    outcomes : list of Outcome
+        Of the rules that it was checked against.
+    """
+
+    path: Path
+    name: str
+    file: str
+    rows: int
+    new: pd.DataFrame
+    refused: str = ""
+    outcomes: Sequence[Outcome] = ()
+
+    def as_given(self) -> pd.DataFrame:
+        """The new rows with the labels of the file, as batches keep them."""
+        return self.new.assign(label=self.new["given"])
+
+
+@contextmanager
+def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
+    """The files at `retrain.incoming` that are neither batches nor in quarantine, by path, name and SHA-256.
+
+    What lies at an address is downloaded by DVC, which knows S3, GCS, SSH and the web, and removed at the end.
+
+    Raises
+    ------
+    PipelineError
+        The folder is missing, or the address does not answer.
+    """
+    with TemporaryDirectory() as temporary:
+        place = Path(address)
+        if "://" in address:
+            place = Path(temporary) / "incoming"
+            suffix = "".join(Path(address.partition("?")[0]).suffixes)
+            place = place.with_suffix(suffix) if suffix else place
+            command = [sys.executable, "-m", "dvc", "get-url", "--quiet", address, str(place)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                reason = shown_address(" ".join(done.stderr.split()))[:300]
+                raise PipelineError(f"retrain.incoming {shown_address(address)} cannot be read: {reason}")
+        elif not place.exists():
+            raise PipelineError(f"retrain.incoming names {place}, which does not exist; make the folder, or correct it")
+        seen = set(batches.read_list()["file"]) | set(batches.read_list(paths.QUARANTINE, QUARANTINED)["file"])
+        empty = place.is_dir() and not any(file.is_file() for file in place.rglob("*"))
+        files = [] if empty or place.resolve() == params.NO_FILE.resolve() else table_files(place)
+        listed: dict[str, tuple[Path, str, str]] = {}
+        for path in files:
+            digest = sha256(path)
+            name = path.relative_to(place).as_posix() if place.is_dir() else path.name
+            if digest not in seen:
+                listed.setdefault(digest, (path, name, digest))
+        yield list(listed.values())
+
+
+def examine(
+    files: Sequence[tuple[Path, str, str]], table: pd.DataFrame, *, predict: Predict | None, min_agreement: float
+) -> list[Arrival]:
+    """Read and check files one after another, each beside the table with those before it that passed.
+
+    Parameters
+    ----------
+    files : sequence of (Path, str, str)
+        As `fetched` gives them.
+    table : DataFrame of shape (n_rows, 8)
+        The rows so far, as ingest writes them.
+    predict : callable or None
+        The champion: raw texts to labels; None where there is none.
+    min_agreement : float
+        See `params.yaml`.
+    """
+    known = set(_keys(table))
+    arrivals = []
+    for file in files:
+        arrival = _examine_alone(file, table, known, predict, min_agreement)
+        if not arrival.refused and len(arrival.new):
+            joint = pd.concat([table, arrival.new.drop(columns="given")], ignore_index=True)
+            whole = validate.check(validate.measure(joint), validate.rules(params.load(params.Validate)))
+            broken = [outcome for outcome in whole if outcome.verdict == "stop"]
+            if broken:
+                refused = f"with its rows the whole table breaks {_broken(broken)}"
+                arrival = replace(arrival, refused=refused, outcomes=[*arrival.outcomes, *broken])
+            else:
+                table, known = joint, known | set(_keys(arrival.new))
+        arrivals.append(arrival)
+    return arrivals
+
+
+def _examine_alone(
+    file: tuple[Path, str, str],
+    table: pd.DataFrame,
+    known: set[tuple[str, str]],
+    predict: Predict | None,
+    min_agreement: float,
+) -> Arrival:
+    path, name, digest = file
+    settings, limits = params.load(params.Ingest), params.load(params.Validate)
+    try:
+        raw = ingest.read_file(path, settings, name)
+        mapped = ingest.map_labels(raw.assign(given=raw["label"]), _of_file(settings.label_map, raw))
+    except PipelineError as error:
+        why = str(error).replace(str(path), name)  # the list stands in git
+        rule = Rule("readable", "table", "", {}, "the file can be read in the columns named under ingest")
+        nothing = table.iloc[:0].assign(given="")
+        return Arrival(path, name, digest, 0, nothing, why, [Outcome(rule, False, None, why)])
+    rows = ingest.complete(mapped, source=name).assign(given=mapped["given"])
+    limits = limits.model_copy(update={"labels": limits.labels or sorted(table["label"].dropna().unique())})
+    declared = [rule for rule in validate.rules(limits) if rule.name in OF_A_FILE]
+    outcomes = validate.check(validate.measure(rows), declared)
+    keys = pd.Series(_keys(rows), index=rows.index, dtype="object")
+    whole = keys.map(all).astype(bool)  # neither text nor label is missing
+    new = rows[whole & ~keys.isin(known) & ~keys.duplicated() & ~matching(rows, read_forgotten())]
+    if predict is not None:
+        outcomes += agreement(new, predict, min_agreement)
+    return Arrival(path, name, digest, len(raw), new.reset_index(drop=True), _broken(outcomes), outcomes)
+
+
+def agreement(rows: pd.DataFrame, predict: Predict, least: float) -> list[Outcome]:
+    """Judge the labels of new rows by the champion: one outcome, or none where no class has rows enough.
+
+    For each class, the share of its rows for which the champion says so too, less that share of the other rows
+    (Youden 1950, Index for rating diagnostic tests). Noise and new subjects lower it; labels that were swapped turn it
+    negative.
+    """
+    rows = rows.dropna(subset=["text", "label"])
+    said = np.array(predict(rows["text"].to_list())) if len(rows) else np.array([])
+    found = {}
+    for label in sorted(set(said) & set(rows["label"])):
+        of_it = (rows["label"] == label).to_numpy()
+        if min(of_it.sum(), (~of_it).sum()) >= LEAST:
+            found[label] = float((said[of_it] == label).mean() - (said[~of_it] == label).mean())
+    if not found:
+        return []
+    worst = min(found, key=lambda label: found[label])
+    rule = Rule(
+        "min_agreement", "classes", "", {"min_value": least},
+        "the champion finds each class more often among its rows than among the others, by that much or more",
+        "retrain.min_agreement",
+    )  # fmt: skip
+    value = found[worst]
+    return [Outcome(rule, value >= least, value, f"{value:.2f} (class {shown(worst)!r})")]
+
+
+def put_into_quarantine(arrival: Arrival, found: str) -> Path:
+    """Copy a refused file, with the report of its rules, to `data/quarantine/`, and list it; give the folder."""
+    folder = paths.QUARANTINE_FILES / arrival.file[:16]
+    with atomic(folder / Path(arrival.name).name) as temporary:
+        shutil.copyfile(arrival.path, temporary)
+    shown_rules = validate.results(list(arrival.outcomes), {"table": arrival.new, "classes": _classes(arrival.new)})
+    write_json(folder / "results.json", {"name": arrival.name, "why": arrival.refused, **shown_rules})
+    with atomic(folder / "index.html") as temporary:
+        temporary.write_text(data_docs.render(shown_rules), encoding="utf-8")
+    line = {"file": arrival.file, "name": arrival.name, "found": found, "why": arrival.refused}
+    batches.append(line, paths.QUARANTINE, QUARANTINED)
+    return folder
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """What makes a row a known one: its label, and its text but for case, width of characters and white space."""
+    return list(zip(table["text"].fillna("").map(split_key), table["label"].fillna(""), strict=True))
+
+
+def _of_file(label_map: Mapping[Any, str | None] | None, raw: pd.DataFrame) -> dict[Any, str | None] | None:
+    """The part of the map that a file has labels for: it need not have all."""
+    if label_map is None:
+        return None
+    labels = set(raw["label"].dropna())
+    return {key: name for key, name in label_map.items() if params.label_name(key) in labels}
+
+
+def _broken(outcomes: Sequence[Outcome]) -> str:
+    return "; ".join(outcome.sentence for outcome in outcomes if outcome.verdict == "stop")
+
+
+def _classes(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows["label"].value_counts().rename_axis("label").reset_index(name="rows")

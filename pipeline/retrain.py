@@ -1,0 +1,401 @@
+"""Retrain: new rows in, a judged model out, with no person watching: in any CI, or on a laptop.
+
+Brings in new files, puts bad ones into quarantine, measures drift, decides whether to train, runs `dvc repro`,
+publishes, and delivers: data to the DVC remote, then dvc.lock and a report to git. Run again after a kill or an outage,
+it goes on from there. Exit status: 0 nothing to do, 10 promoted, 11 trained but not promoted, 12 another retraining is
+in progress, 1 failed, 2 wrong usage.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from . import batches, document, drift, incoming, params, paths, publish, recover, repository, stage, summary, tracking
+from .files import atomic, read_json, read_table, write_json
+from .gate import cell
+from .incoming import Arrival
+from .packaging import digest
+from .prediction import Predictor, read_manifest
+from .promote import CHAMPION
+from .repository import BusyError
+from .stage import PipelineError, shown
+from .text import Tokenizer
+
+if TYPE_CHECKING:
+    from .tracking import Store
+
+REPORTS = paths.REPORTS / "retrain"
+ENDED, OUTCOME = "retrain.ended", "retrain.outcome"  # tags of the registered model
+
+
+class Outcome(IntEnum):
+    """How a retraining ended, as exit status."""
+
+    NOTHING = 0
+    PROMOTED = 10
+    REJECTED = 11
+    BUSY = 12
+
+
+WORDS = {
+    Outcome.NOTHING: "nothing to do",
+    Outcome.PROMOTED: "retrained and promoted",
+    Outcome.REJECTED: "retrained, not promoted",
+    Outcome.BUSY: "another retraining is in progress",
+}
+
+
+@dataclass
+class Night:
+    """What one retraining found and did, for the report."""
+
+    began: datetime
+    model: str
+    arrivals: list[Arrival] = field(default_factory=list)
+    drift: dict[str, Any] | None = None
+    reasons: list[str] = field(default_factory=list)
+    outcome: Outcome = Outcome.NOTHING
+    decision: str = ""  # of the gate, in Markdown
+    figures: list[Mapping[str, Any] | None] = field(default_factory=lambda: [None, None])  # before, after
+
+    @property
+    def taken(self) -> list[Arrival]:
+        return [each for each in self.arrivals if not each.refused and len(each.new)]
+
+    @property
+    def quarantined(self) -> list[Arrival]:
+        return [each for each in self.arrivals if each.refused]
+
+    @property
+    def new_rows(self) -> int:
+        return sum(len(each.new) for each in self.taken)
+
+    def sentence(self) -> str:
+        """What happened, in a line."""
+        parts = [f"{self.model}: {WORDS[self.outcome]}"]
+        if self.arrivals:
+            parts.append(f"{len(self.arrivals)} new files with {self.new_rows:,} new rows")
+        if self.quarantined:
+            parts.append(f"{len(self.quarantined)} in quarantine")
+        return "; ".join(parts)
+
+
+def decide(
+    settings: params.Retrain,
+    *,
+    champion: bool,
+    stale: Sequence[str],
+    new_rows: int,
+    drifted: Sequence[str],
+    age: float,
+) -> list[str]:
+    """The reasons to train now; none where there is nothing to do.
+
+    Parameters
+    ----------
+    settings : params.Retrain
+        The rules.
+    champion : bool
+        Whether there is one.
+    stale : sequence of str
+        Stages whose data, code or parameters were changed.
+    new_rows : int
+        Rows that came in.
+    drifted : sequence of str
+        In what they differ from the rows before.
+    age : float
+        Days since the champion was registered.
+    """
+    reasons = [] if champion else ["there is no champion yet"]
+    if stale:
+        reasons.append(f"data, code or parameters of {', '.join(stale)} have changed")
+    if new_rows >= settings.min_new_rows:
+        reasons.append(f"{new_rows:,} new rows (retrain.min_new_rows: {settings.min_new_rows:,})")
+    if new_rows and drifted and settings.on_drift:
+        reasons.append(f"drift of {', '.join(drifted)} in {new_rows:,} new rows (retrain.on_drift)")
+    if new_rows and settings.max_age is not None and age > settings.max_age:
+        reasons.append(
+            f"the champion is {age:.0f} days old, and there are new rows (retrain.max_age: {settings.max_age:g})"
+        )
+    return reasons
+
+
+def retrain(night: Night, *, dry: bool) -> None:
+    """Do the whole job, and tell `night` what happened.
+
+    Parameters
+    ----------
+    night : Night
+        New.
+    dry : bool
+        Look at what came in and decide, and change neither git nor the registry nor the lists of batches.
+
+    Raises
+    ------
+    PipelineError
+        Something failed; the next call goes on from there.
+    BusyError
+        Another one is at it.
+    """
+    settings = params.load(params.Retrain)
+    if not tracking.enabled():
+        raise PipelineError("retraining needs the MLflow store; unset PIPELINE_TRACKING")
+    with ExitStack() as stack:
+        branch = ""
+        if not dry:
+            stack.enter_context(_alone_here())
+            stack.enter_context(repository.alone(settings.max_hours))
+            branch = repository.start(settings.branch)
+            recover.main()
+        storage = repository.has_storage()
+        night.figures[0] = read_json(paths.EVALUATE_METRICS) if paths.EVALUATE_METRICS.is_file() else None
+        if storage:
+            repository.pull()
+        stale = repository.stale()
+        store = tracking.connect()
+        with tracking.store_errors(store.address):
+            champion = store.alias(night.model, CHAMPION)
+        if not champion and not stale and not dry:  # a new registry: what new models are compared with comes first
+            print(publish.publish())
+            champion = store.alias(night.model, CHAMPION)
+        files = stack.enter_context(incoming.fetched(settings.incoming))
+        if not files and not stale and champion:
+            _end(night, store)
+            repository.done()
+            return
+        if not dry and (not paths.INGEST_TABLE.is_file() or "ingest" in stale):
+            repository.dvc("repro", "ingest")
+        predictor = None
+        if files and champion:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            predictor = Predictor.load(tracking.fetch_model(night.model, CHAMPION, folder))
+        if files:
+            _look(night, files, predictor, settings)
+        age = (night.began.timestamp() - champion.creation_timestamp / 1000) / 86_400 if champion else 0.0
+        drifted = [each["measure"] for each in (night.drift or {}).get("measures", []) if each["drifted"]]
+        night.reasons = decide(
+            settings, champion=bool(champion), stale=stale, new_rows=night.new_rows, drifted=drifted, age=age
+        )
+        if dry:
+            return
+        moment = night.began.isoformat(timespec="seconds")
+        kept = [incoming.put_into_quarantine(each, moment) for each in night.quarantined]
+        if night.reasons:
+            kept += [
+                batches.add(each.as_given(), source=each.name, file=each.file, taken=moment) for each in night.taken
+            ]
+        if kept:
+            repository.dvc("add", "--quiet", *map(str, kept))
+        if night.reasons:
+            print("retrain: " + "; ".join(night.reasons))
+            repository.reproduce(storage=storage)
+        if storage and (kept or night.reasons):  # before the registry is changed: what is promoted can be had again
+            repository.deliver_data()
+        if night.reasons:
+            print(publish.publish())
+            _judge(night, store)
+        if kept or night.reasons:
+            write(night)
+            print(repository.deliver_code(branch, f"Retrain: {night.sentence()} [skip ci]"))
+        _end(night, store)
+        repository.done()
+
+
+def _look(
+    night: Night, files: Sequence[tuple[Path, str, str]], predictor: Predictor | None, settings: params.Retrain
+) -> None:
+    """Examine the files, and measure how far their new rows differ from the rows before."""
+    if not paths.INGEST_TABLE.is_file():
+        raise PipelineError(f"{paths.INGEST_TABLE} is missing; run `dvc pull` or `dvc repro` first")
+
+    table = read_table(paths.INGEST_TABLE)
+    night.arrivals = incoming.examine(
+        files, table, predict=_labels(predictor) if predictor else None, min_agreement=settings.min_agreement
+    )
+    if night.new_rows and paths.TOKENIZE_TOKENIZER.is_file():
+        new = pd.concat([each.new for each in night.taken], ignore_index=True)
+        tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
+        before = drift.reference(predictor, tokenizer)
+        after = drift.sample(drift.prepare(new)[0], predictor, tokenizer)
+        night.drift = drift.report(before, after, drift.measure(before, after, params.load(params.Drift)))
+
+
+def _labels(predictor: Predictor) -> incoming.Predict:
+    return lambda texts: predictor.predict(texts)["predicted_label"].to_list()
+
+
+def _judge(night: Night, store: "Store") -> None:
+    """Read from the registry what the gate decided."""
+    with tracking.store_errors(store.address):
+        version = store.find_version(night.model, digest(read_manifest(paths.TRAIN_MODEL)))
+        champion = store.alias(night.model, CHAMPION)
+    if version is None or champion is None:
+        raise PipelineError(f"{night.model} has no version of this state, or no champion, after it was published")
+    night.outcome = Outcome.PROMOTED if version.version == champion.version else Outcome.REJECTED
+    night.figures[1] = read_json(paths.EVALUATE_METRICS)
+    decided = paths.REPORTS / "publish/decision.md"
+    current = decided.is_file() and decided.read_text(encoding="utf-8").startswith(
+        f"# {night.model} version {version.version}\n"
+    )
+    night.decision = (
+        decided.read_text(encoding="utf-8").partition("\n")[2].strip()
+        if current
+        else f"Version {version.version}: {version.tags.get('promotion.reason', 'decided before')}."
+    )
+
+
+def _end(night: Night, store: "Store") -> None:
+    """Say in the registry when a retraining ended last, for whoever watches over it."""
+    with tracking.store_errors(store.address):
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        store.tag_model(night.model, {ENDED: moment, OUTCOME: night.sentence()})
+
+
+@contextmanager
+def _alone_here() -> Iterator[None]:
+    """Hold this checkout."""
+    from filelock import FileLock, Timeout
+
+    place = tracking.root() / ".state/retrain.lock"
+    place.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(place, timeout=0):
+            yield
+    except Timeout as error:
+        raise BusyError("another retraining is in progress in this folder") from error
+
+
+def markdown(night: Night) -> str:
+    """The report: what came in, what it differs in, what was decided. It holds no text of a row."""
+    lines = [
+        f"# Retraining of {night.model}",
+        f"**{WORDS[night.outcome].capitalize()}.** Began {night.began:%Y-%m-%d %H:%M} UTC.",
+    ]
+    if night.reasons:
+        lines += ["## Why", "\n".join(f"- {reason}" for reason in night.reasons)]
+    if night.arrivals:
+        head = ["| file | rows | new | |", "| --- | ---: | ---: | --- |"]
+        lines += ["## What came in", "\n".join([*head, *map(_arrival, night.arrivals)])]
+    if night.decision:
+        lines += ["## The gate", night.decision]
+    before, after = night.figures
+    if after:
+        lines += ["## Figures on the test rows", _figures(before, after)]
+    if night.drift:
+        lines += [
+            "## Drift of the new rows",
+            drift.markdown(night.drift).partition("\n")[2].strip().replace("\n## ", "\n### "),
+        ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _arrival(each: Arrival) -> str:
+    said = f"**in quarantine**: {each.refused}" if each.refused else "taken" if len(each.new) else "nothing new"
+    return f"| {cell(shown(each.name))} | {each.rows:,} | {len(each.new):,} | {cell(said)} |"
+
+
+def _figures(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    head = ["| | before | now |", "| --- | ---: | ---: |"]
+    rows = []
+    for key in ("num_samples", *summary.HEADLINES):
+        then = f"{before['overall'][key]:,}" if before else ""
+        rows.append(f"| {key} | {then} | {after['overall'][key]:,} |")
+    note = "Each on the test rows of its time; the gate compares both models on the same rows."
+    return "\n".join([*head, *rows]) + f"\n\n{note}"
+
+
+def as_json(night: Night) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "model": night.model,
+        "began": night.began.isoformat(timespec="seconds"),
+        "outcome": night.outcome.name.lower(),
+        "reasons": night.reasons,
+        "new_rows": night.new_rows,
+        "files": [
+            {"name": each.name, "sha256": each.file, "rows": each.rows, "new": len(each.new), "refused": each.refused}
+            for each in night.arrivals
+        ],
+        "drift": night.drift,
+    }
+
+
+def write(night: Night) -> None:
+    """Write the report to `reports/retrain/`, and where git takes it from."""
+    text = markdown(night)
+    contents = {
+        repository.REPORT: text,
+        REPORTS / "report.md": text,
+        REPORTS / "report.html": document.html(text, REPORTS),
+    }
+    for path, content in contents.items():
+        with atomic(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    write_json(REPORTS / "report.json", as_json(night))
+
+
+def overdue(model: str, hours: float) -> str:
+    """When a retraining ended last, and how.
+
+    Raises
+    ------
+    PipelineError
+        That is longer ago than so many hours, or never was.
+    """
+    store = tracking.connect()
+    with tracking.store_errors(store.address):
+        tags = store.model_tags(model)
+    if ENDED not in tags:
+        raise PipelineError(f"no retraining of {model} has ever ended")
+    ago = (datetime.now(UTC) - datetime.fromisoformat(tags[ENDED])).total_seconds() / 3600
+    if ago > hours:
+        raise PipelineError(f"the last retraining of {model} ended {ago:.1f} hours ago, at {tags[ENDED]}")
+    return f"{ago:.1f} hours ago: {tags.get(OUTCOME, '')}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.retrain",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog="Exit status: 0 nothing to do, 10 promoted, 11 not promoted, 12 another one is in progress, 1 failed.",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    parser.add_argument(
+        "--alarm", action="store_true", help="for CI: exit 0 unless a person should look, at a failure or a quarantine"
+    )
+    parser.add_argument("--branch", action="store_true", help="print retrain.branch, for a pull request")
+    parser.add_argument("--overdue", type=float, metavar="HOURS", help="fail if none has ended within so many hours")
+    options = parser.parse_args()
+    if options.branch:
+        print(params.load(params.Retrain).branch or "")
+        return
+    night = Night(datetime.now(UTC), params.model_name())
+    if options.overdue is not None:
+        print(overdue(night.model, options.overdue))
+        return
+    try:
+        retrain(night, dry=options.dry_run)
+    except BusyError as busy:
+        night.outcome = Outcome.BUSY
+        print(f"retrain: {busy}; this one leaves")
+    if options.dry_run:
+        print(markdown(night))
+        print("would train: " + ("; ".join(night.reasons) or "no"))
+        return
+    print(night.sentence())
+    if options.alarm and night.quarantined:
+        raise PipelineError(f"{len(night.quarantined)} file(s) are in quarantine; see {repository.REPORT}")
+    sys.exit(0 if options.alarm else night.outcome)
+
+
+if __name__ == "__main__":
+    stage.run("retrain", main)

@@ -1,0 +1,308 @@
+"""Retrain: what is decided, what may come in, who may be at it; the nights themselves are in test_nights.py."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT, clean_environment
+
+from pipeline import batches, incoming, ingest, params, paths, repository, retrain
+from pipeline.datasets import DATASETS
+from pipeline.files import sha256, write_table
+from pipeline.stage import PipelineError
+
+RULES = params.load(params.Retrain).model_copy(update={"min_new_rows": 100, "max_age": 30.0})
+QUIET = {"champion": True, "stale": [], "new_rows": 0, "drifted": [], "age": 1.0}
+SWAPPED = {"negative": "positive", "positive": "negative", "neutral": "neutral"}
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({}, ""),
+        ({"champion": False}, "there is no champion yet"),
+        ({"stale": ["clean", "train"]}, "of clean, train have changed"),
+        ({"new_rows": 99}, ""),
+        ({"new_rows": 100}, "100 new rows"),
+        ({"drifted": ["length"]}, ""),  # of what: there are no rows
+        ({"new_rows": 60, "drifted": ["length", "terms"]}, "drift of length, terms in 60 new rows"),
+        ({"new_rows": 1, "age": 31.0}, "the champion is 31 days old"),
+        ({"age": 31.0}, ""),  # the same rows would give the same model
+    ],
+)
+def test_reasons_to_train(told: dict[str, object], reason: str) -> None:
+    found = retrain.decide(RULES, **(QUIET | told))  # type: ignore[arg-type]
+    assert len(found) == bool(reason)
+    assert reason in "".join(found)
+
+
+def test_rules_that_are_off_give_no_reason() -> None:
+    rules = RULES.model_copy(update={"on_drift": False, "max_age": None})
+    told = QUIET | {"new_rows": 60, "drifted": ["length"], "age": 1e6}
+    assert retrain.decide(rules, **told) == []  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def tweets() -> pd.DataFrame:
+    table = DATASETS["tweets"]()[["text", "label"]].drop_duplicates("text")
+    return table.sample(n=2_000, random_state=0).reset_index(drop=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with parameters and empty lists."""
+    for name in (str(params.PARAMS_FILE), *map(str, (paths.FORGOTTEN, paths.BATCHES, paths.QUARANTINE))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def examine(
+    files: Sequence[Path], table: pd.DataFrame, predict: incoming.Predict | None = None
+) -> list[incoming.Arrival]:
+    listed = [(file, file.name, sha256(file)) for file in files]
+    return incoming.examine(listed, ingest.complete(table, source="tweets"), predict=predict, min_agreement=0.1)
+
+
+def test_known_rows_are_skipped_and_new_ones_are_not(project: Path, tweets: pd.DataFrame) -> None:
+    known, new = tweets[:1_500], tweets[1_500:]
+    again = known[:50].assign(text=known["text"].str.upper() + "  ")
+    missing = pd.DataFrame({"text": ["", "no label"], "label": ["positive", ""]})
+    file = project / "a.csv"
+    pd.concat([new, again, new[:20], missing]).to_csv(file, index=False, quoting=1)
+    (arrival,) = examine([file], known)
+    assert arrival.refused == ""
+    assert arrival.rows == 572
+    assert arrival.new["text"].tolist() == new["text"].tolist()
+    twice = examine([file, shutil.copy(file, project / "b.csv")], known)
+    assert [len(each.new) for each in twice] == [500, 0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda rows: rows.rename(columns={"label": "mood"}), "b.csv has no column 'label'"),
+        (lambda rows: rows.assign(label="angry"), "labels: every label is one of the 3 allowed"),
+        (lambda rows: rows.assign(text=""), "missing_texts"),
+        (lambda rows: rows.assign(text="12345"), "numeric_texts"),
+        (lambda rows: rows.assign(label=rows["label"].map(SWAPPED)), "min_agreement"),
+    ],
+)
+def test_a_bad_file_is_refused_and_the_others_come_in(
+    project: Path, tweets: pd.DataFrame, spoil: object, why: str
+) -> None:
+    known = tweets[:1_000]
+    truth = dict(zip(tweets["text"], tweets["label"], strict=True))
+    files = [project / "a.csv", project / "b.csv", project / "c.csv"]
+    parts = [tweets[1_000:1_300], spoil(tweets[1_300:1_600]), tweets[1_600:]]  # type: ignore[operator]
+    for file, rows in zip(files, parts, strict=True):
+        rows.to_csv(file, index=False, quoting=1)
+    good, bad, last = examine(files, known, lambda texts: [truth.get(text, "neutral") for text in texts])
+    assert (good.refused, len(good.new), last.refused, len(last.new)) == ("", 300, "", 400)
+    assert why in bad.refused
+    assert str(project) not in bad.refused
+    folder = incoming.put_into_quarantine(bad, "2026-01-01")
+    assert (folder / "b.csv").read_bytes() == files[1].read_bytes()
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert why.partition(":")[0].partition(" ")[0] in page or "readable" in page
+    assert not any(text in page for text in parts[1]["text"] if len(text) > 20)
+    with incoming.fetched(str(project)) as waiting:  # what is in quarantine is not looked at again
+        assert {name for _, name, _ in waiting if name.endswith(".csv") and "/" not in name} == {"a.csv", "c.csv"}
+
+
+def test_a_file_that_spoils_the_whole_table_is_refused(project: Path, tweets: pd.DataFrame) -> None:
+    known = tweets[:600]
+    file = project / "a.csv"
+    known.assign(label=known["label"].map(SWAPPED)).to_csv(file, index=False, quoting=1)  # against what is known
+    (arrival,) = examine([file], known)
+    assert "with its rows the whole table breaks" in arrival.refused
+    assert "max_conflicts" in arrival.refused
+
+
+def test_labels_are_mapped_as_those_of_the_data_set(project: Path, tweets: pd.DataFrame) -> None:
+    path = project / params.PARAMS_FILE
+    text = (
+        path.read_text(encoding="utf-8")
+        .replace("dataset: tweets", "dataset: file")
+        .replace("path: data/none", "path: x", 1)
+    )
+    path.write_text(
+        text.replace("label_map: null", "label_map: {good: positive, bad: negative, so-so: neutral, spam: null}")
+    )
+    rows = tweets[1_500:1_600].assign(label=tweets["label"].map({"positive": "good", "negative": "bad"}).fillna("spam"))
+    rows.to_csv(project / "a.csv", index=False, quoting=1)
+    (arrival,) = examine([project / "a.csv"], tweets[:1_500])
+    assert arrival.refused == ""
+    assert set(arrival.new["label"]) == {"positive", "negative"}
+    assert set(arrival.as_given()["label"]) == {"good", "bad"}
+
+
+def test_batches_are_named_by_their_content_and_checked(project: Path, tweets: pd.DataFrame) -> None:
+    rows = ingest.complete(tweets[:30], source="a.csv")
+    assert batches.read_rows().empty
+    place = batches.add(rows, source="a.csv", file="f" * 64, taken="now")
+    assert batches.add(rows, source="a.csv", file="f" * 64, taken="later") == place
+    assert place.stem == sha256(place) == batches.read_list()["batch"].item()
+    assert batches.read_rows()["text"].tolist() == rows["text"].tolist()
+    whole = ingest.with_rows(tweets[30:60], batches.read_rows(), source="tweets")
+    assert ingest.complete(whole, source="tweets")["source"].value_counts().to_dict() == {"tweets": 30, "a.csv": 30}
+    write_table(place, rows[:3])
+    with pytest.raises(PipelineError, match="was changed"):
+        batches.read_rows()
+    place.unlink()
+    with pytest.raises(PipelineError, match="run `dvc pull`"):
+        batches.read_rows()
+    paths.BATCHES.write_text("batch\n")
+    with pytest.raises(PipelineError, match="must have the columns batch, rows"):
+        batches.read_list()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone of a bare repository with what a retraining changes, checked out at main."""
+    for key in list(os.environ):
+        if key.startswith("GIT_"):
+            monkeypatch.delenv(key)
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", tmp_path / "hub.git"], check=True)
+    subprocess.run(["git", "clone", "-q", tmp_path / "hub.git", tmp_path / "runner"], check=True, capture_output=True)
+    monkeypatch.chdir(tmp_path / "runner")
+    for path, text in {"data/batches.csv": "batch\na\n", "dvc.lock": "one\n", "code.py": "x\n"}.items():
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(text)
+    Path(".gitattributes").write_text((ROOT / ".gitattributes").read_text())
+    Path(".gitignore").write_text(".state/\n")
+    git("checkout", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-q", "-m", "first")
+    git("push", "-q", "-u", "origin", "main")
+    return Path.cwd()
+
+
+def git(*arguments: str, folder: Path | None = None) -> str:
+    named = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *named, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def person(checkout: Path, **files: str) -> None:
+    """Somebody else pushes to main."""
+    other = checkout.parent / "person"
+    if not other.exists():
+        git("clone", "-q", str(checkout.parent / "hub.git"), str(other))
+    git("pull", "-q", "origin", "main", folder=other)
+    for name, text in files.items():
+        (other / name.replace("__", "/").replace("_", ".")).write_text(text)
+    git("commit", "-qam", "theirs", folder=other)
+    git("push", "-q", "origin", "main", folder=other)
+
+
+def test_what_people_pushed_is_brought_in_and_what_a_killed_run_left_is_not(checkout: Path) -> None:
+    assert repository.start(None) == "main"
+    Path("dvc.lock").write_text("half")
+    Path("data/batches").mkdir()
+    Path("data/batches/x.parquet.dvc").write_text("left")
+    person(checkout, code_py="y\n")
+    assert repository.start(None) == "main"
+    assert Path("dvc.lock").read_text() == "one\n"
+    assert Path("code.py").read_text() == "y\n"
+    assert not Path("data/batches/x.parquet.dvc").exists()
+
+
+def test_changes_of_ones_own_are_not_swept_away(checkout: Path) -> None:
+    Path("dvc.lock").write_text("mine")
+    with pytest.raises(PipelineError, match=r"not committed: dvc\.lock"):
+        repository.start(None)
+    assert Path("dvc.lock").read_text() == "mine"
+
+
+def test_results_reach_main_although_somebody_pushed_meanwhile(checkout: Path) -> None:
+    repository.start(None)
+    Path("data/batches.csv").write_text("batch\na\nb\n")
+    Path("dvc.lock").write_text("two\n")
+    person(checkout, code_py="y\n", data__batches_csv="batch\na\nc\n", dvc_lock="three\n")
+    assert repository.deliver_code("main", "Retrain") == "pushed to main"
+    hub = checkout.parent / "hub.git"
+    assert git("show", "main:code.py", folder=hub) == "y"
+    assert sorted(git("show", "main:data/batches.csv", folder=hub).split()) == ["a", "b", "batch", "c"]
+    assert git("show", "main:dvc.lock", folder=hub) == "two"
+
+
+def test_results_for_a_pull_request_gather_on_a_branch(checkout: Path) -> None:
+    hub = checkout.parent / "hub.git"
+    for number, lock in enumerate(("two", "three")):
+        subprocess.run(["git", "clone", "-q", hub, checkout.parent / f"night{number}"], check=True)
+        os.chdir(checkout.parent / f"night{number}")
+        assert repository.start("retrain") == "retrain"
+        assert Path("dvc.lock").read_text() == ["one\n", "two\n"][number]
+        Path("dvc.lock").write_text(f"{lock}\n")
+        repository.deliver_code("retrain", "Retrain")
+        person(checkout, code_py=f"y{number}\n")
+    assert git("show", "main:dvc.lock", folder=hub) == "one"
+    assert git("show", "retrain:dvc.lock", folder=hub) == "three"
+    assert git("show", "retrain:code.py", folder=hub) == "y0"
+
+
+HOLD = """
+import sys, time
+from pipeline import repository
+with repository.alone(1.0):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_retraining_at_a_time_whatever_the_checkout(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
+    holder = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(repository.BusyError, match="goes on"), repository.alone(1.0):
+        raise AssertionError
+    with monkeypatch.context() as later:  # as if of another machine, and long ago
+        later.setattr(repository, "_machine", lambda: ("elsewhere", "1"))
+        later.setattr(time, "time", lambda now=time.time: now() + 7_200)
+        with repository.alone(1.0):
+            pass
+    with repository.alone(1.0):  # let go
+        taken = git("ls-remote", "origin", repository.LOCK)
+        assert taken
+    holder.kill()
+    holder.wait()
+    assert git("ls-remote", "origin", repository.LOCK) == ""
+
+
+def test_a_killed_holder_of_this_machine_is_seen_at_once(checkout: Path) -> None:
+    environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
+    holder = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait()
+    assert git("ls-remote", "origin", repository.LOCK)
+    with repository.alone(1.0):
+        held = git("ls-remote", "origin", repository.LOCK).partition("\t")[0]
+        assert json.loads(git("log", "-1", "--format=%B", held))["pid"] == os.getpid()
+    assert git("ls-remote", "origin", repository.LOCK) == ""
+
+
+def test_the_report_shows_files_and_reasons(project: Path, tweets: pd.DataFrame) -> None:
+    from datetime import UTC, datetime
+
+    tweets[:300].to_csv(project / "a|b.csv", index=False, quoting=1)
+    night = retrain.Night(datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "m", examine([project / "a|b.csv"], tweets[500:]))
+    night.reasons, night.outcome = ["300 new rows"], retrain.Outcome.REJECTED
+    retrain.write(night)
+    text = repository.REPORT.read_text(encoding="utf-8")
+    assert "**Retrained, not promoted.** Began 2026-01-02 03:04 UTC." in text
+    assert "| a\\|b.csv | 300 | 300 | taken |" in text
+    assert json.loads((retrain.REPORTS / "report.json").read_text())["outcome"] == "rejected"
+    assert "<script" not in (retrain.REPORTS / "report.html").read_text()
+    assert not any(each in text for each in tweets["text"][:300] if len(each) > 20)
