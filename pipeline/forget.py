@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import params, paths, stage, tracking
+from . import batches, ingest, params, paths, repository, stage, tracking
 from .files import atomic, read_table, sha256
 from .forgotten import id_digest, matching, read_forgotten, text_digest
 from .stage import PipelineError
@@ -18,7 +18,10 @@ from .text import clean_text
 PURGE = """\
 What still holds these rows, and how to purge it:
 - your own source file: delete them there; this command does not touch it.
-- data/ and the model in data/train: `dvc repro` makes them again without the rows; commit dvc.lock and {file}.
+- data/ and the model in data/train: `dvc repro` makes them again without the rows; commit dvc.lock, {file},
+  data/batches.csv and data/batches/.
+- files in quarantine, which are kept as they came: data/quarantine/; `dvc remove` those that hold the rows.
+- weights of a training that was stopped: remove .state/checkpoints.
 - DVC's cache, with every earlier table and model: `dvc gc --workspace`; it removes the earlier versions of everything.
 - DVC's remote, where `dvc push` sent them: `dvc gc --workspace --cloud`; other clones: `dvc gc --workspace`
   in each.
@@ -81,6 +84,28 @@ def versions_seen(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]
     return seen, unknown
 
 
+def purge_batches(digests: Sequence[str]) -> list[str]:
+    """Write the batches that hold such rows anew without them, and tell DVC; give what was done, a line for each."""
+    said = []
+    for batch in batches.files():
+        table = batches.read_rows(batch)
+        rows = matching(ingest.complete(table, source=""), digests)
+        if not rows.any():
+            continue
+        place = batches.without(batch, table[~rows])
+        old = paths.BATCH_FILES / f"{batch}.parquet"
+        pointer = old.with_name(f"{old.name}.dvc")
+        if pointer.is_file():
+            repository.dvc("remove", str(pointer), capture=True)
+        old.unlink(missing_ok=True)
+        if place:
+            repository.dvc("add", "--quiet", str(place), capture=True)
+        said.append(
+            f"batch {batch[:16]}: {int(rows.sum()):,} rows removed{f', now {place.stem[:16]}' if place else ''}"
+        )
+    return said
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.forget", description=__doc__.partition("\n")[0])
     parser.add_argument("--id", nargs="+", default=[], help="ids of rows, as in data/evaluate/mistakes.csv")
@@ -106,6 +131,8 @@ def main() -> None:
     else:
         print(f"{paths.INGEST_TABLE} is missing: how many rows match will be seen by `dvc repro`")
     print(f"{append(digests):,} digests added to {paths.FORGOTTEN}; `dvc repro` drops the rows")
+    for line in purge_batches([*digests, *map(text_digest, texts)]):
+        print(line)
     if tracking.enabled():
         seen, unknown = versions_seen(ids, {clean_text(text) for text in texts})
         print(f"versions of {params.model_name()} trained on them: {', '.join(seen) or 'none found'}")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import Project
 
-from pipeline import forget, forgotten
+from pipeline import batches, forget, forgotten, ingest, paths, repository
 from pipeline.stage import PipelineError
 
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "text": ["Hello  WORLD", None, "hello world!"]})
@@ -42,6 +42,28 @@ def test_a_damaged_list_stops_the_pipeline() -> None:
     Path("data/forgotten.txt").unlink()
     with pytest.raises(PipelineError, match="cannot be read"):
         forgotten.read_forgotten()
+
+
+def test_a_batch_is_written_anew_without_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(repository, "dvc", lambda *arguments, **_: said.append(arguments))
+    paths.BATCHES.write_text(",".join(batches.COLUMNS) + "\n")
+    rows = ingest.complete(
+        pd.DataFrame({"text": ["Hello  WORLD", "good", "bad"], "label": ["a", "a", "b"]}), source="x.csv"
+    )
+    old = batches.add(rows, source="x.csv", file="f" * 64, taken="now")
+    old.with_name(f"{old.name}.dvc").write_text("")
+    other = batches.add(rows[1:2], source="y.csv", file="e" * 64, taken="now")
+    (told,) = forget.purge_batches([forgotten.text_digest("hello world")])
+    assert "1 rows removed" in told
+    assert not old.exists()
+    assert batches.read_rows()["text"].tolist() == ["good", "bad", "good"]
+    new = paths.BATCH_FILES / f"{batches.files()[0]}.parquet"
+    assert said == [("remove", f"{old}.dvc"), ("add", "--quiet", str(new))]
+    assert forget.purge_batches([forgotten.text_digest("good")]) != []
+    assert not other.exists()
+    assert batches.read_rows()["text"].tolist() == ["bad"]
+    assert set(batches.read_list()["file"]) == {"f" * 64, "e" * 64}  # neither file comes in once more
 
 
 @pytest.mark.slow  # a second training
