@@ -9,7 +9,8 @@ OUTPUTS := ingest validate clean tokenize rebalance train
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-all lint env ui serve ablation search imbalance benchmark lock clean
+.PHONY: repro test test-all lint env ui serve ablation search imbalance benchmark lock clean \
+	retrain compare storage pull-request alert audit
 
 repro: env
 	python -m pipeline.params
@@ -64,11 +65,42 @@ search: env
 imbalance: env
 	python -m pipeline.imbalance $(ARGS)
 
+# New rows in, a judged model out: docs/retraining.md. ARGS="--dry-run" says what would happen.
+retrain: env
+	python -m pipeline.retrain $(ARGS)
+
+# What this checkout changes in the model, beside BASE, on a sample: reports/compare/comparison.md.
+BASE ?= main
+compare: env
+	python -m pipeline.compare "$(BASE)" $(ARGS)
+
+# What DVC needs for a remote that is no folder: S3, GCS, Azure or SSH, by STORAGE_URL.
+storage: env
+	case "$$STORAGE_URL" in *://*) uv pip install --python .venv/bin/python -r requirements-storage.lock ;; esac
+
+# For retraining in GitHub's CI: the pull request of retrain.branch, and one open issue for all alerts.
+pull-request: env
+	branch="$$(python -m pipeline.retrain --branch)"; \
+	test -z "$$branch" || gh pr view "$$branch" --json state --jq .state | grep -qx OPEN || \
+	gh pr create --head "$$branch" --title "Retrained model" --body-file data/retrain.md
+
+alert:
+	run="$$GITHUB_SERVER_URL/$$GITHUB_REPOSITORY/actions/runs/$$GITHUB_RUN_ID"; \
+	gh label create retraining --description "Alerts of nightly retraining" 2>/dev/null; \
+	issue="$$(gh issue list --label retraining --json number --jq '.[0].number')"; \
+	if [ -n "$$issue" ]; then gh issue comment "$$issue" --body "$(WHAT): $$run"; \
+	else gh issue create --label retraining --title "$(WHAT)" --body "See $$run and docs/on-call.md."; fi
+
+# Known vulnerabilities of what is locked; asks PyPI.
+audit: env
+	for lock in requirements*.lock; do pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$lock" || exit 1; done
+
 # After a change of the dependencies in pyproject.toml.
 lock: env
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra datasets pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group serve -o requirements-serve.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group storage -o requirements-storage.lock
 
 # What `make repro` makes again; the environment, the MLflow store and DVC's cache stay.
 clean:
