@@ -175,26 +175,31 @@ def agreement(rows: pd.DataFrame, predict: Predict, least: float) -> list[Outcom
     """Judge the labels of new rows by the champion: one outcome, or none where no class has rows enough.
 
     For each class, the share of its rows for which the champion says so too, less that share of the other rows
-    (Youden 1950, Index for rating diagnostic tests). Noise and new subjects lower it; labels that were swapped turn it
-    negative.
+    (Youden 1950, Index for rating diagnostic tests). New subjects lower it, labels at random take it to 0, labels that
+    were swapped turn it negative. A class counts against the rows where its 95 % interval lies below `least`.
     """
     rows = rows.dropna(subset=["text", "label"])
     said = np.array(predict(rows["text"].to_list())) if len(rows) else np.array([])
     found = {}
-    for label in sorted(set(said) & set(rows["label"])):
+    for label in sorted(set(said) & set(rows["label"])):  # what it never says here tells nothing
         of_it = (rows["label"] == label).to_numpy()
-        if min(of_it.sum(), (~of_it).sum()) >= LEAST:
-            found[label] = float((said[of_it] == label).mean() - (said[~of_it] == label).mean())
+        sizes = np.array([of_it.sum(), (~of_it).sum()])
+        if sizes.min() >= LEAST:
+            shares = np.array([(said[of_it] == label).mean(), (said[~of_it] == label).mean()])
+            found[label] = (
+                shares[0] - shares[1],
+                shares[0] - shares[1] + 1.96 * np.sqrt((shares * (1 - shares) / sizes).sum()),
+            )
     if not found:
         return []
-    worst = min(found, key=lambda label: found[label])
+    worst = min(found, key=lambda label: found[label][1])
+    value, high = map(float, found[worst])
     rule = Rule(
         "min_agreement", "classes", "", {"min_value": least},
-        "the champion finds each class more often among its rows than among the others, by that much or more",
+        "the champion finds each class more often among its rows than among the others, by so much or more",
         "retrain.min_agreement",
     )  # fmt: skip
-    value = found[worst]
-    return [Outcome(rule, value >= least, value, f"{value:.2f} (class {shown(worst)!r})")]
+    return [Outcome(rule, high >= least, value, f"{value:.2f} (class {shown(worst)!r})")]
 
 
 def put_into_quarantine(arrival: Arrival, found: str) -> Path:
