@@ -121,7 +121,7 @@ def decide(
     if new_rows >= settings.min_new_rows:
         reasons.append(f"{new_rows:,} new rows (retrain.min_new_rows: {settings.min_new_rows:,})")
     if new_rows and drifted and settings.on_drift:
-        reasons.append(f"drift of {', '.join(drifted)} in {new_rows:,} new rows (retrain.on_drift)")
+        reasons.append(f"drift of {', '.join(drifted).replace('_', ' ')} in {new_rows:,} new rows (retrain.on_drift)")
     if new_rows and settings.max_age is not None and age > settings.max_age:
         reasons.append(
             f"the champion is {age:.0f} days old, and there are new rows (retrain.max_age: {settings.max_age:g})"

@@ -5,8 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -116,6 +119,44 @@ def test_a_bad_file_is_refused_and_the_others_come_in(
     assert not any(text in page for text in parts[1]["text"] if len(text) > 20)
     with incoming.fetched(str(project)) as waiting:  # what is in quarantine is not looked at again
         assert {name for _, name, _ in waiting if name.endswith(".csv") and "/" not in name} == {"a.csv", "c.csv"}
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.csv?signature=a/b"])
+def test_files_come_from_an_address(project: Path, tweets: pd.DataFrame, name: str) -> None:
+    (project / "there").mkdir()
+    (project / ".state").mkdir()
+    tweets[:30].to_csv(project / "there/new.csv", index=False, quoting=1)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], check=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=project / "there")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with incoming.fetched(f"{address}/{name}") as files:
+            (arrival,) = examine([path for path, _, _ in files], tweets[100:])
+        assert (arrival.refused, len(arrival.new)) == ("", 30)
+        assert not files[0][0].exists()
+        missing = f"{address}/none.csv".replace("//", "//jane:s3cret@")
+        with (
+            pytest.raises(PipelineError, match=r"retrain\.incoming http://\*\*\*@") as raised,
+            incoming.fetched(missing),
+        ):
+            raise AssertionError
+        assert "s3cret" not in str(raised.value)
+        server.shutdown()
+
+
+def test_a_folder_that_is_missing_is_told_and_an_empty_one_is_no_error(project: Path) -> None:
+    with pytest.raises(PipelineError, match="which does not exist"), incoming.fetched("nowhere"):
+        raise AssertionError
+    (project / "empty").mkdir()
+    for address in ("empty", "data/none"):
+        (project / "data/none").touch()
+        with incoming.fetched(address) as files:
+            assert files == []
 
 
 def test_a_file_that_spoils_the_whole_table_is_refused(project: Path, tweets: pd.DataFrame) -> None:
@@ -233,6 +274,16 @@ def test_results_reach_main_although_somebody_pushed_meanwhile(checkout: Path) -
     assert git("show", "main:code.py", folder=hub) == "y"
     assert sorted(git("show", "main:data/batches.csv", folder=hub).split()) == ["a", "b", "batch", "c"]
     assert git("show", "main:dvc.lock", folder=hub) == "two"
+
+
+def test_without_a_remote_results_are_committed(checkout: Path) -> None:
+    git("remote", "remove", "origin")
+    with repository.alone(1.0):
+        assert repository.start(None) == "main"
+        Path("dvc.lock").write_text("two\n")
+        assert "committed; there is no git remote" in repository.deliver_code("main", "Retrain")
+    assert git("status", "--porcelain") == ""
+    assert git("log", "-1", "--format=%s") == "Retrain"
 
 
 def test_results_for_a_pull_request_gather_on_a_branch(checkout: Path) -> None:
