@@ -16,20 +16,29 @@ _URL = re.compile(
     r"(?:(?:https?|ftp)://|(?<![A-Za-z0-9_])www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
     re.ASCII | re.IGNORECASE,
 )
-# Without http, what ends as sites do: ".com", or another such ending and a path.
+# Without http, what ends as sites do: ".com", ".org", ".co.uk", or another such ending and a path.
 _SITE = re.compile(
-    r"(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com(?![\w-])|(?:com|org|net|edu|gov|info|io|co|me|ly|tv|us|uk|eu|de|fr|es|"
+    r"(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,4}(?:(?:com|org|(?:com?|org|ac|gov)\.[a-z]{2})(?![\w-])|(?:com|org|net|edu|gov|info|io|co|me|ly|tv|us|uk|eu|de|fr|es|"
     r"it|nl|ch|at|cn|in|jp|ru|br|au|ca|app|dev|xyz)(?:\.[a-z]{2})?(?=/\w))(?:/[\w\-./?%&=#~+]*(?<![.,?]))?",
     re.ASCII | re.IGNORECASE,
 )
 _PATH = re.compile(r"\.[a-z]{2,4}/[a-z0-9]")
+_ENDINGS = (".com", ".org", ".co.", ".ac.", ".gov.")
 _EMAIL = re.compile(r"(?<![A-Za-z0-9_.+'\-À-ɏ])[A-Za-z0-9_.+'\-À-ɏ]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _SPELT_EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}(?: ?[(\[]at[)\]] ?[\w-]+(?: ?[(\[]dot[)\]] ?\w+|\.\w+)+| at [\w-]+ dot \w+)",
     re.ASCII | re.IGNORECASE,
 )
 # A Latin name ends where another script begins; others end, as in Weibo, at a space or colon.
-_HANDLE = re.compile(r"(?:@(?:[A-Za-z0-9_]+(?:\.[a-z0-9]*[0-9_][a-z0-9_]*)?|[\w-]{1,30}(?=[\s:：]|$)))+")
+_HANDLE = re.compile(r"(?:@(?:[A-Za-z0-9_]+(?:(?:\.[a-z0-9_]+){2,5}|\.[a-z0-9]*[0-9_][a-z0-9_]*)?|[\w-]{1,30}(?=[\s:：]|$)))+")
+# Without an @: Reddit's, and what a word before it tells; of the latter those with a digit or underscore.
+_NAMED_HANDLE = re.compile(
+    r"(?<![\w./])/?u/[\w-]{3,20}(?![\w/])"
+    r"|((?:微信号?|威信|we ?chat(?: id)?|\bvx|\bwx|telegram|instagram|\binsta|snapchat|\bline id)[\s:：]{1,3}|微信号?)"
+    r"(?=[a-z-]*[\d_])[a-z][a-z0-9_-]{4,29}(?![a-z0-9_@.])",
+    re.ASCII | re.IGNORECASE,
+)
+_BEFORE_HANDLE = ("u/", "微信", "威信", "chat", "vx", "wx", "gram", "insta", "line id")
 # Six digits near one another, or letters between: what every number below has, and few texts.
 _NUMBER = re.compile(r"[0-9](?:(?:[^\w\s]{0,2} ?[^\w\s]?[0-9]){5}|[0-9][A-Za-z][0-9]{2}|[0-9]{3}[A-Za-z])", re.ASCII)
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d\d?)?(?!\w|\.\d)", re.ASCII)
@@ -59,7 +68,7 @@ _NAMED_ID = re.compile(
 # Nine digits or more in groups, or seven as in 555-0123; a date and part of a longer number or code are none.
 _PHONE = re.compile(
     r"(?<![\w.,$€£¥#-])(?!\d{4}-\d\d?-\d\d?(?!\d)|\d\d?[./-]\d\d?[./-](?:19|20)\d\d(?!\d)|97[89]-|\d\.\d{5})"
-    r"(?:\+?\(?\d{1,4}\)?(?:[ ./-]?(?:\(0\) ?)?\(?\d{2,5}\)?){1,6}|\d{3}-\d{4})(?![\w-]|[.,]\d)",
+    r"(?:\+?[(（]?\d{1,4}[)）]?(?:[ ./-]?(?:\(0\) ?)?[(（]?\d{2,5}[)）]?){1,6}|\d{3}-\d{4})(?![\w-]|[.,]\d)",
     re.ASCII,
 )
 # Digits without a space: with a trunk or country code, or as many as national numbers have; not those of goods.
@@ -92,7 +101,9 @@ def mask(text: str) -> str:
         text = _SPELT_EMAIL.sub(" [email] ", text)
     if "@" in text:
         text = _HANDLE.sub(" [user] ", _EMAIL.sub(" [email] ", text))
-    if ".com" in lowered or ("/" in text and _PATH.search(lowered)):
+    if any(word in lowered for word in _BEFORE_HANDLE):
+        text = _NAMED_HANDLE.sub(r"\1 [user] ", text)
+    if any(ending in lowered for ending in _ENDINGS) or ("/" in text and _PATH.search(lowered)):
         text = _SITE.sub(" [url] ", text)
     if "::" in text or text.count(":") >= 7:
         text = _IPV6.sub(_masked_ip, text)
