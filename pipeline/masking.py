@@ -13,24 +13,32 @@ PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]", "[card]", "[id]", "[ip]
 
 # An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
 _URL = re.compile(
-    r"(?:(?:https?|ftp)://|(?<![A-Za-z0-9_])www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
+    r"(?:(?:h(?:tt|xx)ps?|ftp)://|(?<![A-Za-z0-9_])www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
     re.ASCII | re.IGNORECASE,
 )
-# Without http, what ends as sites do: ".com", ".org", ".co.uk", or another such ending and a path.
+# Without http, what ends as sites do: ".com", ".org", ".co.uk", as another such site of three parts or with a path.
 _SITE = re.compile(
-    r"(?<![\w@./-])(?:[a-z0-9-]{1,63}\.){1,4}(?:(?:com|org|(?:com?|org|ac|gov)\.[a-z]{2})(?![\w-])|(?:com|org|net|edu|gov|info|io|co|me|ly|tv|us|uk|eu|de|fr|es|"
-    r"it|nl|ch|at|cn|in|jp|ru|br|au|ca|app|dev|xyz)(?:\.[a-z]{2})?(?=/\w))(?:/[\w\-./?%&=#~+]*(?<![.,?]))?",
+    r"(?<![\w@./-])(?:(?:[a-z0-9-]{1,63}\.){2,4}(?:net|io|info|app|dev|xyz|edu|gov)(?![\w-])"
+    r"|(?:[a-z0-9-]{1,63}\.){1,4}(?:(?:com|org|(?:com?|org|ac|gov)\.[a-z]{2})(?![\w-])"
+    r"|(?:com|org|net|edu|gov|info|io|co|me|ly|tv|us|uk|eu|de|fr|es|it|nl|ch|at|cn|in|jp|ru|br|au|ca|app|dev|xyz)"
+    r"(?:\.[a-z]{2})?(?=/\w)))(?:/[\w\-./?%&=#~+]*(?<![.,?]))?",
     re.ASCII | re.IGNORECASE,
 )
 _PATH = re.compile(r"\.[a-z]{2,4}/[a-z0-9]")
-_ENDINGS = (".com", ".org", ".co.", ".ac.", ".gov.")
-_EMAIL = re.compile(r"(?<![A-Za-z0-9_.+'\-À-ɏ])[A-Za-z0-9_.+'\-À-ɏ]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_ENDING = re.compile(r"\.(?:com|org|co\.|ac\.|gov|net|io|info|app|dev|xyz|edu)")
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9_.+'\-À-ɏ])[A-Za-z0-9_.+'\-À-ɏ]+(?:@| @ (?=[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2}))"
+    r"[A-Za-z0-9À-ɏ-]+(?:\.[A-Za-z0-9-]+)+"
+)
 _SPELT_EMAIL = re.compile(
-    r"(?<![\w.+-])[\w.+-]{1,64}(?: ?[(\[]at[)\]] ?[\w-]+(?: ?[(\[]dot[)\]] ?\w+|\.\w+)+| at [\w-]+ dot \w+)",
+    r"(?<![\w.+-])(?:[\w+-]{1,30} dot )?[\w.+-]{1,64}"
+    r"(?: ?[(\[]at[)\]] ?[\w-]+(?: ?[(\[]dot[)\]] ?\w+|\.\w+)+| at [\w-]+ dot \w+)",
     re.ASCII | re.IGNORECASE,
 )
 # A Latin name ends where another script begins; others end, as in Weibo, at a space or colon.
-_HANDLE = re.compile(r"(?:@(?:[A-Za-z0-9_]+(?:(?:\.[a-z0-9_]+){2,5}|\.[a-z0-9]*[0-9_][a-z0-9_]*)?|[\w-]{1,30}(?=[\s:：]|$)))+")
+_HANDLE = re.compile(
+    r"(?:@(?:[A-Za-z0-9_]+(?:(?:\.[a-z0-9_]+){2,5}|\.[a-z0-9]*[0-9_][a-z0-9_]*)?|[\w-]{1,30}(?=[\s:：]|$)))+"
+)
 # Without an @: Reddit's, and what a word before it tells; of the latter those with a digit or underscore.
 _NAMED_HANDLE = re.compile(
     r"(?<![\w./])/?u/[\w-]{3,20}(?![\w/])"
@@ -38,17 +46,17 @@ _NAMED_HANDLE = re.compile(
     r"(?=[a-z-]*[\d_])[a-z][a-z0-9_-]{4,29}(?![a-z0-9_@.])",
     re.ASCII | re.IGNORECASE,
 )
-_BEFORE_HANDLE = ("u/", "微信", "威信", "chat", "vx", "wx", "gram", "insta", "line id")
+_BEFORE_HANDLE = ("u/", "微信", "威信", "wechat", "we chat", "vx", "wx", "telegram", "insta", "snapchat", "line id")
 # Six digits near one another, or letters between: what every number below has, and few texts.
 _NUMBER = re.compile(r"[0-9](?:(?:[^\w\s]{0,2} ?[^\w\s]?[0-9]){5}|[0-9][A-Za-z][0-9]{2}|[0-9]{3}[A-Za-z])", re.ASCII)
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d\d?)?(?!\w|\.\d)", re.ASCII)
 _IPV6 = re.compile(r"(?<![\w:.])[0-9a-f:]{6,39}(?![\w:])", re.ASCII | re.IGNORECASE)
-_CARD = re.compile(r"(?<![\w.,$€£¥#-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w-]|[.,]\d)", re.ASCII)
+_CARD = re.compile(r"(?<![\w.,$€£¥#-])[2-6]\d{3}(?:[ .-]?\d){9,15}(?![\w-]|[.,]\d)", re.ASCII)
 _ID = re.compile(
     r"(?<![\w-])(?:"
     r"(?P<chinese>\d{17}[\dx])"
     r"|(?P<french>[12] ?\d\d ?(?:0[1-9]|1[0-2]) ?\d[\dab] ?\d{3} ?\d{3} ?\d\d)"
-    r"|(?P<spanish>(?:\d|[xyz])\d{7}-?[a-z])"
+    r"|(?P<spanish>(?:\d|[xyz]-?)\d{7}-?[a-z])"
     r"|(?!000|666)\d{3}-\d\d-\d{4}|(?!000|666)[0-8]\d\d \d\d \d{4}"  # the United States'
     r"|[a-ceghj-prstw-z][a-z] ?\d\d ?\d\d ?\d\d ?[a-d]"  # British
     r"|[a-z]{6}\d\d[a-z]\d\d[a-z]\d{3}[a-z]|\d{3}\.\d{3}\.\d{3}-\d\d|[a-z]{5}\d{4}[a-z]"  # Italian, Brazilian, Indian
@@ -73,6 +81,9 @@ _PHONE = re.compile(
 )
 # Digits without a space: with a trunk or country code, or as many as national numbers have; not those of goods.
 _BARE_PHONE = re.compile(r"0\d{8,14}|[2-9]\d{8,11}|1[2-9]\d{9}", re.ASCII)
+# Wide forms of digits, and of what joins them, as Chinese keyboards write them.
+_WIDE = re.compile("[０-９＠]|[－．](?=[0-9０-９])")
+_NARROW = str.maketrans("０１２３４５６７８９＠－．", "0123456789@-.")
 _TWO_DIGITS = re.compile(r"[0-9]{2}")
 # Numbers with check digits; of the other kinds the form alone tells.
 # The Chinese by their sum alone: python-stdnum fails on regions that it does not know.
@@ -93,6 +104,8 @@ def mask(text: str) -> str:
     text : str
         Without markup and entities, of any case.
     """
+    if not text.isascii() and _WIDE.search(text):
+        text = _WIDE.sub(lambda found: found[0].translate(_NARROW), text)
     # Most texts have none, which costs less to tell than to search.
     lowered = text.lower()
     if "://" in text or "www." in lowered:
@@ -103,7 +116,7 @@ def mask(text: str) -> str:
         text = _HANDLE.sub(" [user] ", _EMAIL.sub(" [email] ", text))
     if any(word in lowered for word in _BEFORE_HANDLE):
         text = _NAMED_HANDLE.sub(r"\1 [user] ", text)
-    if any(ending in lowered for ending in _ENDINGS) or ("/" in text and _PATH.search(lowered)):
+    if _ENDING.search(lowered) or ("/" in text and _PATH.search(lowered)):
         text = _SITE.sub(" [url] ", text)
     if "::" in text or text.count(":") >= 7:
         text = _IPV6.sub(_masked_ip, text)
@@ -141,7 +154,7 @@ def _masked_iban(found: str) -> str:
 
 
 def _masked_card(found: re.Match[str]) -> str:
-    return " [card] " if luhn.is_valid(re.sub("[ -]", "", found[0])) else found[0]
+    return " [card] " if luhn.is_valid(re.sub("[ .-]", "", found[0])) else found[0]
 
 
 def _masked_phone(found: re.Match[str]) -> str:

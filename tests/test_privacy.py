@@ -1,4 +1,4 @@
-"""Privacy: what is masked and what is left alone, by 313 labelled cases of invented people."""
+"""Privacy: what is masked and what is left alone, by 673 labelled cases of invented people."""
 
 import json
 import re
@@ -29,14 +29,14 @@ def test_personal_data_is_masked() -> None:
             asked[kind] += 1
             missed[kind] += left(value, case["text"], cleaned)
     recall = {kind: round(1 - missed[kind] / asked[kind], 3) for kind in asked}
-    assert asked.total() >= 200
+    assert asked.total() >= 400
     assert missed.total() <= 0.02 * asked.total(), recall
 
 
 def test_texts_without_personal_data_are_left_alone() -> None:
     clean = [case["text"] for case in CASES if not case["mask"]]
     touched = [text for text in clean if any(placeholder in clean_text(text) for placeholder in PLACEHOLDERS)]
-    assert len(clean) >= 100
+    assert len(clean) >= 200
     assert len(touched) <= 0.02 * len(clean), touched
 
 
