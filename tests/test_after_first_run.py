@@ -146,7 +146,7 @@ def test_mlflow_run_starts_the_pipeline(reference: Project) -> None:
     entry_points = read_yaml(reference.folder / "MLproject")["entry_points"]
     stages = set(read_yaml(reference.folder / "dvc.yaml")["stages"])
     commands = {"main", "publish", "promote", "rollback", "ablation", "search", "imbalance", "card"}
-    commands |= {"predict", "serve", "explain", "adapt"}
+    commands |= {"predict", "serve", "explain", "adapt", "drift", "retrain", "compare"}
     assert stages | commands == set(entry_points)
     store = MlflowClient(f"sqlite:///{reference.folder}/mlflow.db")
     (state_run,) = store.search_runs(["1"])
