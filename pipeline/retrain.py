@@ -274,11 +274,14 @@ def _alone_here() -> Iterator[None]:
         raise BusyError("another retraining is in progress in this folder") from error
 
 
-def markdown(night: Night) -> str:
-    """The report: what came in, what it differs in, what was decided. It holds no text of a row."""
+def markdown(night: Night, headline: str = "") -> str:
+    """The report: what came in, what it differs in, what was decided. It holds no text of a row.
+
+    `headline` stands in the place of how the retraining ended.
+    """
     lines = [
         f"# Retraining of {night.model}",
-        f"**{WORDS[night.outcome].capitalize()}.** Began {night.began:%Y-%m-%d %H:%M} UTC.",
+        f"**{headline or WORDS[night.outcome].capitalize()}.** Began {night.began:%Y-%m-%d %H:%M} UTC.",
     ]
     if night.reasons:
         lines += ["## Why", "\n".join(f"- {reason}" for reason in night.reasons)]
@@ -388,7 +391,7 @@ def main() -> None:
         night.outcome = Outcome.BUSY
         print(f"retrain: {busy}; this one leaves")
     if options.dry_run:
-        print(markdown(night))
+        print(markdown(night, "A dry run: nothing was changed"))
         print("would train: " + ("; ".join(night.reasons) or "no"))
         return
     print(night.sentence())
