@@ -78,11 +78,13 @@ compare: env
 storage: env
 	case "$$STORAGE_URL" in *://*) uv pip install --python .venv/bin/python -r requirements-storage.lock ;; esac
 
-# For retraining in GitHub's CI: the pull request of retrain.branch, and one open issue for all alerts.
+# For retraining in GitHub's CI: a pull request where retrain.branch has results that wait, and one open issue for all alerts.
 pull-request: env
-	branch="$$(python -m pipeline.retrain --branch)"; \
-	test -z "$$branch" || gh pr view "$$branch" --json state --jq .state | grep -qx OPEN || \
-	gh pr create --head "$$branch" --title "Retrained model" --body-file data/retrain.md
+	branch="$$(python -m pipeline.retrain --branch)" && base="$${GITHUB_REF_NAME:-main}"; \
+	test -z "$$branch" || ! git rev-parse --quiet --verify "refs/remotes/origin/$$branch" || \
+	git merge-base --is-ancestor "origin/$$branch" "origin/$$base" || \
+	gh pr view "$$branch" --json state --jq .state | grep -qx OPEN || \
+	gh pr create --base "$$base" --head "$$branch" --title "Retrained model" --body-file data/retrain.md
 
 alert:
 	run="$$GITHUB_SERVER_URL/$$GITHUB_REPOSITORY/actions/runs/$$GITHUB_RUN_ID"; \

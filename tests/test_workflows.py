@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import ROOT, clean_environment, copy_project
 
 from pipeline.files import read_yaml
 
@@ -103,3 +103,40 @@ def test_an_alert_is_one_issue(tmp_path: Path) -> None:
         subprocess.run(command, cwd=ROOT, env=environment | {"ISSUE": issue}, check=True, capture_output=True)
         assert wanted in said.read_text()
         assert "https://x/a/b/actions/runs/7" in said.read_text()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
+def test_a_pull_request_is_opened_where_results_wait_and_none_is_open(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$@" >> {said}\ncase "$1 $2" in "pr view") echo "$STATE";; esac\n')
+    gh.chmod(0o755)
+    clone = tmp_path / "clone"
+    environment = clean_environment() | {"GITHUB_REF_NAME": "main", "STATE": ""}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+
+    def git(*arguments: str) -> None:
+        named = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *named, *arguments], cwd=clone, env=environment, check=True, capture_output=True)
+
+    def asked(**also: str) -> str:
+        said.write_text("")
+        make = ["make", "--silent", "--old-file=env", "pull-request"]  # the environment is there
+        subprocess.run(make, cwd=clone, env=environment | also, check=True, capture_output=True)
+        return said.read_text()
+
+    project = copy_project(clone)
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-q", "-m", "first")
+    git("update-ref", "refs/remotes/origin/main", "HEAD")
+    assert asked() == ""  # retrain.branch is null
+    project.set(branch="retrain")
+    assert asked() == ""  # nothing was ever delivered
+    git("update-ref", "refs/remotes/origin/retrain", "HEAD")
+    assert asked() == ""  # all of it is merged
+    git("commit", "-q", "-am", "results")
+    git("update-ref", "refs/remotes/origin/retrain", "HEAD")
+    assert "pr create --base main --head retrain" in asked()
+    assert "pr create --base main --head retrain" in asked(STATE="MERGED")
+    assert "pr create" not in asked(STATE="OPEN")
