@@ -287,7 +287,10 @@ def markdown(night: Night, headline: str = "") -> str:
         lines += ["## Why", "\n".join(f"- {reason}" for reason in night.reasons)]
     if night.arrivals:
         head = ["| file | rows | new | |", "| --- | ---: | ---: | --- |"]
-        lines += ["## What came in", "\n".join([*head, *map(_arrival, night.arrivals)])]
+        lines += [
+            "## What came in",
+            "\n".join([*head, *(_arrival(each, bool(night.reasons)) for each in night.arrivals)]),
+        ]
     if night.decision:
         lines += ["## The gate", night.decision]
     before, after = night.figures
@@ -301,8 +304,9 @@ def markdown(night: Night, headline: str = "") -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _arrival(each: Arrival) -> str:
-    said = f"**in quarantine**: {each.refused}" if each.refused else "taken" if len(each.new) else "nothing new"
+def _arrival(each: Arrival, trained: bool) -> str:
+    good = "nothing new" if each.new.empty else "taken" if trained else "waits for more"
+    said = f"**in quarantine**: {each.refused}" if each.refused else good
     return f"| {cell(shown(each.name))} | {each.rows:,} | {len(each.new):,} | {cell(said)} |"
 
 

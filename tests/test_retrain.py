@@ -354,6 +354,9 @@ def test_the_report_shows_files_and_reasons(project: Path, tweets: pd.DataFrame)
     text = repository.REPORT.read_text(encoding="utf-8")
     assert "**Retrained, not promoted.** Began 2026-01-02 03:04 UTC." in text
     assert "| a\\|b.csv | 300 | 300 | taken |" in text
+    night.reasons = []
+    assert "| a\\|b.csv | 300 | 300 | waits for more |" in retrain.markdown(night, "A dry run")
+    assert "**A dry run.** Began" in retrain.markdown(night, "A dry run")
     assert json.loads((retrain.REPORTS / "report.json").read_text())["outcome"] == "rejected"
     assert "<script" not in (retrain.REPORTS / "report.html").read_text()
     assert not any(each in text for each in tweets["text"][:300] if len(each) > 20)
