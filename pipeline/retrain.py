@@ -7,6 +7,7 @@ in progress, 1 failed, 2 wrong usage.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -369,6 +370,11 @@ def overdue(model: str, hours: float) -> str:
     return f"{ago:.1f} hours ago: {tags.get(OUTCOME, '')}"
 
 
+def let_go_when_stopped() -> None:
+    """End by an exception at SIGTERM, which a CI sends to what it cancels: then the lock in the remote is released."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.retrain",
@@ -389,6 +395,7 @@ def main() -> None:
     if options.overdue is not None:
         print(overdue(night.model, options.overdue))
         return
+    let_go_when_stopped()
     try:
         retrain(night, dry=options.dry_run)
     except BusyError as busy:

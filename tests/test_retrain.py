@@ -303,7 +303,8 @@ def test_results_for_a_pull_request_gather_on_a_branch(checkout: Path) -> None:
 
 HOLD = """
 import sys, time
-from pipeline import repository
+from pipeline import repository, retrain
+retrain.let_go_when_stopped()
 with repository.alone(1.0):
     print("held", flush=True)
     time.sleep(60)
@@ -327,6 +328,16 @@ def test_one_retraining_at_a_time_whatever_the_checkout(checkout: Path, monkeypa
         assert taken
     holder.kill()
     holder.wait()
+    assert git("ls-remote", "origin", repository.LOCK) == ""
+
+
+def test_a_holder_that_is_stopped_lets_go(checkout: Path) -> None:
+    environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
+    holder = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    holder.terminate()
+    assert holder.wait(30) == 143
     assert git("ls-remote", "origin", repository.LOCK) == ""
 
 
