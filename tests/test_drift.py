@@ -357,6 +357,7 @@ def test_reading_by_the_columns_of_ingest() -> None:
         drift.read(Path("d.csv"))
 
 
+@pytest.mark.slow
 def test_the_command_with_a_trained_model(reference: Project, tmp_path: Path) -> None:
     shutil.copytree(reference.folder, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project")

@@ -117,6 +117,7 @@ def test_what_the_plan_says_is_what_training_does(keras: ModuleType, monkeypatch
         assert (told["draw"] is None) == (strategy != "balanced_batches")
 
 
+@pytest.mark.slow  # test_dvc_yaml trains twice and compares the bytes, too
 def test_equal_seeds_give_equal_weights(keras: ModuleType) -> None:
     def weights(seed: int) -> np.ndarray:
         keras.utils.set_random_seed(seed)
