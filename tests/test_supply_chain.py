@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from conftest import ROOT
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-serve.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-serve.lock", "requirements-storage.lock")
 
 
 @pytest.mark.parametrize("name", LOCKS)
