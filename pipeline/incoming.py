@@ -90,10 +90,13 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
             place = Path(temporary) / "incoming"
             suffix = "".join(Path(address.partition("?")[0]).suffixes)
             place = place.with_suffix(suffix) if suffix else place
-            command = [sys.executable, "-m", "dvc", "get-url", "--quiet", address, str(place)]
+            command = [sys.executable, "-m", "dvc", "get-url", address, str(place)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                reason = shown_address(" ".join(done.stderr.split()))[:300]
+            if "does not exist" in done.stderr and not address.startswith("http"):
+                place.mkdir()  # object stores know no empty folders, so this may be one
+                print(f"retrain: nothing lies at {shown_address(address)}", file=sys.stderr)
+            elif done.returncode:
+                reason = shown_address(" ".join(done.stderr.partition("Having any troubles?")[0].split()))[:300]
                 raise PipelineError(f"retrain.incoming {shown_address(address)} cannot be read: {reason}")
         elif not place.exists():
             raise PipelineError(f"retrain.incoming names {place}, which does not exist; make the folder, or correct it")
