@@ -9,85 +9,29 @@ in progress, 1 failed, 2 wrong usage.
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import IntEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from . import batches, document, drift, incoming, params, paths, publish, recover, repository, stage, summary, tracking
-from .files import atomic, read_json, read_table, write_json
-from .gate import cell
-from .incoming import Arrival
+from . import batches, drift, incoming, params, paths, publish, recover, repository, stage, tracking
+from .files import read_json, read_table
 from .packaging import digest
 from .prediction import Predictor, read_manifest
 from .promote import CHAMPION
 from .repository import BusyError
-from .stage import PipelineError, shown
+from .retrain_report import Night, Outcome, markdown, write
+from .stage import PipelineError
 from .text import Tokenizer
 
 if TYPE_CHECKING:
     from .tracking import Store
 
-REPORTS = paths.REPORTS / "retrain"
 ENDED, OUTCOME = "retrain.ended", "retrain.outcome"  # tags of the registered model
-
-
-class Outcome(IntEnum):
-    """How a retraining ended, as exit status."""
-
-    NOTHING = 0
-    PROMOTED = 10
-    REJECTED = 11
-    BUSY = 12
-
-
-WORDS = {
-    Outcome.NOTHING: "nothing to do",
-    Outcome.PROMOTED: "retrained and promoted",
-    Outcome.REJECTED: "retrained, not promoted",
-    Outcome.BUSY: "another retraining is in progress",
-}
-
-
-@dataclass
-class Night:
-    """What one retraining found and did, for the report."""
-
-    began: datetime
-    model: str
-    arrivals: list[Arrival] = field(default_factory=list)
-    drift: dict[str, Any] | None = None
-    reasons: list[str] = field(default_factory=list)
-    outcome: Outcome = Outcome.NOTHING
-    decision: str = ""  # of the gate, in Markdown
-    figures: list[Mapping[str, Any] | None] = field(default_factory=lambda: [None, None])  # before, after
-
-    @property
-    def taken(self) -> list[Arrival]:
-        return [each for each in self.arrivals if not each.refused and len(each.new)]
-
-    @property
-    def quarantined(self) -> list[Arrival]:
-        return [each for each in self.arrivals if each.refused]
-
-    @property
-    def new_rows(self) -> int:
-        return sum(len(each.new) for each in self.taken)
-
-    def sentence(self) -> str:
-        """What happened, in a line."""
-        parts = [f"{self.model}: {WORDS[self.outcome]}"]
-        if self.arrivals:
-            parts.append(f"{len(self.arrivals)} new files with {self.new_rows:,} new rows")
-        if self.quarantined:
-            parts.append(f"{len(self.quarantined)} in quarantine")
-        return "; ".join(parts)
 
 
 def decide(
@@ -273,82 +217,6 @@ def _alone_here() -> Iterator[None]:
             yield
     except Timeout as error:
         raise BusyError("another retraining is in progress in this folder") from error
-
-
-def markdown(night: Night, headline: str = "") -> str:
-    """The report: what came in, what it differs in, what was decided. It holds no text of a row.
-
-    `headline` stands in the place of how the retraining ended.
-    """
-    lines = [
-        f"# Retraining of {night.model}",
-        f"**{headline or WORDS[night.outcome].capitalize()}.** Began {night.began:%Y-%m-%d %H:%M} UTC.",
-    ]
-    if night.reasons:
-        lines += ["## Why", "\n".join(f"- {reason}" for reason in night.reasons)]
-    if night.arrivals:
-        head = ["| file | rows | new | |", "| --- | ---: | ---: | --- |"]
-        lines += [
-            "## What came in",
-            "\n".join([*head, *(_arrival(each, bool(night.reasons)) for each in night.arrivals)]),
-        ]
-    if night.decision:
-        lines += ["## The gate", night.decision]
-    before, after = night.figures
-    if after:
-        lines += ["## Figures on the test rows", _figures(before, after)]
-    if night.drift:
-        lines += [
-            "## Drift of the new rows",
-            drift.markdown(night.drift).partition("\n")[2].strip().replace("\n## ", "\n### "),
-        ]
-    return "\n\n".join(lines) + "\n"
-
-
-def _arrival(each: Arrival, trained: bool) -> str:
-    good = "nothing new" if each.new.empty else "taken" if trained else "waits for more"
-    said = f"**in quarantine**: {each.refused}" if each.refused else good
-    return f"| {cell(shown(each.name))} | {each.rows:,} | {len(each.new):,} | {cell(said)} |"
-
-
-def _figures(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
-    head = ["| | before | now |", "| --- | ---: | ---: |"]
-    rows = []
-    for key in ("num_samples", *summary.HEADLINES):
-        then = f"{before['overall'][key]:,}" if before else ""
-        rows.append(f"| {key} | {then} | {after['overall'][key]:,} |")
-    note = "Each on the test rows of its time; the gate compares both models on the same rows."
-    return "\n".join([*head, *rows]) + f"\n\n{note}"
-
-
-def as_json(night: Night) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "model": night.model,
-        "began": night.began.isoformat(timespec="seconds"),
-        "outcome": night.outcome.name.lower(),
-        "reasons": night.reasons,
-        "new_rows": night.new_rows,
-        "files": [
-            {"name": each.name, "sha256": each.file, "rows": each.rows, "new": len(each.new), "refused": each.refused}
-            for each in night.arrivals
-        ],
-        "drift": night.drift,
-    }
-
-
-def write(night: Night) -> None:
-    """Write the report to `reports/retrain/`, and where git takes it from."""
-    text = markdown(night)
-    contents = {
-        repository.REPORT: text,
-        REPORTS / "report.md": text,
-        REPORTS / "report.html": document.html(text, REPORTS),
-    }
-    for path, content in contents.items():
-        with atomic(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    write_json(REPORTS / "report.json", as_json(night))
 
 
 def overdue(model: str, hours: float) -> str:

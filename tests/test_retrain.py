@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, clean_environment
 
-from pipeline import batches, incoming, ingest, params, paths, repository, retrain
+from pipeline import batches, incoming, ingest, params, paths, repository, retrain, retrain_report
 from pipeline.datasets import DATASETS
 from pipeline.files import sha256, write_table
 from pipeline.stage import PipelineError
@@ -359,15 +359,17 @@ def test_the_report_shows_files_and_reasons(project: Path, tweets: pd.DataFrame)
     from datetime import UTC, datetime
 
     tweets[:300].to_csv(project / "a|b.csv", index=False, quoting=1)
-    night = retrain.Night(datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "m", examine([project / "a|b.csv"], tweets[500:]))
-    night.reasons, night.outcome = ["300 new rows"], retrain.Outcome.REJECTED
-    retrain.write(night)
+    night = retrain_report.Night(
+        datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "m", examine([project / "a|b.csv"], tweets[500:])
+    )
+    night.reasons, night.outcome = ["300 new rows"], retrain_report.Outcome.REJECTED
+    retrain_report.write(night)
     text = repository.REPORT.read_text(encoding="utf-8")
     assert "**Retrained, not promoted.** Began 2026-01-02 03:04 UTC." in text
     assert "| a\\|b.csv | 300 | 300 | taken |" in text
     night.reasons = []
-    assert "| a\\|b.csv | 300 | 300 | waits for more |" in retrain.markdown(night, "A dry run")
-    assert "**A dry run.** Began" in retrain.markdown(night, "A dry run")
-    assert json.loads((retrain.REPORTS / "report.json").read_text())["outcome"] == "rejected"
-    assert "<script" not in (retrain.REPORTS / "report.html").read_text()
+    assert "| a\\|b.csv | 300 | 300 | waits for more |" in retrain_report.markdown(night, "A dry run")
+    assert "**A dry run.** Began" in retrain_report.markdown(night, "A dry run")
+    assert json.loads((retrain_report.REPORTS / "report.json").read_text())["outcome"] == "rejected"
+    assert "<script" not in (retrain_report.REPORTS / "report.html").read_text()
     assert not any(each in text for each in tweets["text"][:300] if len(each) > 20)
