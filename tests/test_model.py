@@ -41,6 +41,7 @@ def texts(count: int) -> tuple[list[str], np.ndarray]:
 
 @pytest.fixture(scope="module")
 def trained(keras: ModuleType) -> Trained:
+    keras.utils.set_random_seed(0)  # whatever tests ran before
     model = network.build(**SIZES)
     given, labels = texts(300)
     ids = TOKENIZER.encode(given)
