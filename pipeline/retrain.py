@@ -143,7 +143,9 @@ def retrain(night: Night, *, dry: bool) -> None:
         if night.reasons:
             print("retrain: " + "; ".join(night.reasons))
             repository.reproduce(storage=storage)
-        if storage and (kept or night.reasons):  # before the registry is changed: what is promoted can be had again
+        if storage and (
+            kept or night.reasons
+        ):  # also where the registry did not answer: the next night goes on from here
             repository.deliver_data()
         if night.reasons:
             print(publish.publish())

@@ -311,11 +311,17 @@ with repository.alone(1.0):
 """
 
 
-def test_one_retraining_at_a_time_whatever_the_checkout(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def holding() -> "subprocess.Popen[str]":
+    """Another process, which holds the lock by now."""
     environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
     holder = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_one_retraining_at_a_time_whatever_the_checkout(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = holding()
     with pytest.raises(repository.BusyError, match="goes on"), repository.alone(1.0):
         raise AssertionError
     with monkeypatch.context() as later:  # as if of another machine, and long ago
@@ -332,20 +338,14 @@ def test_one_retraining_at_a_time_whatever_the_checkout(checkout: Path, monkeypa
 
 
 def test_a_holder_that_is_stopped_lets_go(checkout: Path) -> None:
-    environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
-    holder = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding()
     holder.terminate()
     assert holder.wait(30) == 143
     assert git("ls-remote", "origin", repository.LOCK) == ""
 
 
 def test_a_killed_holder_of_this_machine_is_seen_at_once(checkout: Path) -> None:
-    environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
-    holder = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding()
     holder.kill()
     holder.wait()
     assert git("ls-remote", "origin", repository.LOCK)
