@@ -143,9 +143,8 @@ def retrain(night: Night, *, dry: bool) -> None:
         if night.reasons:
             print("retrain: " + "; ".join(night.reasons))
             repository.reproduce(storage=storage)
-        if storage and (
-            kept or night.reasons
-        ):  # also where the registry did not answer: the next night goes on from here
+        # Also where the registry did not answer: the next night goes on from what is in the remote.
+        if storage and (kept or night.reasons):
             repository.deliver_data()
         if night.reasons:
             print(publish.publish())
