@@ -54,3 +54,21 @@ def test_texts_without_personal_data_are_left_alone() -> None:
 )
 def test_check_digits_tell(text: str, cleaned: str) -> None:
     assert clean_text(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("手机１５５００００６６７８，收件人", "[phone]"),  # wide digits
+        ("thanks u/coffee_lover42 on the forum", "[user]"),
+        ("加我微信号：lihua_1992，便宜出", "[user]"),
+        ("ask @the.real.maya about it", "[user]"),
+        ("see karens-kitchen.example.co.uk, she has it", "[url]"),
+        ("写给 wangfei_2025 @ example.com 吧", "[email]"),
+        ("请拨（021）5555 0123 或者", "[phone]"),
+    ],
+)
+def test_a_form_of_each_pattern(text: str, masked: str) -> None:
+    cleaned = clean_text(text)
+    assert cleaned.count("[") == 1
+    assert masked in cleaned
