@@ -171,6 +171,7 @@ def main() -> None:
         paths.EVALUATE_WORDS: telling_words(predictor, test),
         paths.EVALUATE_ROC: curves.roc(labels, probabilities, classes),
         paths.EVALUATE_PR: curves.precision_recall(labels, probabilities, classes),
+        paths.EVALUATE_SLICES: pd.DataFrame(members),
         paths.EVALUATE_RELIABILITY: curves.reliability(labels, {"uncalibrated": raw, "calibrated": probabilities}),
     }
     for path, table in tables.items():

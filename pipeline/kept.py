@@ -1,7 +1,7 @@
-"""Kept: what is known of each test row, kept so that the gate does not find it out twice.
+"""Kept: what a model said of each test row, kept so that the gate does not ask twice.
 
-A file lies in `.state/kept/` under a hash of all that its content depends on. It holds numbers and names of classes or
-slices, no text.
+A file lies in `.state/kept/` under a hash of all that its content depends on. It holds numbers and names of classes, no
+text.
 """
 
 import hashlib

@@ -38,6 +38,7 @@ EVALUATE_RELIABILITY = Path("data/evaluate/reliability.csv")
 EVALUATE_BEHAVIOUR = Path("data/evaluate/behaviour.json")
 EVALUATE_WORDS = Path("data/evaluate/words.csv")
 EVALUATE_MISTAKES = Path("data/evaluate/mistakes.csv")
+EVALUATE_SLICES = Path("data/evaluate/slices.parquet")
 EVALUATE_MEASURED = Path("data/evaluate/measured.json")
 
 REPORTS = Path("reports")

@@ -145,7 +145,7 @@ def ask(
 def _check(store: Store, version: "ModelVersion") -> None:
     """Fail unless a version loads and answers in a process of its own."""
     with smoke.Processes() as processes:
-        answer = ask(processes.take(), store, version, packaging.EXAMPLES)()
+        answer = ask(processes.new(), store, version, packaging.EXAMPLES)()
     if answer.failure:
         raise PipelineError(f"{version.name} version {version.version} {answer.failure}; it was not promoted")
 

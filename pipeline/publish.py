@@ -22,13 +22,12 @@ from . import (
     plots,
     promote,
     revision,
-    slices,
     smoke,
     stage,
     summary,
     tracking,
 )
-from .files import atomic, read_arrays, read_json, read_table, read_yaml, sha256, write_json
+from .files import atomic, read_json, read_table, read_yaml, sha256, write_json
 from .gate import Candidate, Champion, Decision
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
@@ -64,7 +63,7 @@ def publish() -> str:
     with smoke.Processes() as processes:
         known = tracking.published(content=content, digest=digest)
         if not known:
-            processes.start()  # it gets ready meanwhile
+            processes.start()  # it imports meanwhile
         pictures = plots.render(paths.REPORTS / "evaluate")
         if known:
             return f"already published: model {name}, state {manifest['state'][:12]}"
@@ -76,9 +75,6 @@ def publish() -> str:
                 if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
                     return f"already published: model {name}, state {manifest['state'][:12]}"
                 texts = _test_texts()
-                champion = store.alias(name, promote.CHAMPION)
-                if champion is not None and _known(champion, texts) is None:
-                    processes.start(2)
                 store.log_params(run, _parameters())
                 store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
                 store.log_figures(run, summary.shown(figures, intervals, behaviour))
@@ -119,20 +115,6 @@ def _keep(version: "ModelVersion", texts: list[str], answer: smoke.Answer) -> No
         kept.keep(tracking.root(), [digest, texts], {name: np.array(of) for name, of in answer.probabilities.items()})
 
 
-def _slices(test: "pd.DataFrame") -> kept.Columns:
-    """Which test rows are in which slice: told once, because telling languages takes a second for 5,000 rows."""
-    tokens = (read_arrays(paths.TOKENIZE_ARRAYS["test"])["ids"] > 0).sum(axis=1)
-    bounds = params.load(params.Evaluate).length_bounds
-    code = [sha256(Path(__file__).with_name(f"{module}.py")) for module in ("slices", "text")]
-    told = [test[column].astype(str).to_list() for column in ("text", "source") if column in test]
-    depends_on = ["slices", code, told, tokens.tolist(), bounds]
-    found = kept.find(tracking.root(), depends_on)
-    if found is None:
-        found = slices.members(test, tokens, bounds)
-        kept.keep(tracking.root(), depends_on, found)
-    return found
-
-
 def _judge(
     figures: dict[str, Any],
     texts: list[str],
@@ -144,14 +126,14 @@ def _judge(
     """Ask a registered model, and the champion, the test rows in processes of their own, and decide between them."""
     classes, test = read_json(paths.CLEAN_CLASSES), read_table(paths.CLEAN_TABLES["test"])
     asked = np.sort(np.argsort(test["id"].to_numpy(), kind="stable")[:CHECKED])  # ids are hashes
-    answer = promote.ask(processes.take(), store, version, [texts[row] for row in asked])
+    answer = promote.ask(processes.new(), store, version, [texts[row] for row in asked])
     known = None if champion is None else _known(champion, texts)
-    others = [] if champion is None or known else [promote.ask(processes.take(), store, champion, texts)]
+    others = [] if champion is None or known else [promote.ask(processes.new(), store, champion, texts)]
     # While they are at work:
     measured = read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy()
     beside = None
     if champion is not None:
-        parts, theirs = _slices(test), known or others[0]()
+        parts, theirs = read_table(paths.EVALUATE_SLICES), known or others[0]()
         if known is None:
             _keep(champion, texts, theirs)
         beside = _beside(str(champion.version), theirs, measured, test, classes, parts, new=str(version.version))
@@ -183,7 +165,7 @@ def _beside(
     measured: np.ndarray,
     test: "pd.DataFrame",
     classes: list[str],
-    parts: kept.Columns,
+    parts: "pd.DataFrame",
     *,
     new: str,
 ) -> Champion:
@@ -204,7 +186,7 @@ def _beside(
         measured,
         probabilities,
         classes,
-        parts,
+        {name: members.to_numpy() for name, members in parts.items()},
         version=version,
         resamples=evaluated.bootstrap,
         seed=evaluated.seed,
@@ -254,7 +236,7 @@ def _check_state(manifest: dict[str, Any], measured: dict[str, Any]) -> None:
 
 def after_evaluate() -> None:
     """Publish at the end of evaluate, whose own work is done: a store that does not answer is reported, no failure."""
-    if not tracking.enabled():
+    if tracking.mode() != "on":
         return
     try:
         print(publish())

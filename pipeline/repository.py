@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from . import paths
 from .files import write_json
 from .revision import DVC_LOCK
 from .stage import PipelineError
-from .tracking import shown_address
+from .tracking import MODE, shown_address
 
 LOCK = "refs/retrain/lock"
 STORAGE = "STORAGE_URL"  # environment variable: the DVC remote, where the project's configuration names none
@@ -52,10 +52,12 @@ def git(*arguments: str, check: bool = True) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def dvc(*arguments: str, capture: bool = False) -> str:
-    """Run DVC; give what it printed, where that is captured. Errors as above."""
+def dvc(*arguments: str, capture: bool = False, environment: Mapping[str, str] | None = None) -> str:
+    """Run DVC, with `environment` beside this process's; give what it printed, if captured. Errors as above."""
     command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, capture_output=capture, text=True, check=False)
+    done = subprocess.run(
+        command, capture_output=capture, text=True, check=False, env=os.environ | dict(environment or {})
+    )
     if done.returncode:
         reason = f": {shown_address(' '.join((done.stderr or '').split()))[:300]}" if capture else ", see above"
         raise PipelineError(f"`dvc {' '.join(arguments[:1])}` failed{reason}")
@@ -154,8 +156,11 @@ def pull() -> None:
 
 
 def reproduce(*, storage: bool) -> None:
-    """Run `dvc repro`; what another machine computed, and could not deliver in git, comes from the DVC remote."""
-    dvc("repro", *(["--pull"] if storage else []))
+    """Run `dvc repro`, and do not publish yet: the registry shall name no model that the remote has no data of.
+
+    What another machine computed, and could not deliver in git, comes from the DVC remote.
+    """
+    dvc("repro", *(["--pull"] if storage else []), environment={MODE: "live"})
 
 
 def deliver_data() -> None:

@@ -143,7 +143,7 @@ def retrain(night: Night, *, dry: bool) -> None:
         if night.reasons:
             print("retrain: " + "; ".join(night.reasons))
             repository.reproduce(storage=storage)
-        # Also where the registry did not answer: the next night goes on from what is in the remote.
+        # Before the registry knows of it, and where it does not answer: the next night goes on from the remote.
         if storage and (kept or night.reasons):
             repository.deliver_data()
         if night.reasons:

@@ -5,18 +5,20 @@ It runs as a script and imports nothing of the project: a model must bring all t
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 MOST_SECONDS = 600  # that a model may take for all texts
 ASKED = 30  # texts asked one by one, to tell the time that one takes
+QUESTION, ANSWER, ERRORS, ENDED = "question.json", "answer.json", "errors", "ended"  # files
 
 
 @dataclass(frozen=True)
@@ -38,28 +40,68 @@ class Answer:
     failure: str = ""
 
 
-class Asking:
-    """A process for one model. It imports MLflow as soon as it is made, and then waits to be asked; to be closed."""
+class Processes:
+    """A process that imports MLflow, which takes longer than a thousand answers, and forks one for each model.
 
-    def __init__(self) -> None:
-        self._texts: Sequence[str] = ()
+    It ends, with all that it started, where the `with` block ends.
+    """
+
+    def __enter__(self) -> "Processes":
         self._folder = tempfile.TemporaryDirectory()
-        self.folder = Path(self._folder.name)  # that only this user can read; removed at the end
-        self._question, self._answer = self.folder / "question.json", self.folder / "answer.json"
-        environment = {key: value for key, value in os.environ.items() if key not in {"MLFLOW_RUN_ID", "PYTHONPATH"}}
-        environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        # -I keeps the project's folder off the path: its `tokenize` would shadow the standard library's.
-        command = [sys.executable, "-I", __file__, str(self._question), str(self._answer)]
-        self._process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asked = 0
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._folder:
+            if self._process:
+                with self._process, suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Begin to import, unless it has begun."""
+        if self._process is None:
+            environment = {
+                key: value for key, value in os.environ.items() if key not in {"MLFLOW_RUN_ID", "PYTHONPATH"}
+            }
+            environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+            environment["OPENBLAS_NUM_THREADS"] = "1"  # a process is safely forked while it has one thread
+            place = Path(self._folder.name)
+            with (place / ERRORS).open("w") as errors:
+                self._process = subprocess.Popen(
+                    # -I keeps the project's folder off the path: its `tokenize` would shadow the standard library's.
+                    [sys.executable, "-I", __file__],
+                    cwd=place,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    bufsize=0,
+                    start_new_session=True,
+                )
+        return self._process
+
+    def new(self) -> "Asking":
+        """A process for one model."""
+        self._asked += 1
+        return Asking(self.start(), Path(self._folder.name) / str(self._asked))
+
+
+class Asking:
+    """One model that is asked, in a process of its own.
+
+    Parameters
+    ----------
+    process : Popen
+        The one that forks it.
+    folder : Path
+        A new folder, that only this user can read, for question and answer, and for the model.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", folder: Path) -> None:
+        self._process, self.folder = process, folder
+        self._texts: Sequence[str] = ()
+        folder.mkdir()
 
     def ask(self, model: Path, texts: Sequence[str]) -> None:
         """Begin.
@@ -72,44 +114,27 @@ class Asking:
             Raw texts.
         """
         self._texts = texts
-        self._question.write_text(json.dumps({"model": str(model), "texts": list(texts)}), encoding="utf-8")
-        with suppress(OSError):  # it is dead: its answer says why
-            print("go", file=self._process.stdin, flush=True)
+        question = {"model": str(model), "texts": list(texts)}
+        (self.folder / QUESTION).write_text(json.dumps(question), encoding="utf-8")
+        with suppress(OSError):  # it is dead: then there is no answer
+            self._process.stdin.write(f"{self.folder}\n".encode())  # type: ignore[union-attr]
 
     def answer(self) -> Answer:
         """Wait for it; what fails is said in the answer."""
-        try:
-            errors = self._process.communicate(timeout=MOST_SECONDS)[1]
-        except subprocess.TimeoutExpired:
-            return Answer({}, failure=f"did not answer within {MOST_SECONDS} seconds")
-        if self._process.returncode:
-            said = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "no word of why")
-            quoted = any(text and text in said for text in self._texts)  # no user's text gets into a report
-            return Answer({}, failure=f"fails: {said.partition(':')[0] if quoted else said[:300]}")
-        return Answer(**json.loads(self._answer.read_text(encoding="utf-8")))
-
-    def close(self) -> None:
-        """End the process, whatever it does."""
-        with self._folder, self._process:
-            self._process.kill()
-
-
-class Processes(ExitStack):
-    """Processes to ask models in, that end with the `with` block."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiting: list[Asking] = []
-
-    def start(self, number: int = 1) -> None:
-        """Let so many wait: what they import takes longer than the answers to a thousand texts."""
-        while len(self._waiting) < number:
-            self._waiting.append(self.enter_context(closing(Asking())))
-
-    def take(self) -> Asking:
-        """One that nobody asked yet."""
-        self.start()
-        return self._waiting.pop()
+        ended, stop = self.folder / ENDED, time.monotonic() + MOST_SECONDS
+        while not ended.exists() and self._process.poll() is None:
+            if time.monotonic() > stop:
+                return Answer({}, failure=f"did not answer within {MOST_SECONDS} seconds")
+            time.sleep(0.005)
+        code = int(ended.read_text()) if ended.exists() else 1
+        if code < 0:
+            return Answer({}, failure=f"is ended by {signal.Signals(-code).name}")
+        if code == 0:
+            return Answer(**json.loads((self.folder / ANSWER).read_text(encoding="utf-8")))
+        errors = (self.folder if ended.exists() else self.folder.parent).joinpath(ERRORS).read_text(errors="replace")
+        said = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "no word of why")
+        quoted = any(text and text in said for text in self._texts)  # no user's text gets into a report
+        return Answer({}, failure=f"fails: {said.partition(':')[0] if quoted else said[:300]}")
 
 
 def ask(model: str, texts: list[str]) -> Answer:
@@ -130,13 +155,26 @@ def ask(model: str, texts: list[str]) -> Answer:
     return Answer(probabilities, round(1_000 * statistics.median(seconds), 3))
 
 
+def answer_in(folder: Path) -> None:
+    """Ask in a process of its own what stands in `folder`, and say there how it ended, also where that was a crash."""
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(folder / ERRORS, os.O_CREAT | os.O_WRONLY, 0o600), sys.stderr.fileno())
+        answer = ask(**json.loads((folder / QUESTION).read_text(encoding="utf-8")))
+        (folder / ANSWER).write_text(json.dumps(answer.__dict__), encoding="utf-8")
+        os._exit(0)  # to take all that MLflow has imported apart would take longer than to answer
+    status = os.waitpid(child, 0)[1]
+    partial = folder / f"{ENDED}.partial"
+    partial.write_text(str(os.waitstatus_to_exitcode(status)))
+    partial.rename(folder / ENDED)
+
+
 def main() -> None:
     import mlflow.pyfunc  # noqa: F401 - before anybody asks
 
-    question, target = map(Path, sys.argv[1:])
-    if sys.stdin.readline():  # nothing where who started this needs no answer
-        answer = ask(**json.loads(question.read_text(encoding="utf-8")))
-        target.write_text(json.dumps(answer.__dict__), encoding="utf-8")
+    for line in sys.stdin:
+        if os.fork() == 0:
+            return answer_in(Path(line.rstrip("\n")))
 
 
 if __name__ == "__main__":

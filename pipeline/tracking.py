@@ -2,7 +2,8 @@
 
 The store is `MLFLOW_TRACKING_URI` where that is set, else a SQLite file at the root of the checkout. A run belongs to
 one pipeline state and is found by its tag, so that a second `dvc repro`, a crash or a fresh clone never doubles it.
-`PIPELINE_TRACKING=off` turns tracking off; no stage's output depends on it.
+`PIPELINE_TRACKING=off` turns tracking off, and `live` leaves publishing to whoever runs the pipeline; no stage's output
+depends on it.
 """
 
 import glob
@@ -34,18 +35,24 @@ if TYPE_CHECKING:
 
 STATE, PUBLISHED, MODEL_DIGEST = "pipeline.state", "pipeline.published", "pipeline.model_digest"
 HOLDER = "pipeline.holder"  # of a model registered to hold a server, see Store.alone
+MODE = "PIPELINE_TRACKING"
 DATABASE = "mlflow.db"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's UI asks whether it is about prompts
 STALE = 60.0  # seconds after which one who holds a server for some seconds' work must have been killed
 Figures = Mapping[str, float]
 
 
+def mode() -> str:
+    """`PIPELINE_TRACKING`: `on`; `live`, where training is logged and evaluate does not publish; or `off`."""
+    value = os.environ.get(MODE, "on")
+    if value not in {"on", "live", "off"}:
+        raise PipelineError(f"the environment variable {MODE} must be on, live or off, got {value!r}")
+    return value
+
+
 def enabled() -> bool:
-    """Whether tracking is on: unless `PIPELINE_TRACKING` is `off`."""
-    value = os.environ.get("PIPELINE_TRACKING", "on")
-    if value not in {"on", "off"}:
-        raise PipelineError(f"the environment variable PIPELINE_TRACKING must be on or off, got {value!r}")
-    return value == "on"
+    """Whether anything is logged."""
+    return mode() != "off"
 
 
 def root() -> Path:

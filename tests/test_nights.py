@@ -64,6 +64,13 @@ class World:
 
         return dict(MlflowClient(self.server.address, self.server.address).get_registered_model(MODEL).aliases)
 
+    def registered(self, version: str) -> float:
+        """When, in seconds since 1970."""
+        from mlflow import MlflowClient
+
+        found = MlflowClient(self.server.address, self.server.address).get_model_version(MODEL, version)
+        return float(found.creation_timestamp) / 1000
+
     def assert_consistent(self) -> None:
         """A fresh clone gets the data, finds nothing to do, and predicts with the champion; one run for a state."""
         from mlflow import MlflowClient
@@ -123,6 +130,8 @@ def test_night_1_trains_and_promotes(world: World) -> None:
     assert "there is no champion yet" in world.in_git("data/retrain.md")
     assert world.aliases() == {"champion": "1"}
     assert world.commits()[0].startswith("Retrain: tweets-lstm: retrained and promoted")
+    stored = [file.stat().st_ctime for file in (world.folder / "storage").rglob("*") if file.is_file()]
+    assert max(stored) < world.registered("1")  # never a model whose data are nowhere
     world.assert_consistent()
 
 

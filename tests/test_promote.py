@@ -61,7 +61,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     def ask(process: str, store: Any, version: Any, texts: list[str]) -> Any:
         return lambda: SimpleNamespace(failure=failures.get(str(version.version), ""))
 
-    monkeypatch.setattr(promote.smoke.Processes, "take", lambda self: "a process")
+    monkeypatch.setattr(promote.smoke.Processes, "new", lambda self: "a process")
     monkeypatch.setattr(promote, "ask", ask)
     return failures
 

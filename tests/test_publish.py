@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline import metrics, packaging, params, paths, publish, summary, tracking
-from pipeline.files import write_arrays, write_json, write_table
+from pipeline.files import write_json, write_table
 from pipeline.gate import Decision
 from pipeline.smoke import Answer
 
@@ -136,7 +136,7 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
     write_table(paths.CLEAN_TABLES["test"], table)
     write_table(paths.INGEST_TABLE, table.assign(text="RAW " + table["text"]).iloc[::-1])
     write_json(paths.CLEAN_CLASSES, ["glad", "sad"])
-    write_arrays(paths.TOKENIZE_ARRAYS["test"], {"ids": np.ones((200, 2), dtype=np.int32)})
+    write_table(paths.EVALUATE_SLICES, pd.DataFrame({"with emoji": table["text"] == "😀"}))
     write_table(paths.EVALUATE_PREDICTIONS, table[["id"]].assign(p_glad=SURE[:, 0], p_sad=SURE[:, 1]))
     paths.TRAIN_MODEL.mkdir(parents=True)
     (paths.TRAIN_MODEL / "weights").write_bytes(b"0" * 1_000_000)
@@ -161,7 +161,7 @@ def judge(champion: str | None) -> Decision:
         "per_class": metrics.per_class(labels, SURE, ["glad", "sad"]),
         "slices": {},
     }
-    processes = SimpleNamespace(take=lambda: "a process")
+    processes = SimpleNamespace(new=lambda: "a process")
     return publish._judge(figures, publish._test_texts(), processes, SimpleNamespace(), new, old)  # type: ignore[arg-type]
 
 

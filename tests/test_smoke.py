@@ -2,16 +2,24 @@
 
 from pathlib import Path
 
+import psutil
+from test_faults import until
+
 from pipeline import smoke
 
 CODE = """
-import os, sys
+import os, pathlib, signal, sys, time
 import pandas as pd
 
 class Model:
     def predict(self, table, params=None):
         if "{mood}" == "angry":
             raise ValueError(f"what is {table['text'][0]}")
+        if "{mood}" == "crashing":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "{mood}" == "waiting":
+            pathlib.Path(__file__).parents[1].joinpath("pid").write_text(str(os.getpid()))
+            time.sleep(600)
         assert "pipeline" not in sys.modules and "MLFLOW_RUN_ID" not in os.environ
         lengths = table["text"].str.len() / 10
         return pd.DataFrame({"predicted_label": "short", "p_long": lengths, "p_short": 1 - lengths})
@@ -41,31 +49,36 @@ def packaged(folder: Path, mood: str) -> Path:
 def test_models_answer_or_say_why_not_and_no_process_stays(tmp_path: Path) -> None:
     texts = ["four", "Ω", ""]
     with smoke.Processes() as processes:
-        processes.start(4)
-        calm, angry, gone, dead = (processes.take() for _ in range(4))
-        waiting = smoke.Asking()
+        calm, angry, gone, crashing, waiting = (processes.new() for _ in range(5))
         calm.ask(packaged(tmp_path, "calm"), texts)
         angry.ask(packaged(tmp_path, "angry"), texts)
         gone.ask(tmp_path / "nowhere", texts)
-        dead._process.kill()
-        dead.ask(tmp_path / "calm", texts)
+        crashing.ask(packaged(tmp_path, "crashing"), texts)
+        waiting.ask(packaged(tmp_path, "waiting"), texts)
         said = calm.answer()
         assert (said.failure, said.probabilities) == ("", {"long": [0.4, 0.1, 0.0], "short": [0.6, 0.9, 1.0]})
         assert said.latency > 0
         assert angry.answer().failure == "fails: ValueError"  # and not the text
         assert "nowhere" in gone.answer().failure
-        assert dead.answer().failure == "fails: no word of why"
-        waiting.close()
-        folders = [each.folder for each in (calm, angry, gone, dead, waiting)]
-        unasked = processes.take()
-    assert unasked._process.returncode not in (None, 0)
-    assert not [folder for folder in [*folders, unasked.folder] if folder.exists()]
+        assert crashing.answer().failure == "is ended by SIGSEGV"
+        until((tmp_path / "waiting/pid").exists, 60)
+        asleep = psutil.Process(int((tmp_path / "waiting/pid").read_text()))
+    psutil.wait_procs([asleep], timeout=10)
+    assert not asleep.is_running() or asleep.status() == psutil.STATUS_ZOMBIE
+    assert not calm.folder.parent.exists()
 
 
-def test_a_process_that_nobody_asks_ends_with_the_one_that_started_it() -> None:
-    asking = smoke.Asking()
-    assert asking._process.stdin is not None
-    asking._process.stdin.close()
-    asking._process.stdin = None
-    assert asking._process.wait(60) == 0
-    asking.close()
+def test_a_process_that_is_gone_says_nothing(tmp_path: Path) -> None:
+    with smoke.Processes() as processes:
+        processes.start().kill()
+        asking = processes.new()
+        asking.ask(tmp_path, ["four"])
+        assert asking.answer().failure == "fails: no word of why"
+
+
+def test_a_process_ends_with_the_one_that_started_it() -> None:
+    with smoke.Processes() as processes:
+        process = processes.start()
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import params, paths, tracking
+from pipeline import params, paths, publish, tracking
 from pipeline.files import write_json
 from pipeline.stage import PipelineError
 
@@ -125,11 +125,15 @@ def test_a_dead_server_is_told_once_and_training_goes_on(
     assert capsys.readouterr().err.count("goes on without logging to MLflow") == 1
 
 
-def test_tracking_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracking_and_publishing_can_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_TRACKING", "off")
     assert not tracking.enabled()
+    monkeypatch.setenv("PIPELINE_TRACKING", "live")
+    assert tracking.enabled()
+    monkeypatch.setattr(publish, "publish", lambda: pytest.fail("published"))
+    publish.after_evaluate()
     monkeypatch.setenv("PIPELINE_TRACKING", "no")
-    with pytest.raises(PipelineError, match="must be on or off, got 'no'"):
+    with pytest.raises(PipelineError, match="must be on, live or off, got 'no'"):
         tracking.enabled()
 
 
