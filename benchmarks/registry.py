@@ -19,17 +19,18 @@ def fill(runs: int) -> None:
     from mlflow.entities import Metric
 
     from pipeline import params, tracking
+    from pipeline.store import MODEL_DIGEST, PUBLISHED, STATE
 
     store, name = tracking.connect(), params.model_name()
     for number in range(runs):
-        tags = {tracking.STATE: f"{number:064x}", tracking.PUBLISHED: "x"}
+        tags = {STATE: f"{number:064x}", PUBLISHED: "x"}
         run = store.client.create_run(store.experiment_id, run_name=f"run {number}", tags=tags)
         points = [Metric(f"test/figure_{key}", number / 1_000, run.info.start_time, 0) for key in range(100)]
         store.client.log_batch(run.info.run_id, metrics=points)
         store.client.set_terminated(run.info.run_id)
         if number == 0:
             store.client.create_registered_model(name)
-        store.client.create_model_version(name, "nowhere", tags={tracking.MODEL_DIGEST: f"{number:064x}"})
+        store.client.create_model_version(name, "nowhere", tags={MODEL_DIGEST: f"{number:064x}"})
 
 
 def timed(title: str, function: Callable[[], Any]) -> Any:
@@ -67,6 +68,7 @@ def main() -> None:
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "DVC_ROOT": folder}
         from pipeline import packaging, params, paths, promote, tracking
         from pipeline.prediction import read_manifest
+        from pipeline.store import MODEL_DIGEST
 
         fill(runs)
         store, name = tracking.connect(), params.model_name()
@@ -93,7 +95,7 @@ def main() -> None:
         timed("find the run of the state", lambda: store.find_run(manifest["state"]))
         version = timed("find the version of the model", lambda: store.find_version(name, digest))
         timed("find the champion", lambda: store.alias(name, promote.CHAMPION))
-        other = store.client.create_model_version(name, version.source, tags={tracking.MODEL_DIGEST: "c" * 64})
+        other = store.client.create_model_version(name, version.source, tags={MODEL_DIGEST: "c" * 64})
         forget()
         published("publish a new state beside a champion")
         forget()

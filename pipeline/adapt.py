@@ -23,6 +23,7 @@ from .ngrams import GRAMS, Ngrams
 from .prediction import MANIFEST, TOKENIZER, WEIGHTS, read_manifest
 from .split import assign_split
 from .stage import PipelineError
+from .store import STATE
 from .text import Tokenizer, clean_text
 
 ROWS = (50, 5_000)  # that a personal file may have: fewer show nothing, more can train a model of their own
@@ -264,7 +265,7 @@ def publish(
     given |= {f"rows.{split}": str((table["split"] == split).sum()) for split in paths.SPLITS}
     key = studies.digest([given, table["id"].to_list(), packaging.digest(manifest)])
     with studies.opened("adapt") as store:
-        tags = {tracking.STATE: key, **revision.tags(), "mlflow.source.name": "python -m pipeline.adapt"}
+        tags = {STATE: key, **revision.tags(), "mlflow.source.name": "python -m pipeline.adapt"}
         run = store.find_run(key) or store.client.create_run(store.experiment_id, run_name=user, tags=tags)
         store.log_params(run, given)
         store.log_epochs(run, history)

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import packaging, tracking
+from . import packaging
 from .explain import Explainer
 from .files import read_json
 from .prediction import MANIFEST, TOKENIZER, Predictor
 from .stage import PipelineError
+from .store import Store, shown_address
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -88,7 +89,7 @@ def _check(predictor: Predictor) -> None:
         raise PipelineError("the model does not answer texts with probabilities that sum to 1; train it anew")
 
 
-def load_version(store: tracking.Store, version: "ModelVersion") -> Served:
+def load_version(store: Store, version: "ModelVersion") -> Served:
     """Download a registered version and load it; errors as in `load_folder`, and what MLflow raises."""
     with tempfile.TemporaryDirectory(prefix="serve-") as temporary:
         folder = store.download(version, Path(temporary))
@@ -113,9 +114,7 @@ class Champion:
         What to follow, such as "champion".
     """
 
-    def __init__(
-        self, served: Served, monitor: "Monitor", store: tracking.Store | None = None, alias: str = ""
-    ) -> None:
+    def __init__(self, served: Served, monitor: "Monitor", store: Store | None = None, alias: str = "") -> None:
         self.served, self._monitor, self._store, self._alias = served, monitor, store, alias
         self.refused: dict[str, str] | None = None  # version and reason
         self.trouble = ""  # with the store, told once
@@ -132,20 +131,18 @@ class Champion:
     def close(self) -> None:
         self._stop.set()
 
-    def _follow(self, store: tracking.Store, seconds: float) -> None:
+    def _follow(self, store: Store, seconds: float) -> None:
         while not self._stop.wait(seconds):
             self.look(store)
 
-    def look(self, store: tracking.Store) -> None:
+    def look(self, store: Store) -> None:
         """Take the version that carries the alias now, unless it is the one in service, or was refused."""
         from mlflow.exceptions import MlflowException
 
         try:
             version = store.alias(self.served.name, self._alias)
             if version is None:
-                return self._say(
-                    f"the store {tracking.shown_address(store.address)} has no {self._alias} of {self.served.name}"
-                )
+                return self._say(f"the store {shown_address(store.address)} has no {self._alias} of {self.served.name}")
             number = str(version.version)
             if number == self.served.version:
                 self.refused = None
@@ -154,9 +151,7 @@ class Champion:
         except PipelineError as error:
             self._refuse(number, str(error))
         except (MlflowException, OSError) as error:  # what HTTP clients raise are OSErrors
-            return self._say(
-                f"the store {tracking.shown_address(store.address)} does not answer ({type(error).__name__})"
-            )
+            return self._say(f"the store {shown_address(store.address)} does not answer ({type(error).__name__})")
         self._say("")
 
     def _take(self, served: Served) -> None:

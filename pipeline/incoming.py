@@ -23,7 +23,7 @@ from .forgotten import matching, read_forgotten
 from .reading import table_files
 from .split import split_key
 from .stage import PipelineError, shown
-from .tracking import shown_address
+from .store import shown_address
 from .validate import Outcome, Rule
 
 QUARANTINED = ("file", "name", "found", "why")  # columns of data/quarantine.csv

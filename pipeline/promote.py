@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from . import packaging, params, revision, smoke, stage, tracking
 from .gate import Decision
 from .stage import PipelineError
-from .tracking import Store
+from .store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

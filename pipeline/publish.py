@@ -32,6 +32,7 @@ from .gate import Candidate, Champion, Decision
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
 from .state import DVC_FILE, at, state_id
+from .store import MODEL_DIGEST, PUBLISHED, Store
 from .text import Tokenizer
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def publish() -> str:
             with store.lock:
                 run = store.open_run(manifest["state"])
                 store.link_project_run(run)
-                if run.data.tags.get(tracking.PUBLISHED) == content and store.find_version(name, digest):
+                if run.data.tags.get(PUBLISHED) == content and store.find_version(name, digest):
                     return f"already published: model {name}, state {manifest['state'][:12]}"
                 texts = _test_texts()
                 store.log_params(run, _parameters())
@@ -90,7 +91,7 @@ def publish() -> str:
                 store.annotate(version, _tags(figures, measured), summary.line(figures, decision.reason))
                 first = f"{name} version {version.version}. {decision.verdict()}"
                 note = summary.note(figures, intervals, first, decision.table())
-                store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), tracking.PUBLISHED: content})
+                store.finish(run, {"mlflow.note.content": note, **revision.dvc_tags(), PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"
 
@@ -104,13 +105,13 @@ def _test_texts() -> list[str]:
 
 def _known(version: "ModelVersion", texts: list[str]) -> smoke.Answer | None:
     """What a registered model said of these texts when it was asked here before; None where it was not."""
-    digest = version.tags.get(tracking.MODEL_DIGEST)
+    digest = version.tags.get(MODEL_DIGEST)
     found = kept.find(tracking.root(), [digest, texts]) if digest else None
     return smoke.Answer({name: column.tolist() for name, column in found.items()}) if found else None
 
 
 def _keep(version: "ModelVersion", texts: list[str], answer: smoke.Answer) -> None:
-    digest = version.tags.get(tracking.MODEL_DIGEST)
+    digest = version.tags.get(MODEL_DIGEST)
     if digest and not answer.failure:
         kept.keep(tracking.root(), [digest, texts], {name: np.array(of) for name, of in answer.probabilities.items()})
 
@@ -119,7 +120,7 @@ def _judge(
     figures: dict[str, Any],
     texts: list[str],
     processes: smoke.Processes,
-    store: tracking.Store,
+    store: Store,
     version: "ModelVersion",
     champion: "ModelVersion | None",
 ) -> Decision:

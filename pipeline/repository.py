@@ -18,7 +18,8 @@ from . import paths
 from .files import write_json
 from .revision import DVC_LOCK
 from .stage import PipelineError
-from .tracking import MODE, shown_address
+from .store import shown_address
+from .tracking import MODE
 
 LOCK = "refs/retrain/lock"
 STORAGE = "STORAGE_URL"  # environment variable: the DVC remote, where the project's configuration names none

@@ -29,7 +29,7 @@ from .stage import PipelineError
 from .text import Tokenizer
 
 if TYPE_CHECKING:
-    from .tracking import Store
+    from .store import Store
 
 ENDED, OUTCOME = "retrain.ended", "retrain.outcome"  # tags of the registered model
 

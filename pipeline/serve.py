@@ -27,6 +27,7 @@ from .guard import Guard, unless_gone
 from .monitor import Monitor
 from .prediction import MANIFEST
 from .stage import PipelineError
+from .store import Store
 
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -183,7 +184,7 @@ def _page(content: bytes, media_type: str) -> Any:
     return page
 
 
-def load(which: str, name: str) -> tuple[Served, tracking.Store | None, str]:
+def load(which: str, name: str) -> tuple[Served, Store | None, str]:
     """Load a folder, a version or an alias of the model `name`.
 
     Returns

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from . import params, revision, tracking
 from .stage import PipelineError
+from .store import STATE, Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -111,7 +112,7 @@ def log(
     """
     experiment = experiment_name(kind)
     with opened(kind) as store:
-        tags = {tracking.STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
+        tags = {STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
         found = _find(store, STUDY, study)
         parent = found[0] if found else _create(store, name, tags | {STUDY: study})
         store.link_project_run(parent)
@@ -151,7 +152,7 @@ def experiment_name(kind: str) -> str:
 
 
 @contextmanager
-def opened(kind: str) -> Iterator[tracking.Store]:
+def opened(kind: str) -> Iterator[Store]:
     """Hold the store for this process, at the experiment of `kind`; what it fails at is said with what to do."""
     try:
         store = _connect(experiment_name(kind))
@@ -165,7 +166,7 @@ def opened(kind: str) -> Iterator[tracking.Store]:
         ) from error
 
 
-def _connect(experiment: str) -> tracking.Store:
+def _connect(experiment: str) -> Store:
     """The pipeline's store, at an experiment of this name; a new one where there is none."""
     store = tracking.connect()
     with tracking.store_errors(store.address), store.lock:
@@ -179,17 +180,17 @@ def _connect(experiment: str) -> tracking.Store:
         return replace(store, experiment_id=found.experiment_id)
 
 
-def _comparison(store: tracking.Store, runs: "Sequence[Run]") -> str:
+def _comparison(store: Store, runs: "Sequence[Run]") -> str:
     """The address of MLflow's page that compares these runs, from any of its pages."""
     ids, experiments = (quote(json.dumps(each)) for each in ([r.info.run_id for r in runs], [store.experiment_id]))
     return f"#/compare-runs?runs={ids}&experiments={experiments}"
 
 
-def _find(store: tracking.Store, tag: str, value: str) -> "list[Run]":
+def _find(store: Store, tag: str, value: str) -> "list[Run]":
     return list(store.client.search_runs([store.experiment_id], f"tags.`{tag}` = '{value}'", max_results=MOST_RUNS))
 
 
-def _create(store: tracking.Store, name: str, tags: Mapping[str, str]) -> "Run":
+def _create(store: Store, name: str, tags: Mapping[str, str]) -> "Run":
     return store.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
 
 

@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline import tracking
+from pipeline.store import HOLDER, MODEL_DIGEST, PUBLISHED, STATE
 
 pytestmark = pytest.mark.slow  # ten minutes
 NAME = "tweets-lstm"
@@ -110,10 +111,10 @@ def state_runs(address: str) -> list[Run]:
 def assert_states(address: str, number: int, epochs: int = 2) -> None:
     """The store holds so many states, each once, complete, with no figure twice, and one version for each."""
     store, runs = MlflowClient(address, address), state_runs(address)
-    assert len(runs) == len({run.data.tags[tracking.STATE] for run in runs}) == number
+    assert len(runs) == len({run.data.tags[STATE] for run in runs}) == number
     for run in runs:
         assert run.info.status == "FINISHED"
-        assert run.data.tags[tracking.PUBLISHED]
+        assert run.data.tags[PUBLISHED]
         for key in run.data.metrics:
             points = store.get_metric_history(run.info.run_id, key)
             assert len(points) == (
@@ -122,7 +123,7 @@ def assert_states(address: str, number: int, epochs: int = 2) -> None:
         folders = {each.path for each in store.list_artifacts(run.info.run_id)}
         assert folders >= {"plots", "evaluation", "pipeline", "decision"}
     versions = store.search_model_versions(f"name = '{NAME}'")
-    assert len({each.tags[tracking.MODEL_DIGEST] for each in versions}) == len(versions) == number
+    assert len({each.tags[MODEL_DIGEST] for each in versions}) == len(versions) == number
     champions = [each for each in store.get_registered_model(NAME).aliases if each == "champion"]
     assert champions == ["champion"]
     assert [each.name for each in store.search_registered_models()] == [NAME]  # nothing is left in use
@@ -276,7 +277,7 @@ def test_a_machine_that_held_the_server_too_long_leaves_it_to_the_next(
     with store.alone("m"):
         other = store._take("m (in use)")  # another machine, which did not wait longer
     (held,) = store.client.search_registered_models()
-    assert held.tags[tracking.HOLDER] == other
+    assert held.tags[HOLDER] == other
     store._release("m (in use)", other)
     assert not store.client.search_registered_models()
 

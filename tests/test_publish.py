@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import metrics, packaging, params, paths, publish, summary, tracking
+from pipeline import metrics, packaging, params, paths, publish, summary
 from pipeline.files import write_json, write_table
 from pipeline.gate import Decision
 from pipeline.smoke import Answer
+from pipeline.store import MODEL_DIGEST
 
 
 def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -152,8 +153,8 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
 
 
 def judge(champion: str | None) -> Decision:
-    old = SimpleNamespace(name="m", version=champion, tags={tracking.MODEL_DIGEST: "c"}) if champion else None
-    new = SimpleNamespace(name="m", version="2", tags={tracking.MODEL_DIGEST: "n"})
+    old = SimpleNamespace(name="m", version=champion, tags={MODEL_DIGEST: "c"}) if champion else None
+    new = SimpleNamespace(name="m", version="2", tags={MODEL_DIGEST: "n"})
     labels = np.array([0, 1] * 100)
     figures = {
         "overall": metrics.overall(labels, SURE),

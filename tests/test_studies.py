@@ -12,6 +12,8 @@ from mlflow import MlflowClient
 
 from pipeline import studies, tracking
 from pipeline.stage import PipelineError
+from pipeline.store import STATE as STATE_TAG
+from pipeline.store import Store
 
 STATE = "a" * 64
 HISTORY = [{"epoch": 1, "validation_loss": 0.6}, {"epoch": 2, "validation_loss": 0.5}]
@@ -86,7 +88,7 @@ def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder:
     assert described(parent) == ("a table", [run.info.run_id for run in children])
     assert parent.data.metrics == {"combined/macro_f1": 0.3}
     assert parent.data.params == {"dataset": "tweets"}
-    assert parent.data.tags[tracking.STATE] == STATE
+    assert parent.data.tags[STATE_TAG] == STATE
     assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["tweets.md"]
     assert (folder / "mlruns" / parent.info.run_id / "artifacts/tweets.md").is_file()
     for part, run in zip(PARTS, children, strict=True):
@@ -104,7 +106,7 @@ def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder:
 def test_a_kill_between_any_two_steps_doubles_nothing(
     folder: Path, experiment: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    whole, calls = getattr(tracking.Store, step), []
+    whole, calls = getattr(Store, step), []
 
     def killed(*arguments: Any) -> None:
         calls.append(1)
@@ -113,7 +115,7 @@ def test_a_kill_between_any_two_steps_doubles_nothing(
         whole(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tracking.Store, step, killed)
+        patch.setattr(Store, step, killed)
         with pytest.raises(KeyboardInterrupt):
             log(folder)
     assert log(folder)[1] == 2

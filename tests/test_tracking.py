@@ -13,6 +13,7 @@ import pytest
 from pipeline import params, paths, publish, tracking
 from pipeline.files import write_json
 from pipeline.stage import PipelineError
+from pipeline.store import MODEL_DIGEST, PUBLISHED, Store
 
 ROOT = Path(__file__).parent.parent
 STATE = "a" * 64
@@ -23,7 +24,7 @@ HISTORY = [
 
 
 @pytest.fixture
-def store(quick_stores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tracking.Store:
+def store(quick_stores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     shutil.copy(ROOT / params.PARAMS_FILE, tmp_path)
     monkeypatch.chdir(tmp_path)
     write_json(paths.REBALANCE_SUMMARY, {"strategy": "class_weight"})  # which names the run
@@ -32,14 +33,14 @@ def store(quick_stores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tracking.connect()
 
 
-def test_logging_again_changes_nothing(store: tracking.Store) -> None:
+def test_logging_again_changes_nothing(store: Store) -> None:
     for _ in range(2):
         run = store.open_run(STATE)
         store.log_epochs(run, HISTORY)
         store.log_params(run, {"train.units": 64})
         store.log_figures(run, {"test/accuracy": 0.7})
         store.log_datasets(run, "tweets", {"training": (Path("data/clean/train.parquet"), "b" * 64, 10)})
-        store.finish(run, {tracking.PUBLISHED: "x"})
+        store.finish(run, {PUBLISHED: "x"})
     runs = store.client.search_runs([store.experiment_id])
     assert len(runs) == 1
     run = runs[0]
@@ -50,7 +51,7 @@ def test_logging_again_changes_nothing(store: tracking.Store) -> None:
     assert len(run.inputs.dataset_inputs) == 1
 
 
-def test_a_figure_that_changed_is_the_one_that_is_shown(store: tracking.Store) -> None:
+def test_a_figure_that_changed_is_the_one_that_is_shown(store: Store) -> None:
     for value in (0.7, 0.6, 0.6):  # under equal timestamps MLflow shows the greater one
         store.log_figures(store.open_run(STATE), {"test/accuracy": value, "test/loss": 1.0})
     run = store.open_run(STATE)
@@ -63,7 +64,7 @@ def test_a_figure_that_changed_is_the_one_that_is_shown(store: tracking.Store) -
     "names",
     [("a$", "a%"), ("a\n", "a\t"), ("..", ""), (".", ".."), ("x" * 300, "x" * 301), ("a//b", "a/./b"), ("😀", "😡")],
 )
-def test_names_that_mlflow_refuses_stay_apart(store: tracking.Store, names: tuple[str, str]) -> None:
+def test_names_that_mlflow_refuses_stay_apart(store: Store, names: tuple[str, str]) -> None:
     run = store.open_run(STATE)
     figures = {f"per_class/{name}/recall": value for name, value in zip(names, (0.1, 0.2), strict=True)}
     store.log_figures(run, figures)
@@ -73,7 +74,7 @@ def test_names_that_mlflow_refuses_stay_apart(store: tracking.Store, names: tupl
     assert logged["per_class/好评 a_b/recall"] == 0.3  # as it is, where MLflow takes it
 
 
-def test_a_killed_run_is_taken_up_again(store: tracking.Store) -> None:
+def test_a_killed_run_is_taken_up_again(store: Store) -> None:
     def interrupted() -> None:
         with tracking.live_run(STATE) as on_epoch:
             on_epoch(1, HISTORY[0])
@@ -91,12 +92,12 @@ def test_a_killed_run_is_taken_up_again(store: tracking.Store) -> None:
     assert len(store.client.get_metric_history(run.info.run_id, "train/loss")) == 2
 
 
-def test_the_short_cut_sees_a_published_state_and_a_deleted_run(store: tracking.Store, tmp_path: Path) -> None:
+def test_the_short_cut_sees_a_published_state_and_a_deleted_run(store: Store, tmp_path: Path) -> None:
     assert not tracking.published(content="x", digest="d")
     run = store.open_run(STATE)
-    store.finish(run, {tracking.PUBLISHED: "x"})
+    store.finish(run, {PUBLISHED: "x"})
     store.client.create_registered_model("m")
-    store.client.create_model_version("m", "somewhere", tags={tracking.MODEL_DIGEST: "d"})
+    store.client.create_model_version("m", "somewhere", tags={MODEL_DIGEST: "d"})
     assert tracking.published(content="x", digest="d")
     assert not tracking.published(content="y", digest="d")
     assert not tracking.published(content="x", digest="e")
@@ -147,7 +148,7 @@ print(store.open_run("a" * 64).info.run_id)
 """
 
 
-def test_two_processes_at_once_make_one_run(store: tracking.Store, tmp_path: Path) -> None:
+def test_two_processes_at_once_make_one_run(store: Store, tmp_path: Path) -> None:
     environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command, pipes = [sys.executable, "-c", OPEN], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     both = [subprocess.Popen(command, env=environment, text=True, **pipes) for _ in range(2)]
