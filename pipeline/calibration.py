@@ -51,7 +51,8 @@ def fit(
     one part this is temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"). Training on
     rebalanced rows moved the probabilities by the ratio of the classes' shares before and after (Elkan 2001, "The
     Foundations of Cost-Sensitive Learning"), or less where the model did not follow: how much of it comes back is one
-    more power, of which `correction` is kept. Rows with other shares than the training rows have moved them once more.
+    more power. Rows with other shares than the training rows have moved them once more. So probabilities of the natural
+    shares are found first, and then moved towards those that rebalancing asked for, whatever the model did of it.
 
     Parameters
     ----------
@@ -62,10 +63,10 @@ def fit(
     shift : ndarray of shape (n_classes,), float
         Logarithm of each class's share of the training rows by its share after rebalancing.
     correction : float
-        0 to leave the classes as rebalancing weighed them, 1 to give them back their shares.
+        1 for the natural shares of these rows, 0 for those that rebalancing asked for; between them in logarithms.
     prior : ndarray of shape (n_classes,), float
         As `prior_shift` gives it, from the training rows to these: in a file that brings its own splits they may
-        differ. What comes of it is one more power, and all of it is kept.
+        differ. What comes of it is one more power.
 
     Returns
     -------
@@ -74,8 +75,10 @@ def fit(
     """
     ways = [np.broadcast_to(way, parts[0].shape) for way in (shift, prior)]
     *_, back, there = _powers(labels, np.stack([*parts, *ways]), np.zeros(len(shift)))
-    offsets = there * prior + correction * min(back, 1.0) * shift
-    powers = _powers(labels, np.stack(parts), offsets)
+    natural = there * prior + min(back, 1.0) * shift
+    powers = _powers(labels, np.stack(parts), natural)
+    asked = shift + prior if shift.any() else shift  # these rows' shares by those that rebalancing asked for
+    offsets = natural - (1 - correction) * asked
     total = float(np.clip(powers.sum(), 1 / BOUNDS[1], 1 / BOUNDS[0]))
     shares = powers / powers.sum() if powers.sum() else np.full(len(powers), 1 / len(powers))
     rounded = [tuple(round(float(each), 4) for each in values) for values in (shares, offsets)]

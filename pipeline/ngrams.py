@@ -98,6 +98,9 @@ class Ngrams:
         object.__setattr__(self, "_columns", {gram: column for column, gram in enumerate(self.grams)})
         object.__setattr__(self, "_of_run", Remembered(self._within))
 
+    def __reduce__(self) -> tuple[Any, ...]:  # to another process it goes without what it remembers
+        return type(self), tuple(getattr(self, each.name) for each in fields(self))
+
     @classmethod
     def fit(
         cls, texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *, num_classes: int, unit: str

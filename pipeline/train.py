@@ -20,6 +20,7 @@ from .model import batches, build, log_probabilities
 from .ngrams import Ngrams
 from .prediction import PARTS
 from .pretraining import pretrain
+from .process import apart
 from .rebalance import Plan
 from .state import state_id
 from .text import Tokenizer
@@ -189,7 +190,7 @@ class Data:
     ids: dict[str, np.ndarray]  # (n_rows, length), int32, by split
     labels: dict[str, np.ndarray]  # (n_rows,), int32, by split
     plan: Plan  # what training does about the classes
-    correction: float  # how much of the plan's shift the calibration may give back
+    correction: float  # how far calibration takes the classes back to their natural shares
 
     @classmethod
     def load(cls) -> "Data":
@@ -304,9 +305,10 @@ def main() -> None:
     prepare_keras()
     state = state_id(params.PARAMS_FILE)
     checkpoint = Checkpoint.of(state, description(), tracking.root())
+    # First, and apart: on long texts both need more than a gigabyte, and a process gives back little of it.
+    ngrams = apart(train_ngrams, data) if settings.ngrams else None
     with tracking.live_run(state) as on_epoch:
         model, network, history = train_lstm(data, settings, on_epoch, checkpoint)
-    ngrams = train_ngrams(data) if settings.ngrams else None
     found = parts(model, data.tokenizer, ngrams, data.texts["validation"])
     fitted = data.calibrate(found)
     said = ", ".join(f"{name} {share:.2f}" for name, share in zip(PARTS, fitted.shares, strict=False))

@@ -138,16 +138,14 @@ NOWHERE = np.zeros(3)
 
 @pytest.mark.parametrize("followed", [1.0, 0.6, 0.0])
 @pytest.mark.parametrize("correction", [0.0, 0.5, 1.0])
-def test_the_classes_go_back_as_far_as_the_model_went_and_is_asked(followed: float, correction: float) -> None:
+def test_the_classes_are_as_rare_as_asked_whatever_the_model_made_of_it(followed: float, correction: float) -> None:
     honest, labels = drawn()
     rebalanced = np.log(honest) - followed * SHIFT
     rebalanced -= np.log(np.exp(rebalanced).sum(axis=1, keepdims=True))
     found = calibration.fit(labels, [rebalanced], SHIFT, correction, NOWHERE)
-    np.testing.assert_allclose(found.offsets, correction * followed * SHIFT, atol=0.05)
-    if correction == 1:
-        np.testing.assert_allclose(combine([rebalanced], found), honest, atol=0.03)
-    if correction == 0:
-        assert found.offsets == (0.0, 0.0, 0.0)
+    np.testing.assert_allclose(found.offsets, (followed - 1 + correction) * SHIFT, atol=0.05)
+    expected = honest * np.exp((correction - 1) * SHIFT)
+    np.testing.assert_allclose(combine([rebalanced], found), expected / expected.sum(axis=1, keepdims=True), atol=0.03)
 
 
 def test_the_classes_do_not_go_back_further_than_they_came_from() -> None:
@@ -165,6 +163,12 @@ def test_rows_with_other_shares_than_the_training_rows_get_probabilities_for_the
     found = calibration.fit(labels, [elsewhere], NOWHERE, correction, prior)
     np.testing.assert_allclose(found.offsets, prior, atol=0.05)
     np.testing.assert_allclose(combine([elsewhere], found), honest, atol=0.03)
+
+
+def test_rows_with_the_shares_that_rebalancing_asked_for_are_not_moved_away_from_them() -> None:
+    honest, labels = drawn()  # a third of each class, and trained as if so
+    found = calibration.fit(labels, [np.log(honest)], SHIFT, 0.0, -SHIFT)
+    np.testing.assert_allclose(combine([np.log(honest)], found), honest, atol=0.03)
 
 
 def test_chance_is_no_shift_of_the_shares() -> None:
