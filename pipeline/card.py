@@ -393,8 +393,8 @@ def _calibration(facts: Facts) -> list[str]:
         "about 80 % should have that label; the calibration error is the mean gap.",
         _table(("on the test rows", "before", "after"), rows, right=2),
         "The probabilities expect the classes in these shares. Where yours are others, name them (`--class-shares`, "
-        "below): else rare classes are found too rarely or too often. From those that rebalancing asked for, they are "
-        f"{facts.rebalance['prior_correction']:.0%} of the way back to the natural ones (`rebalance.prior_correction`).",
+        "below): else rare classes are found too rarely or too often. From the shares that rebalancing asked for, they "
+        f"are {facts.rebalance['prior_correction']:.0%} of the way to the natural ones (`rebalance.prior_correction`).",
         _table(("class", "offset", "expected share"), classes, right=2),
         "![How often the model is right, by how sure it is](../evaluate/reliability.png)",
     ]
