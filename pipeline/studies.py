@@ -7,6 +7,7 @@ second call, or one after a kill, adds what is missing and doubles nothing.
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -114,15 +115,16 @@ def log(
     with opened(kind) as store:
         tags = {STATE: state, **revision.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
         found = _find(store, STUDY, study)
-        parent = found[0] if found else _create(store, name, tags | {STUDY: study})
+        took = [part.figures.get("seconds", 0.0) for part in parts]
+        parent = found[0] if found else _create(store, name, tags | {STUDY: study}, sum(took))
         store.link_project_run(parent)
         runs = {run.data.tags[PART]: run for run in _find(store, PARENT, parent.info.run_id)}
         new = 0
-        for part in parts:
+        for part, seconds in zip(parts, took, strict=True):
             run = runs.get(part.key)
             if run is not None and run.info.status == "FINISHED":  # which it becomes last
                 continue
-            run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key})
+            run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key}, seconds)
             store.log_params(run, part.params)
             store.log_figures(run, part.figures)  # before the epochs: MLflow's comparison draws the first figure
             store.log_epochs(run, part.history)
@@ -190,8 +192,10 @@ def _find(store: Store, tag: str, value: str) -> "list[Run]":
     return list(store.client.search_runs([store.experiment_id], f"tags.`{tag}` = '{value}'", max_results=MOST_RUNS))
 
 
-def _create(store: Store, name: str, tags: Mapping[str, str]) -> "Run":
-    return store.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
+def _create(store: Store, name: str, tags: Mapping[str, str], seconds: float) -> "Run":
+    """A new run that shows as long as its work took, which is done by now."""
+    began = int(1_000 * (time.time() - seconds))
+    return store.client.create_run(store.experiment_id, began, dict(tags), name)
 
 
 def digest(content: Any) -> str:
