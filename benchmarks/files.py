@@ -6,7 +6,9 @@ each value of `rebalance.prior_correction`: see docs/imbalance.md.
 """
 
 import argparse
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 
 import numpy as np
 import pandas as pd
@@ -70,7 +72,8 @@ def measure(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> dict[
     data = train.Data(classes, tokenizer, texts, ids, labels, plan, 0.0)
     prepare_keras()
     ngrams = train.train_ngrams(data)
-    model, _, _ = train.train_lstm(data, params.load(params.Train))
+    with redirect_stdout(sys.stderr):  # the table has the other for itself
+        model, _, _ = train.train_lstm(data, params.load(params.Train))
     held, fresh = (train.parts(model, tokenizer, ngrams, texts[part]) for part in ("validation", "fresh"))
     found = baselines.probabilities(file["train"], file["fresh"], classes, unit=unit, max_rows=len(texts["train"]))
     for correction in CORRECTIONS:
