@@ -33,13 +33,14 @@ def apart(work: Callable[..., T], *arguments: Any) -> T:
         The function raised it, or the process ended before it returned.
     """
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may stop
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_tell, args=(there, work, arguments), daemon=True)
+    here, there = context.Pipe()
+    process = context.Process(target=_tell, args=(there,), daemon=True)
     process.start()
     there.close()  # else its end is never seen
     try:
+        here.send((work, arguments))  # not as arguments of the process: its start waits for ever for one that dies
         said = here.recv()
-    except EOFError:
+    except (EOFError, OSError):
         process.join()
         raise PipelineError(
             f"the process that was to do the work ended with exit code {process.exitcode}; its last lines stand above"
@@ -51,9 +52,10 @@ def apart(work: Callable[..., T], *arguments: Any) -> T:
     return result
 
 
-def _tell(there: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _tell(there: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both: the first process says what happened
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    work, arguments = there.recv()
     try:
         said = work(*arguments)
     except PipelineError as error:

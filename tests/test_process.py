@@ -1,6 +1,8 @@
 """A process of its own: it gives back what it found, says what went wrong, and outlives nobody."""
 
+import multiprocessing.spawn
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +34,12 @@ def test_an_error_of_the_pipeline_is_raised_here() -> None:
 def test_a_process_that_dies_is_one_sentence_and_no_wait_without_end() -> None:
     with pytest.raises(PipelineError, match="ended with exit code 3;"):
         process.apart(os._exit, 3)
+
+
+def test_one_that_dies_before_it_has_read_much_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(shutil.which("false") or "/bin/false"))
+    with pytest.raises(PipelineError, match="ended with exit code 1;"):
+        process.apart(len, bytes(10_000_000))
 
 
 WAITING = """
