@@ -31,9 +31,9 @@ def project(quick_stores: None, reference: Project, tmp_path: Path, monkeypatch:
 def measured(labels: np.ndarray, found: list[np.ndarray]) -> dict[str, float]:
     """By scikit-learn, with each half of the rows combined by what the other half fits."""
     odd = np.arange(len(labels)) % 2 == 1
-    probabilities, shift = np.zeros((len(labels), 3)), np.load("data/rebalance/train.npz")["shift"]
+    probabilities, plan = np.zeros((len(labels), 3)), np.load("data/rebalance/train.npz")
     for own, other in ((odd, ~odd), (~odd, odd)):
-        fitted = calibration.fit(labels[other], [part[other] for part in found], shift, 0.5, np.zeros(3))
+        fitted = calibration.fit(labels[other], [part[other] for part in found], plan["shift"], 0.6, np.zeros(3))
         probabilities[own] = calibration.combine([part[own] for part in found], fitted)
     called = probabilities.argmax(axis=1)
     return {
