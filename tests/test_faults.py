@@ -256,7 +256,7 @@ def test_a_machine_that_dies_while_it_holds_the_server(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-    monkeypatch.setattr(tracking, "STALE", 2.0)
+    monkeypatch.setattr("pipeline.store.STALE", 2.0)
     store = tracking.connect()
     store._take("m (in use)")  # and is never heard of again
     began = time.monotonic()
@@ -272,7 +272,7 @@ def test_a_machine_that_held_the_server_too_long_leaves_it_to_the_next(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-    monkeypatch.setattr(tracking, "STALE", 1.0)
+    monkeypatch.setattr("pipeline.store.STALE", 1.0)
     store = tracking.connect()
     with store.alone("m"):
         other = store._take("m (in use)")  # another machine, which did not wait longer
