@@ -76,6 +76,21 @@ def test_another_network_is_not_exported(keras: ModuleType, part: str, tmp_path:
         export.check(model, network, LENGTHS[:1])
 
 
+def test_an_unlikely_class_may_differ_by_as_many_digits_as_float32_has(keras: ModuleType) -> None:
+    model = made()
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([kernel, bias + np.array([0, 40, 0], dtype=bias.dtype)])
+    network = Network(export.to_onnx(model))
+    right = network.log_probabilities
+    for within, factor in ((True, 1 + 5e-6), (False, 1 + 2e-5)):  # of logarithms of -40, 0.0002 and 0.0008
+        network.log_probabilities = lambda ids, factor=factor: right(ids) * factor  # type: ignore[method-assign]
+        if within:
+            export.check(model, network, LENGTHS)
+        else:
+            with pytest.raises(PipelineError, match="differs"):
+                export.check(model, network, LENGTHS)
+
+
 def test_every_length_class_is_checked(keras: ModuleType) -> None:
     model = made()
     network = Network(export.to_onnx(model))

@@ -81,13 +81,19 @@ def test_a_retraining_that_has_begun_is_not_cancelled() -> None:
     assert {"schedule", "workflow_dispatch"} == set(workflow["on"])
 
 
+def stand_in(folder: Path) -> Path:
+    """Put a `gh` into a folder that answers with $ISSUE or $STATE; give the file that it writes its calls to."""
+    said, gh = folder / "said", folder / "gh"
+    answers = '"issue list") echo "$ISSUE";; "pr view") echo "$STATE";;'
+    gh.write_text(f'#!/bin/sh\necho "$@" >> {said}\ncase "$1 $2" in {answers} esac\n')
+    gh.chmod(0o755)
+    return said
+
+
 @pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
 def test_an_alert_is_one_issue(tmp_path: Path) -> None:
     """`make alert` and `make pull-request` with a stand-in for GitHub's command line, which writes down its calls."""
-    said = tmp_path / "said"
-    gh = tmp_path / "gh"
-    gh.write_text(f'#!/bin/sh\necho "$@" >> {said}\ncase "$1 $2" in "issue list") echo "$ISSUE";; esac\n')
-    gh.chmod(0o755)
+    said = stand_in(tmp_path)
     environment = clean_environment() | {
         "GITHUB_SERVER_URL": "https://x",
         "GITHUB_REPOSITORY": "a/b",
@@ -107,10 +113,7 @@ def test_an_alert_is_one_issue(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
 def test_a_pull_request_is_opened_where_results_wait_and_none_is_open(tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    gh = tmp_path / "gh"
-    gh.write_text(f'#!/bin/sh\necho "$@" >> {said}\ncase "$1 $2" in "pr view") echo "$STATE";; esac\n')
-    gh.chmod(0o755)
+    said = stand_in(tmp_path)
     clone = tmp_path / "clone"
     environment = clean_environment() | {"GITHUB_REF_NAME": "main", "STATE": ""}
     environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
