@@ -88,6 +88,7 @@ def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder:
     assert described(parent) == ("a table", [run.info.run_id for run in children])
     assert parent.data.metrics == {"combined/macro_f1": 0.3}
     assert parent.data.params == {"dataset": "tweets"}
+    assert parent.info.end_time - parent.info.start_time >= 3 * 3_500
     assert parent.data.tags[STATE_TAG] == STATE
     assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["tweets.md"]
     assert (folder / "mlruns" / parent.info.run_id / "artifacts/tweets.md").is_file()
@@ -98,6 +99,7 @@ def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder:
         assert run.data.tags["why"] == "test"
         assert run.data.params == {key: str(value) for key, value in part.params.items()}
         assert run.data.metrics == {**part.figures, "validation/loss": 0.5}
+        assert run.info.end_time - run.info.start_time >= 3_500  # as long as its work took
         for key, values in {"validation/loss": [0.6, 0.5], "seconds": [3.5]}.items():
             assert [point.value for point in client.get_metric_history(run.info.run_id, key)] == values
 
