@@ -31,9 +31,8 @@ class LSTM(keras.layers.LSTM):
         elif self.go_backwards:
             mask = ops.flip(mask, 1)
         real = ops.expand_dims(ops.cast(ops.transpose(mask), "float32"), 2)
-        # Input, forget, output, candidate: the three sigmoids lie together, so that one call computes them.
         kernel, recurrent, bias = (
-            _gates_together(ops.convert_to_tensor(each))
+            _for_one_tanh(ops.convert_to_tensor(each))
             for each in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         )
         inputs = ops.matmul(ops.swapaxes(steps, 0, 1), kernel) + bias
@@ -42,10 +41,18 @@ class LSTM(keras.layers.LSTM):
         return states[-1], ops.swapaxes(shown, 0, 1), [states[-1], cells[-1]]
 
 
-def _gates_together(weights: Any) -> Any:
-    """Keras's order of gates, input, forget, candidate, output, as input, forget, output, candidate."""
+def _for_one_tanh(weights: Any) -> Any:
+    """Keras's order of gates, input, forget, candidate, output, as input, forget, output (halved) and candidate.
+
+    The sigmoid of x is tanh(x / 2) / 2 + 1 / 2: one tanh serves all four gates, and nothing is divided.
+    """
     i, f, c, o = ops.split(weights, 4, axis=-1)
-    return ops.concatenate([i, f, o, c], axis=-1)
+    return ops.concatenate([i / 2, f / 2, o / 2, c], axis=-1)
+
+
+def _sigmoids(tanhs: Any) -> list[Any]:
+    """Input, forget and output gate, each (..., units), of the tanhs of all four, (..., 4 * units)."""
+    return [part / 2 + 0.5 for part in ops.split(tanhs, 4, axis=-1)[:3]]
 
 
 @ops.custom_gradient
@@ -55,7 +62,7 @@ def _recur(inputs: Any, recurrent: Any, real: Any) -> Any:
     Parameters
     ----------
     inputs : tensor of shape (length, n_rows, 4 * units), float32
-        What each step's token adds to the gates: input, forget, output, candidate.
+        What each step's token adds to the gates, as `_for_one_tanh` has them.
     recurrent : tensor of shape (units, 4 * units), float32
         What the state adds to them.
     real : tensor of shape (length, n_rows, 1), float32
@@ -72,34 +79,26 @@ def _recur(inputs: Any, recurrent: Any, real: Any) -> Any:
 
     def step(carry: Any, at: Any) -> Any:
         (state, cell), (from_input, here) = carry, at
-        z = from_input + ops.matmul(state, recurrent)
-        gates, candidate = _sigmoid(z[:, : 3 * units]), ops.tanh(z[:, 3 * units :])
-        new_cell = gates[:, units : 2 * units] * cell + gates[:, :units] * candidate
-        new_state = gates[:, 2 * units :] * ops.tanh(new_cell)
+        tanhs = ops.tanh(from_input + ops.matmul(state, recurrent))
+        i, f, o = _sigmoids(tanhs)
+        new_cell = f * cell + i * tanhs[:, 3 * units :]
+        new_state = o * ops.tanh(new_cell)
         state, cell = state + here * (new_state - state), cell + here * (new_cell - cell)
-        return (state, cell), (state, cell, gates, candidate)
+        return (state, cell), (state, cell, tanhs)
 
-    states, cells, gates, candidates = _loop(
-        step, (zeros, zeros), (inputs, real), length, ((rows, units), (rows, units), (rows, 3 * units), (rows, units))
-    )
+    shapes = ((rows, units), (rows, units), (rows, width))
+    states, cells, tanhs = _loop(step, (zeros, zeros), (inputs, real), length, shapes)
 
     def gradient(*given: Any, upstream: Any = None) -> Any:
         outside = keras.tree.flatten(given if upstream is None else upstream)[0]
         transposed = ops.transpose(recurrent)
         # All that does not depend on the way back is computed for all steps at once.
-        i, f, o = (gates[..., k * units : (k + 1) * units] for k in range(3))
+        i, f, o = _sigmoids(tanhs)
         before = ops.concatenate([zeros[None], cells[:-1]], axis=0)
         shown = ops.tanh(cells)
         to_cell = real * o * (1 - shown * shown)
-        to_z = ops.concatenate(
-            [
-                candidates * i * (1 - i),
-                before * f * (1 - f),
-                real * shown * o * (1 - o),
-                i * (1 - candidates * candidates),
-            ],
-            axis=2,
-        )
+        parts = [tanhs[..., 3 * units :] / 2, before / 2, real * shown / 2, i]
+        to_z = ops.concatenate(parts, axis=2) * (1 - tanhs * tanhs)
         kept = 1 - real
 
         def back(carry: Any, at: Any) -> Any:
@@ -140,10 +139,6 @@ def _loop(step: Any, carry: Any, inputs: Any, length: int, shapes: Any, *, backw
 
     start = (ops.convert_to_tensor(0, "int32"), carry, tuple(ops.zeros((length, *shape)) for shape in shapes))
     return ops.while_loop(lambda i, *_: i < length, body, start)[2]
-
-
-def _sigmoid(x: Any) -> Any:
-    return 0.5 * ops.tanh(0.5 * x) + 0.5  # faster than ops.sigmoid, which divides
 
 
 @keras.saving.register_keras_serializable("pipeline")

@@ -19,6 +19,7 @@ from .masking import PLACEHOLDERS, mask
 
 PADDING, UNKNOWN = 0, 1  # the ids below those of the units
 MOST_UNITS, LENGTHS = 20_000, (16, 400)  # bounds of what the data may choose
+MANY_UNITS = 1_000_000
 
 # Mojibake becomes what was meant, curly quotes straight ones; full-width punctuation is Chinese, and stays.
 _FIXES = TextFixerConfig(unescape_html=False, fix_character_width=False, remove_control_chars=False)
@@ -186,8 +187,10 @@ class Tokenizer:
             vocabulary_size = min(max(repeated, 1), MOST_UNITS)
         if length is None:
             length = int(np.clip(np.percentile(lengths, 95, method="higher"), *LENGTHS))
-        quarters = np.percentile(lengths, (25, 50, 75, 100), method="higher")
-        padded = {min(int(4 * np.ceil(quarter / 4)), length) for quarter in quarters} - {0} | {length}
+        # Each padded length takes some seconds to compile, and only many units save as much in padding.
+        steps = 8 if sum(lengths) > MANY_UNITS else 4
+        bounds = np.percentile(lengths, np.linspace(0, 100, steps + 1)[1:], method="higher")
+        padded = {min(int(4 * np.ceil(bound / 4)), length) for bound in bounds} - {0} | {length}
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         vocabulary = tuple(each for each, _ in ranked[:vocabulary_size])
         return cls(vocabulary, length, unit, language, tuple(sorted(padded)))

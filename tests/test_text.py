@@ -102,6 +102,13 @@ def test_the_padded_lengths_are_the_quarters_of_the_texts() -> None:
     assert Tokenizer(("a",), 7).lengths == (7,)
 
 
+def test_many_units_have_eight_padded_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "MANY_UNITS", 1_000)
+    texts = ["a " * units for units in range(1, 65)]  # 2,080 units
+    assert Tokenizer.fit(texts, vocabulary_size=None, length=64).lengths == (12, 20, 28, 36, 44, 52, 60, 64)
+    assert Tokenizer.fit(texts[:32], vocabulary_size=None, length=32).lengths == (12, 20, 28, 32)  # 528 units
+
+
 def test_vocabulary_is_by_frequency_then_alphabet() -> None:
     tokenizer = Tokenizer.fit(["b a", "b d", "a b c"], vocabulary_size=3, length=4)
     assert tokenizer.vocabulary == ("b", "a", "c")
