@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from pipeline import adapt, calibration, export, tracking, train
 from pipeline.adapt import Comparison, compare, read_rows, recalibrate
+from pipeline.backend import make_repeatable
 from pipeline.calibration import Calibration
 from pipeline.model import build, log_probabilities
 from pipeline.network import log_softmax
@@ -40,6 +41,7 @@ def base(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model folder of a champion."""
     table = texts(600, 0)
     tokenizer = Tokenizer.fit(table["text"], vocabulary_size=62, length=8)
+    make_repeatable(threads=2, seed=0)  # the tests before drew weights too
     model = build(**{**NETWORK, "num_ids": tokenizer.num_ids})
     ids, labels = tokenizer.encode(table["text"].to_list()), (table["label"] == "glad").to_numpy(np.int32)
     own, other = slice(0, 400), slice(400, None)
@@ -120,8 +122,7 @@ def test_a_sarcastic_user_gets_a_registered_model_and_another_one_the_truth(
     figures = {run.data.params["user"]: run.data.metrics for run in runs}
     assert len(runs) == len(figures) == 2
     assert figures["eve"]["gain/loss/low"] > 0.2
-    # Some 40 rows, and a base whose last bits hang on the threads of the tests before: 0.69 was seen.
-    assert figures["eve"]["test/personal/macro_f1"] > 0.6 > 0.4 > figures["eve"]["test/champion/macro_f1"]
+    assert figures["eve"]["test/personal/macro_f1"] > 0.7 > 0.4 > figures["eve"]["test/champion/macro_f1"]
     assert figures["bob"]["gain/loss/low"] <= 0
     personal = Predictor.load(tracking.fetch_model("tweets-lstm-eve", "champion", tmp_path / "eve"))
     told = personal.predict(["great w1 w2", "awful w3"])
