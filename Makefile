@@ -93,9 +93,9 @@ alert:
 	if [ -n "$$issue" ]; then gh issue comment "$$issue" --body "$(WHAT): $$run"; \
 	else gh issue create --label retraining --title "$(WHAT)" --body "See $$run and docs/on-call.md."; fi
 
-# Known vulnerabilities of what is locked; asks PyPI.
+# Known vulnerabilities of what is locked; asks PyPI, and fails where that does not know a package.
 audit: env
-	for lock in requirements*.lock; do pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$lock" || exit 1; done
+	for lock in requirements*.lock; do pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$lock" || exit 1; done
 
 # After a change of the dependencies in pyproject.toml.
 lock: env
