@@ -101,6 +101,21 @@ def keras() -> ModuleType:
     return keras
 
 
+@pytest.fixture(autouse=True)
+def no_store_left_behind() -> Iterator[None]:
+    """Who opens a store tells the whole process of it, and its environment: the next test shall not know."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    before = {name: os.environ.get(name) for name in names}
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database with nothing in it, which takes it a second or two to make."""
