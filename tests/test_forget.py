@@ -1,6 +1,7 @@
 """Forget: listed rows are found in any spelling, the list holds no text, and no later training contains them."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -67,18 +68,19 @@ def test_a_batch_is_written_anew_without_the_row(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.slow  # a second training
-def test_a_forgotten_row_is_in_no_later_training(small: Project) -> None:
-    folder = small.folder
+def test_a_forgotten_row_is_in_no_later_training(reference: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    project = Project(shutil.copytree(reference.folder, folder, symlinks=True))
     tables = {
         split: pd.read_parquet(folder / f"data/clean/{split}.parquet") for split in ("train", "validation", "test")
     }
     row = tables["train"]["id"].iloc[0]
     raw = pd.read_parquet(folder / "data/ingest/table.parquet").set_index("id")["text"]
-    said = small.run("python", "-m", "pipeline.forget", "--text", f" {raw[row].upper()} ").stdout
+    said = project.run("python", "-m", "pipeline.forget", "--text", f" {raw[row].upper()} ").stdout
     assert "1 rows of the current data match" in said
     assert "versions of tweets-lstm trained on them: 1\n" in said
     assert raw[row] not in said
-    small.run("dvc", "repro", "train")
+    project.run("dvc", "repro", "train")
     for split, before in tables.items():
         after = pd.read_parquet(folder / f"data/clean/{split}.parquet")
         assert row not in set(after["id"])
