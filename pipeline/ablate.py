@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from . import crossfit, metrics, params, paths, process, stage, studies, tracking, train
 from .crossfit import Figures, Result
 from .files import atomic, read_arrays, read_json, write_arrays, write_json, write_table
+from .markdown import pipe_table
 from .stage import PipelineError
 from .state import state_id
 
@@ -207,9 +208,8 @@ def markdown(table: pd.DataFrame, title: str) -> str:
         "Validation rows, cross-fitted; mean ± standard deviation over the seeds; difference of macro-F1 to the row",
         f"`{PRESET}` with its 95 % interval over the rows. How to read it: docs/choosing.md.",
         "",
-        f"| variant | seeds | {' | '.join(HEADINGS)} | macro-F1 difference |",
-        f"| --- | --- |{' ---: |' * (len(HEADINGS) + 1)}",
     ]
+    rows = []
     for row in table.to_dict("records"):
         cells = [row["variant"], str(row["seeds"])]
         for key in FIGURES:
@@ -217,8 +217,9 @@ def markdown(table: pd.DataFrame, title: str) -> str:
             cells.append(_shown(row[key], row[f"{key}_sd"], digits))
         known = not pd.isna(row["low"])
         cells.append(f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]" if known else "")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append(cells)
+    header = ["variant", "seeds", *HEADINGS, "macro-F1 difference"]
+    return "\n".join([*lines, pipe_table(header, rows, right=len(HEADINGS) + 1)]) + "\n"
 
 
 def _shown(mean: float, spread: float, digits: int) -> str:

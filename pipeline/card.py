@@ -4,22 +4,19 @@ No stage: it reads what DVC's stages left. The same state, told the same, gives 
 """
 
 import argparse
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from . import baselines, params, paths, plots, revision, stage, summary
+from . import baselines, document, params, paths, plots, revision, stage, summary
 from .datasets import SOURCES, Source
-from .document import html
 from .facts import Facts, gather
-from .files import atomic
+from .markdown import bullets, escaped, fenced, named, pipe_table
 
 FOLDER = paths.REPORTS / "card"
 FEW_ROWS = 100  # test rows of a class, below which its figures say little: an interval of 20 points or so
 FEW_IN_SLICE = 30
-NAME_LENGTH = 60
 TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -51,7 +48,6 @@ STRATEGIES = {
 }
 KINDS = {"INV": "invariance", "DIR": "directional", "MFT": "minimum functionality"}
 UNITS = {"word": "words and punctuation marks", "character": "characters", "chinese": "Chinese words, cut by jieba"}
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$!#@:]")
 
 
 def markdown(
@@ -114,7 +110,7 @@ def _head(facts: Facts, version: str | None) -> list[str]:
         f"# Model card: {named(facts.name)}",
         f"{summary.verdict(facts.figures, facts.intervals)} Measured on {overall['num_samples']:,} test rows; in "
         "brackets, here and below, stand 95 % intervals.",
-        _table(("", ""), rows),
+        pipe_table(("", ""), rows),
     ]
 
 
@@ -123,7 +119,7 @@ def _use(facts: Facts) -> list[str]:
     return [
         f"The model tells which of these labels a text is most likely to get: {_listed(classes)}. It is meant for many "
         "texts of the kind that it learnt from, whose results are counted, sorted or looked through by people.",
-        _list(
+        bullets(
             [
                 "**For**: shares of the labels over time or by subject; sorting texts so that people read the most "
                 "urgent ones first; a first suggestion to those who label.",
@@ -188,7 +184,7 @@ def _limits(facts: Facts) -> list[str]:
     ]
     if facts.ingest["dataset"] != "file" and _source(facts).limits:
         said.insert(1, f"**Labels**: {_source(facts).limits[0].lower()}{_source(facts).limits[1:]}.")
-    return [_list(said)]
+    return [bullets(said)]
 
 
 def _confusions(facts: Facts) -> list[str]:
@@ -245,9 +241,9 @@ def _data(facts: Facts) -> list[str]:
     return [
         *origin,
         " ".join(notes),
-        _table(("rows", "why", "number"), rows, right=1),
+        pipe_table(("rows", "why", "number"), rows, right=1),
         "### Rows of each class",
-        _table(("class", *paths.SPLITS, "all"), by_class, right=4),
+        pipe_table(("class", *paths.SPLITS, "all"), by_class, right=4),
     ]
 
 
@@ -272,7 +268,7 @@ def _preprocessing(facts: Facts) -> list[str]:
     tokenizer = facts.tokenizer
     return [
         "The same code prepares texts in training and in prediction:",
-        _list(
+        bullets(
             [
                 "mojibake is mended, text is lower-cased, markup and extra space are removed; negation, punctuation, "
                 "emoji and accents stay;",
@@ -312,7 +308,7 @@ def _training(facts: Facts) -> list[str]:
             else []
         ),
     ]
-    return [f"The model is {said}.", _table(("", ""), rows)]
+    return [f"The model is {said}.", pipe_table(("", ""), rows)]
 
 
 def _figures(facts: Facts) -> list[str]:
@@ -356,15 +352,15 @@ def _figures(facts: Facts) -> list[str]:
     blocks = [
         f"All on the {figures['overall']['num_samples']:,} test rows, which training never saw. Intervals are of "
         "the bootstrap over test rows; that of the calibration error lies too high, since each resample adds chance.",
-        _table(("figure", "value", "95 % interval"), overall, right=2),
+        pipe_table(("figure", "value", "95 % interval"), overall, right=2),
         "### Beside simpler models",
         "They learnt from the same training rows, or from a sample of them (`evaluate.baseline_rows`).",
-        _table(("", *columns.values()), others, right=3),
+        pipe_table(("", *columns.values()), others, right=3),
         "The model minus each of them, on the same resamples of the test rows: an interval that holds 0 shows no clear "
         "difference.",
-        _table(("the model minus", *columns.values()), differences, right=3),
+        pipe_table(("the model minus", *columns.values()), differences, right=3),
         "### By class",
-        _table(("class", "rows", *by_class.values()), classes, right=6),
+        pipe_table(("class", "rows", *by_class.values()), classes, right=6),
         "![Confusion matrix of the test rows](../evaluate/confusion_matrix.png)",
     ]
     if slices:
@@ -372,7 +368,7 @@ def _figures(facts: Facts) -> list[str]:
             "### By part of the test rows",
             "The two means are over the classes that occur in the part. Intervals are Wilson's (1927); with many "
             "parts, some look weak or strong by chance.",
-            _table(("part", "rows", "accuracy", "balanced accuracy", "macro-F1"), slices, right=4),
+            pipe_table(("part", "rows", "accuracy", "balanced accuracy", "macro-F1"), slices, right=4),
         ]
     return blocks
 
@@ -391,11 +387,11 @@ def _calibration(facts: Facts) -> list[str]:
         f"The logits are divided by a temperature of {facts.figures['temperature']:.4f} (Guo et al. 2017) and shifted "
         "by an offset for each class, all fitted on the validation rows. Of the texts that get a probability of 80 %, "
         "about 80 % should have that label; the calibration error is the mean gap.",
-        _table(("on the test rows", "before", "after"), rows, right=2),
+        pipe_table(("on the test rows", "before", "after"), rows, right=2),
         "The probabilities expect the classes in these shares. Where yours are others, name them (`--class-shares`, "
         "below): else rare classes are found too rarely or too often. From the shares that rebalancing asked for, they "
         f"are {facts.rebalance['prior_correction']:.0%} of the way to the natural ones (`rebalance.prior_correction`).",
-        _table(("class", "offset", "expected share"), classes, right=2),
+        pipe_table(("class", "offset", "expected share"), classes, right=2),
         "![How often the model is right, by how sure it is](../evaluate/reliability.png)",
     ]
 
@@ -416,7 +412,7 @@ def _behaviour(facts: Facts) -> list[str]:
         "As in CheckList (Ribeiro et al. 2020). *Invariance*: a change that should not matter keeps the label. "
         "*Directional*: a change moves the probabilities the way it should. *Minimum functionality*: plain cases are "
         "right.",
-        _table(("test", "kind", "cases", "passed"), rows, right=2),
+        pipe_table(("test", "kind", "cases", "passed"), rows, right=2),
     ]
 
 
@@ -434,7 +430,7 @@ def _promotion(decision: Mapping[str, Any] | None) -> list[str]:
         for check in decision.get("checks", ())
     ]
     said = [f"**{verdict}**: {escaped(decision['reason'])}"]
-    return said + ([_table(("check", "result", "found", "limit"), rows)] if rows else [])
+    return said + ([pipe_table(("check", "result", "found", "limit"), rows)] if rows else [])
 
 
 def _cost(facts: Facts, seconds: float | None) -> list[str]:
@@ -443,7 +439,7 @@ def _cost(facts: Facts, seconds: float | None) -> list[str]:
     rows.append(("passes over the training rows", f"{facts.epochs}"))
     if seconds is not None:
         rows.append(("time of training", f"{seconds:,.0f} s"))
-    return [_table(("", ""), rows, right=1), "No GPU is needed, neither to train nor to predict."]
+    return [pipe_table(("", ""), rows, right=1), "No GPU is needed, neither to train nor to predict."]
 
 
 def _privacy(facts: Facts) -> list[str]:
@@ -468,18 +464,18 @@ def _privacy(facts: Facts) -> list[str]:
     said.append(
         "Nobody looked further whether the model treats groups of people alike: check those that matter to you."
     )
-    return [_list(said)]
+    return [bullets(said)]
 
 
 def _usage(facts: Facts, version: str | None) -> list[str]:
     at = f"/{version}" if version else "@champion"
     return [
         "A CSV file, labelled row by row:",
-        _code(
+        fenced(
             f"python -m pipeline.predict INPUT.csv OUTPUT.csv --text-column text --model {version or 'champion'}", "sh"
         ),
         "From Python, in any folder, with `MLFLOW_TRACKING_URI` set to the store:",
-        _code(
+        fenced(
             "import mlflow\nimport pandas as pd\n\n"
             f'model = mlflow.pyfunc.load_model("models:/{facts.name}{at}")\n'
             'model.predict(pd.DataFrame({"text": ["The text to label."]}))',
@@ -499,9 +495,9 @@ def _reproduction(facts: Facts, commit: str | None, uncommitted: bool) -> list[s
             (f"Made on git commit `{commit}` with changes that were not committed. " if commit else "")
             + "The commit that holds this state is the first of those that this prints:"
         )
-        said.append(_code(f"git log --reverse --format=%H -S {facts.dvc} -- dvc.lock", "sh"))
+        said.append(fenced(f"git log --reverse --format=%H -S {facts.dvc} -- dvc.lock", "sh"))
     said.append(
-        _code(
+        fenced(
             "\n".join(
                 [
                     *commands,
@@ -520,7 +516,7 @@ def _reproduction(facts: Facts, commit: str | None, uncommitted: bool) -> list[s
     ]
     said += [
         "The same data, parameters, code and lock on the same kind of machine give the same bytes, and these digests:",
-        _table(("", ""), rows),
+        pipe_table(("", ""), rows),
     ]
     return said
 
@@ -531,17 +527,6 @@ def wilson(share: float, rows: int) -> dict[str, float]:
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2)
     return {"low": max(middle - half, 0.0), "high": min(middle + half, 1.0)}
-
-
-def escaped(text: str) -> str:
-    """Text on one line that Markdown takes for nothing else."""
-    return re.sub(_SPECIAL, r"\\\g<0>", " ".join(text.split()))
-
-
-def named(name: str) -> str:
-    """A name from the data, escaped, the middle of a long one left out."""
-    name = " ".join(name.split())
-    return escaped(name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 11]}…{name[-10:]}")
 
 
 def _source(facts: Facts) -> Source:
@@ -569,23 +554,9 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escaped(str(value))
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
-    """A table, its last `right` columns set to the right."""
-    rules = ["---"] * (len(header) - right) + ["---:"] * right
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rules, *rows])
-
-
 def _listed(names: Sequence[str]) -> str:
     """The first ten: tables name them all."""
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more, listed below" if len(names) > 10 else "")
-
-
-def _list(points: Iterable[str]) -> str:
-    return "\n".join(f"- {point}" for point in points)
-
-
-def _code(text: str, language: str) -> str:
-    return f"```{language}\n{text}\n```"
 
 
 def write(**told: Any) -> list[Path]:
@@ -593,12 +564,7 @@ def write(**told: Any) -> list[Path]:
 
     The pictures of `reports/evaluate/` are in it. `told` is what `markdown` takes besides the facts.
     """
-    text = markdown(gather(), **told)
-    contents = {FOLDER / "model-card.md": text, FOLDER / "model-card.html": html(text, FOLDER)}
-    for path, content in contents.items():
-        with atomic(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    return list(contents)
+    return document.write(FOLDER, "model-card", markdown(gather(), **told))
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from . import card, document, params, paths, stage
-from .files import atomic, read_json, read_table
-from .gate import cell
+from .files import read_json, read_table
+from .markdown import escaped, pipe_table
 from .repository import git
 from .stage import PipelineError, shown
 
@@ -122,7 +122,7 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
         f"{after.title} beside {before.title}, each trained on a sample of at most {max_rows:,} rows; {tested}. A "
         "sample's figures are lower than those of all rows, and another seed moves them by a point.",
         "## Figures",
-        _table(
+        pipe_table(
             ["", "before", "after", "change", "95 % interval after"],
             [
                 [title, f"{a[key]:.4f}", f"{b[key]:.4f}", f"{b[key] - a[key]:+.4f}", _interval(after, key)]
@@ -131,10 +131,10 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
             ],
         ),
         "## Classes",
-        _table(
+        pipe_table(
             ["class", "test rows", *OF_CLASSES],
             [
-                [shown(name), f"{of['num_samples']:,}", *(_with_change(before, name, of, key) for key in OF_CLASSES)]
+                [_title(name), f"{of['num_samples']:,}", *(_with_change(before, name, of, key) for key in OF_CLASSES)]
                 for name, of in after.figures["per_class"].items()
             ],
         ),
@@ -144,13 +144,18 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
         counts = _confusion(after.predictions, classes)
         change = counts - _confusion(before.predictions, classes)
         rows = [
-            [shown(name), *(f"{n:,} ({d:+,})" if d else f"{n:,}" for n, d in zip(*pair, strict=True))]
+            [_title(name), *(f"{n:,} ({d:+,})" if d else f"{n:,}" for n, d in zip(*pair, strict=True))]
             for name, *pair in zip(classes, counts, change, strict=True)
         ]
         parts += ["## Confusion matrix", "Rows are the true classes, columns what the model says; changes in brackets."]
-        parts.append(_table(["", *map(shown, classes)], rows))
-    parts += ["## Learning curve", _table(["epoch", "training", "validation", "before"], _curves(before, after))]
+        parts.append(pipe_table(["", *map(_title, classes)], rows))
+    parts += ["## Learning curve", pipe_table(["epoch", "training", "validation", "before"], _curves(before, after))]
     return "\n\n".join(parts) + "\n"
+
+
+def _title(name: str) -> str:
+    """A class, as a cell shows it."""
+    return escaped(shown(name))
 
 
 def _interval(side: Side, key: str) -> str:
@@ -182,11 +187,6 @@ def _curves(before: Side, after: Side) -> list[list[str]]:
     ]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.compare", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("base", help="the revision to compare with, such as main")
@@ -197,9 +197,7 @@ def main() -> None:
         before = run(options.base, Path(temporary) / "before", options.max_rows)
         after = run(options.revision, Path(temporary) / "after", options.max_rows)
     text = markdown(before, after, options.max_rows)
-    for path, content in {"comparison.md": text, "comparison.html": document.html(text, FOLDER)}.items():
-        with atomic(FOLDER / path) as temporary_path:
-            temporary_path.write_text(content, encoding="utf-8")
+    document.write(FOLDER, "comparison", text)
     print(text)
 
 

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from .data_docs import STYLE
+from .files import atomic
 
 TOGETHER = re.compile(r"(?<=\[)(-?[\d.]+,) (?=-?[\d.]+\])| (?=%)")  # intervals and percentages stay on one line
 HEAD = """\
@@ -94,3 +95,12 @@ def html(markdown: str, folder: Path) -> str:
         f"{HEAD}<title>{title}</title>\n<style>\n{STYLE}{LAYOUT}</style>\n</head>\n<body>\n<main>\n{heading}</h1>\n"
         f'<nav aria-label="Sections">{" ".join(links)}</nav>\n{rest}</main>\n</body>\n</html>\n'
     )
+
+
+def write(folder: Path, name: str, markdown: str) -> list[Path]:
+    """Write a Markdown text into `folder`, also as a page; give the two files, `name` with `.md` and `.html`."""
+    contents = {folder / f"{name}.md": markdown, folder / f"{name}.html": html(markdown, folder)}
+    for path, content in contents.items():
+        with atomic(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return list(contents)

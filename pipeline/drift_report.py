@@ -1,15 +1,15 @@
 """What drift found, as JSON, Markdown and a page that needs no network, no script and no other file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .card import escaped, named
-from .document import html
-from .files import atomic, write_json
+from . import document
+from .files import write_json
+from .markdown import bullets, escaped, named, pipe_table
 from .shifts import MEASURES, Sample, Shift, class_counts, psi, term_counts
 from .stage import shown
 
@@ -62,31 +62,31 @@ def markdown(found: Mapping[str, Any]) -> str:
     parts = [
         f"# Drift{': ' + named(found['file']) if 'file' in found else ''}",
         f"**{escaped(verdict)}.**",
-        _table(["", ""], facts),
+        pipe_table(["", ""], facts),
     ]
-    said = [f"- **{_words(each['measure'])}**: {escaped(each['found'])}. {each['means']}" for each in measures]
+    said = [f"**{_words(each['measure'])}**: {escaped(each['found'])}. {each['means']}" for each in measures]
     said = [line for line, each in zip(said, measures, strict=True) if each["drifted"]]
     if said:
-        parts += ["## What drifted", "\n".join(said)]
+        parts += ["## What drifted", bullets(said)]
     if measures:
-        header = ["measure", "effect", "limit", "p-value", "result"]
+        header = ["measure", "result", "effect", "limit", "p-value"]
         cells = [
             [
                 _words(each["measure"]),
+                "**drift**" if each["drifted"] else "no drift",
                 in_short(each["effect"]),
                 f"{each['limit']:g}",
                 p_value(each["p_value"]),
-                "**drift**" if each["drifted"] else "no drift",
             ]
             for each in measures
         ]
         parts += [
             "## Measures",
-            _table(header, cells, 3),
+            pipe_table(header, cells, right=3),
             f"Drift: the effect is above its limit, and the p-value below {measures[0]['level']:.2g} "
             f"(`drift.significance` for {len(measures)} measures together).",
-            "\n".join(
-                f"- **{_words(each['measure'])}**: {MEASURES[each['measure']].of} (`drift.{each['rule']}`)"
+            bullets(
+                f"**{_words(each['measure'])}**: {MEASURES[each['measure']].of} (`drift.{each['rule']}`)"
                 f"{'' if each['drifted'] else '; ' + escaped(each['found'])}"
                 for each in measures
             ),
@@ -97,7 +97,7 @@ def markdown(found: Mapping[str, Any]) -> str:
             [named(each[first]), *(f"{100 * each[key]:.1f} %" for key in ("reference", "incoming"))] for each in of
         ]
         if cells:
-            parts += [f"## {title}", _table([first, "reference", "incoming"], cells, 2)]
+            parts += [f"## {title}", pipe_table([first, "reference", "incoming"], cells, right=2)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -113,18 +113,7 @@ def _words(measure: str) -> str:
     return measure.replace("_", " ")
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
-    """A table; so many columns after the first are set to the right."""
-    rules = ["---", *["---:"] * right, *["---"] * (len(header) - 1 - right)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rules, *rows])
-
-
 def write(folder: Path, found: Mapping[str, Any]) -> list[Path]:
     """Write a report, as `report` gives it, into `folder` as JSON, Markdown and HTML; give the three files."""
-    text = markdown(found)
-    files = [folder / f"drift.{kind}" for kind in ("json", "md", "html")]
-    write_json(files[0], found)
-    for path, content in zip(files[1:], (text, html(text, folder)), strict=True):
-        with atomic(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    return files
+    write_json(folder / "drift.json", found)
+    return [folder / "drift.json", *document.write(folder, "drift", markdown(found))]

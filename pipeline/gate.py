@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import metrics
+from .markdown import escaped, pipe_table
 from .params import Gate
 
 Figures = Mapping[str, float]
@@ -93,17 +94,21 @@ class Decision:
 
     def verdict(self) -> str:
         """The decision in a line of Markdown."""
-        return f"**{'Champion' if self.promote else 'Not the champion'}**: {cell(self.reason)}."
+        return f"**{'Champion' if self.promote else 'Not the champion'}**: {escaped(self.reason)}."
 
     def table(self) -> str:
         """The checks as a table in Markdown; empty where nothing was checked."""
         rows = [
-            f"| {cell(check.name)} | {cell(check.found)} | {check.limit} | "
-            f"{'passed' if check.passed else '**failed**'} | {f'`gate.{check.rule}`' if check.rule else ''} |"
+            (
+                escaped(check.name),
+                check.found,
+                check.limit,
+                "passed" if check.passed else "**failed**",
+                f"`gate.{check.rule}`" if check.rule else "",
+            )
             for check in self.checks
         ]
-        head = ["| check | found | wanted | | parameter |", "| --- | --- | --- | --- | --- |"]
-        return "\n".join([*head, *rows]) if rows else ""
+        return pipe_table(("check", "found", "wanted", "", "parameter"), rows) if rows else ""
 
 
 def decide(challenger: Candidate, champion: Champion | None, rules: Gate) -> Decision:
@@ -194,10 +199,6 @@ def _at_most(name: str, rule: str, found: float, limit: float, form: str = ".4f"
 
 def _points(of: Figures) -> str:
     return f"{100 * of['difference']:+.1f} [{100 * of['low']:+.1f}, {100 * of['high']:+.1f}]"
-
-
-def cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def compare(

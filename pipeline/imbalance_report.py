@@ -11,6 +11,7 @@ import pandas as pd
 
 from . import metrics
 from .files import atomic, read_arrays, read_json, write_arrays, write_json
+from .markdown import pipe_table
 from .plots import BLUE, COLORS, GREY, ORANGE, style
 from .stage import PipelineError
 
@@ -196,12 +197,10 @@ def markdown(table: pd.DataFrame, found: Found, title: str) -> str:
             f"{len(first.labels):,} test rows; mean ± standard deviation over {part['seeds'].iloc[0]} seeds; recall "
             f"and precision are those of {smallest}, the smallest class; before: without temperature and offsets.",
             "",
-            f"| strategy | {' | '.join(HEADINGS.values())} |",
-            f"| --- |{' ---: |' * len(HEADINGS)}",
+            pipe_table(
+                ["strategy", *HEADINGS.values()], [_figures(row) for row in part.to_dict("records")], len(HEADINGS)
+            ),
         ]
-        for row in part.to_dict("records"):
-            cells = [_shown(row.get(key), row.get(f"{key}_sd"), 0 if key == "seconds" else 3) for key in HEADINGS]
-            lines.append(f"| {row['strategy']} | {' | '.join(cells)} |")
         if "macro_f1_difference" in part and part["macro_f1_difference"].notna().any():
             lines += ["", *_differences(part)]
         if "recovered" in part and part["recovered"].notna().any():
@@ -210,15 +209,18 @@ def markdown(table: pd.DataFrame, found: Found, title: str) -> str:
     return "\n".join(lines)
 
 
+def _figures(row: Mapping[str, Any]) -> list[str]:
+    cells = [_shown(row.get(key), row.get(f"{key}_sd"), 0 if key == "seconds" else 3) for key in HEADINGS]
+    return [row["strategy"], *cells]
+
+
 def _differences(part: pd.DataFrame) -> list[str]:
     """The strategies of a skew minus "none", as lines of Markdown; bold where chance alone does not explain them."""
-    lines = [
+    said = (
         "Minus `none`, in points, log-loss in nats; in brackets the 95 % intervals over the test rows, wide enough for "
-        "all strategies together; bold where they hold no 0.",
-        "",
-        "| strategy | accuracy | macro-F1 | recall | log-loss |",
-        f"| --- |{' ---: |' * 4}",
-    ]
+        "all strategies together; bold where they hold no 0."
+    )
+    rows = []
     for row in part[part["strategy"] != NONE].to_dict("records"):
         cells = []
         for name in COMPARED:
@@ -226,23 +228,25 @@ def _differences(part: pd.DataFrame) -> list[str]:
             value, low, high = (scale * row[f"{name}_{each}"] for each in ("difference", "low", "high"))
             text = f"{value:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
             cells.append(f"**{text}**" if low > 0 or high < 0 else text)
-        lines.append(f"| {row['strategy']} | {' | '.join(cells)} |")
-    return lines
+        rows.append([row["strategy"], *cells])
+    return [said, "", pipe_table(["strategy", "accuracy", "macro-F1", "recall", "log-loss"], rows, right=4)]
 
 
 def _recovered(part: pd.DataFrame) -> list[str]:
     """How much of the accuracy that the skew costs each strategy of a skew wins back, as lines of Markdown."""
-    lines = [
+    said = (
         "Accuracy, and in brackets how much it wins back of what the skew costs `none` before calibration. Calibration "
-        "knows the shares of the validation rows.",
-        "",
-        "| strategy | before calibration | calibrated |",
-        "| --- | ---: | ---: |",
+        "knows the shares of the validation rows."
+    )
+    rows = [
+        [
+            row["strategy"],
+            f"{row['uncalibrated_accuracy']:.3f} ({row['recovered_before']:.0%})",
+            f"{row['accuracy']:.3f} ({row['recovered']:.0%})",
+        ]
+        for row in part.to_dict("records")
     ]
-    for row in part.to_dict("records"):
-        before = f"{row['uncalibrated_accuracy']:.3f} ({row['recovered_before']:.0%})"
-        lines.append(f"| {row['strategy']} | {before} | {row['accuracy']:.3f} ({row['recovered']:.0%}) |")
-    return lines
+    return [said, "", pipe_table(["strategy", "before calibration", "calibrated"], rows, right=2)]
 
 
 def _shown(mean: float | None, spread: float | None, digits: int) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from . import document, drift, paths, repository, summary
 from .files import atomic, write_json
-from .gate import cell
 from .incoming import Arrival
+from .markdown import bullets, escaped, pipe_table
 from .stage import shown
 
 REPORTS = paths.REPORTS / "retrain"
@@ -77,13 +77,10 @@ def markdown(night: Night, headline: str = "") -> str:
         f"**{headline or WORDS[night.outcome].capitalize()}.** Began {night.began:%Y-%m-%d %H:%M} UTC.",
     ]
     if night.reasons:
-        lines += ["## Why", "\n".join(f"- {reason}" for reason in night.reasons)]
+        lines += ["## Why", bullets(night.reasons)]
     if night.arrivals:
-        head = ["| file | rows | new | |", "| --- | ---: | ---: | --- |"]
-        lines += [
-            "## What came in",
-            "\n".join([*head, *(_arrival(each, bool(night.reasons)) for each in night.arrivals)]),
-        ]
+        rows = [_arrival(each, trained=bool(night.reasons)) for each in night.arrivals]
+        lines += ["## What came in", pipe_table(["file", "result", "rows", "new"], rows, right=2)]
     if night.decision:
         lines += ["## The gate", night.decision]
     before, after = night.figures
@@ -97,20 +94,19 @@ def markdown(night: Night, headline: str = "") -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _arrival(each: Arrival, trained: bool) -> str:
+def _arrival(each: Arrival, *, trained: bool) -> list[str]:
     good = "nothing new" if each.new.empty else "taken" if trained else "waits for more"
-    said = f"**in quarantine**: {each.refused}" if each.refused else good
-    return f"| {cell(shown(each.name))} | {each.rows:,} | {len(each.new):,} | {cell(said)} |"
+    said = f"**in quarantine**: {escaped(each.refused)}" if each.refused else good
+    return [escaped(shown(each.name)), said, f"{each.rows:,}", f"{len(each.new):,}"]
 
 
 def _figures(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
-    head = ["| | before | now |", "| --- | ---: | ---: |"]
-    rows = []
-    for key in ("num_samples", *summary.HEADLINES):
-        then = f"{before['overall'][key]:,}" if before else ""
-        rows.append(f"| {key} | {then} | {after['overall'][key]:,} |")
+    rows = [
+        [key, f"{before['overall'][key]:,}" if before else "", f"{after['overall'][key]:,}"]
+        for key in ("num_samples", *summary.HEADLINES)
+    ]
     note = "Each on the test rows of its time; the gate compares both models on the same rows."
-    return "\n".join([*head, *rows]) + f"\n\n{note}"
+    return f"{pipe_table(['', 'before', 'now'], rows, right=2)}\n\n{note}"
 
 
 def as_json(night: Night) -> dict[str, Any]:
@@ -132,12 +128,7 @@ def as_json(night: Night) -> dict[str, Any]:
 def write(night: Night) -> None:
     """Write the report to `reports/retrain/`, and where git takes it from."""
     text = markdown(night)
-    contents = {
-        repository.REPORT: text,
-        REPORTS / "report.md": text,
-        REPORTS / "report.html": document.html(text, REPORTS),
-    }
-    for path, content in contents.items():
-        with atomic(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    with atomic(repository.REPORT) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    document.write(REPORTS, "report", text)
     write_json(REPORTS / "report.json", as_json(night))

@@ -366,9 +366,9 @@ def test_the_report_shows_files_and_reasons(project: Path, tweets: pd.DataFrame)
     retrain_report.write(night)
     text = repository.REPORT.read_text(encoding="utf-8")
     assert "**Retrained, not promoted.** Began 2026-01-02 03:04 UTC." in text
-    assert "| a\\|b.csv | 300 | 300 | taken |" in text
+    assert "| a\\|b.csv | taken | 300 | 300 |" in text
     night.reasons = []
-    assert "| a\\|b.csv | 300 | 300 | waits for more |" in retrain_report.markdown(night, "A dry run")
+    assert "| a\\|b.csv | waits for more | 300 | 300 |" in retrain_report.markdown(night, "A dry run")
     assert "**A dry run.** Began" in retrain_report.markdown(night, "A dry run")
     assert json.loads((retrain_report.REPORTS / "report.json").read_text())["outcome"] == "rejected"
     assert "<script" not in (retrain_report.REPORTS / "report.html").read_text()
