@@ -1,10 +1,8 @@
 """Backend: the few lines that differ between Keras on TensorFlow (the default) and on JAX (`KERAS_BACKEND=jax`)."""
 
-import ctypes
 import importlib
 import itertools
 import os
-import platform
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +26,9 @@ def prepare_keras() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # oneDNN picks kernels by the processor's kind, and so changes the last bits from one to another.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # XLA asks for its buffers anew in each step. TensorFlow's own allocator keeps what was freed; malloc gives what is
+    # large back to the system, which clears it each time: a third of the time of steps on long texts.
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
 
 
 def make_repeatable(*, threads: int, seed: int) -> None:
@@ -131,7 +132,6 @@ def _tensorflow_step(
     import keras
     import tensorflow as tf
 
-    _keep_memory()
     tf.get_logger().setLevel("ERROR")  # else it warns of each new length, which is compiled once as it should be
     compiled = tf.function(jit_compile=not on_gpu())
     threads = 1 if on_gpu() else tf.config.threading.get_inter_op_parallelism_threads()
@@ -190,18 +190,6 @@ def _tensorflow_step(
         return known[shapes](*keras.tree.map_structure(tf.constant, batch))
 
     return take, lambda: None
-
-
-def _keep_memory() -> None:
-    """Let the process keep what it frees, where the C library is glibc.
-
-    XLA asks for its buffers anew in each step; glibc gives large ones back to the system each time, and the system
-    clears them each time: a third of the time of steps on long texts.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL(None)
-        library.mallopt(-4, 0)  # M_MMAP_MAX
-        library.mallopt(-1, -1)  # M_TRIM_THRESHOLD
 
 
 def _sum(gradients: Sequence[Any]) -> Any:
