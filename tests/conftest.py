@@ -17,6 +17,8 @@ from filelock import FileLock
 from pipeline import tracking
 from pipeline.backend import make_repeatable, prepare_keras
 
+# This process compiles much and computes little. The pipeline's own processes compile as users' do.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 ROOT = Path(__file__).resolve().parent.parent
 
 # A real sample and a tiny network: seconds instead of minutes.
@@ -65,7 +67,7 @@ class Project:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment with the tests' Python first on the path, and none of a caller's settings."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_", "PIPELINE_", "GIT_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_", "PIPELINE_", "GIT_", "XLA_"))}
     return kept | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
