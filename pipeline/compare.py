@@ -129,6 +129,7 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
                 for key, title in card.TITLES.items()
                 if key in a and key in b
             ],
+            right=4,
         ),
         "## Classes",
         pipe_table(
@@ -137,6 +138,7 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
                 [_title(name), f"{of['num_samples']:,}", *(_with_change(before, name, of, key) for key in OF_CLASSES)]
                 for name, of in after.figures["per_class"].items()
             ],
+            right=4,
         ),
     ]
     classes = list(after.figures["per_class"])
@@ -148,8 +150,9 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
             for name, *pair in zip(classes, counts, change, strict=True)
         ]
         parts += ["## Confusion matrix", "Rows are the true classes, columns what the model says; changes in brackets."]
-        parts.append(pipe_table(["", *map(_title, classes)], rows))
-    parts += ["## Learning curve", pipe_table(["epoch", "training", "validation", "before"], _curves(before, after))]
+        parts.append(pipe_table(["", *map(_title, classes)], rows, right=len(classes)))
+    curves = pipe_table(["epoch", "training", "validation", "before"], _curves(before, after), right=3)
+    parts += ["## Learning curve", curves]
     return "\n\n".join(parts) + "\n"
 
 

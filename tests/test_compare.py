@@ -35,6 +35,7 @@ def test_each_change_is_shown_with_its_sign() -> None:
         history=pd.DataFrame({"epoch": [1, 2], "train_loss": [0.9, 0.8], "validation_loss": [1.0, 0.95]}),
     )
     text = compare.markdown(BEFORE, after, 1_000)
+    assert "| --- | ---: | ---: | ---: | ---: |" in text
     assert "| accuracy | 0.5000 | 0.7500 | +0.2500 | [0.3000, 0.7000] |" in text
     assert "| loss, nats (lower is better) | 0.9000 | 0.8000 | -0.1000 |  |" in text
     assert "| good | 2 | 0.500 (+0.000) | 0.750 (+0.250) | 0.500 (+0.000) |" in text
