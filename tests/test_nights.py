@@ -161,7 +161,7 @@ def test_night_3_brings_rows_that_differ(world: World, rows: pd.DataFrame) -> No
     assert done.returncode == PROMOTED, done.stdout + done.stderr
     report = world.in_git("data/retrain.md")
     assert re.search(r"drift of .*unknown.words", report)
-    assert "| night3.csv | 3,000 | 3,000 | taken |" in report
+    assert "| night3.csv | taken | 3,000 | 3,000 |" in report
     assert world.aliases() == {"champion": "2", "previous": "1"}
     world.assert_consistent()
     assert world.night().returncode == NOTHING
@@ -224,7 +224,7 @@ def test_a_killed_night_goes_on_from_its_checkpoint(world: World, rows: pd.DataF
     assert done.returncode in {PROMOTED, REJECTED}, done.stdout + done.stderr
     assert "epoch 6" in done.stdout
     assert "epoch 2" not in done.stdout
-    assert "| night6.csv | 1,000 | 1,000 | taken |" in world.in_git("data/retrain.md")
+    assert "| night6.csv | taken | 1,000 | 1,000 |" in world.in_git("data/retrain.md")
     world.assert_consistent()
 
 
