@@ -197,9 +197,7 @@ def markdown(table: pd.DataFrame, found: Found, title: str) -> str:
             f"{len(first.labels):,} test rows; mean ± standard deviation over {part['seeds'].iloc[0]} seeds; recall "
             f"and precision are those of {smallest}, the smallest class; before: without temperature and offsets.",
             "",
-            pipe_table(
-                ["strategy", *HEADINGS.values()], [_figures(row) for row in part.to_dict("records")], len(HEADINGS)
-            ),
+            pipe_table(["strategy", *HEADINGS.values()], map(_cells, part.to_dict("records")), right=len(HEADINGS)),
         ]
         if "macro_f1_difference" in part and part["macro_f1_difference"].notna().any():
             lines += ["", *_differences(part)]
@@ -209,7 +207,7 @@ def markdown(table: pd.DataFrame, found: Found, title: str) -> str:
     return "\n".join(lines)
 
 
-def _figures(row: Mapping[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any]) -> list[str]:
     cells = [_shown(row.get(key), row.get(f"{key}_sd"), 0 if key == "seconds" else 3) for key in HEADINGS]
     return [row["strategy"], *cells]
 
