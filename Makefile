@@ -104,7 +104,7 @@ lock: env
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group serve -o requirements-serve.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock --group storage -o requirements-storage.lock
 
-# What `make repro` makes again; the environment, the MLflow store and DVC's cache stay.
+# The stages' outputs, checkpoints and finished studies; the environment, the MLflow store and DVC's cache stay.
 clean:
 	rm -rf $(addprefix data/,$(OUTPUTS)) reports/evaluate .state .mypy_cache .pytest_cache .ruff_cache
 	find data/evaluate -type f ! -name metrics.json -delete

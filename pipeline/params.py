@@ -36,7 +36,7 @@ FAST: Values = {
     "batch_size": None,
     "epochs": None,
     "learning_rate": 0.001,
-    "patience": 2,
+    "patience": None,
 }
 # What `null` means under tokenize and train: the preset's value, or None: chosen by the size of the data, see
 # pipeline/tokenize.py and pipeline/train.py. `textbook` is the plain model that most tutorials teach.
@@ -56,7 +56,7 @@ PRESETS: dict[str, dict[str, Values]] = {
             "batch_size": 32,
             "epochs": 10,
             "learning_rate": 0.001,
-            "patience": 2,
+            "patience": None,
         },
     },
     "fast": {"tokenize": {"vocabulary_size": None, "length": None}, "train": FAST},
@@ -230,7 +230,7 @@ class Train(Section):
     batch_size: Annotated[int, Field(ge=4, le=4_096)] | None
     epochs: Annotated[int, Field(ge=1, le=200)] | None
     learning_rate: Annotated[float, Field(gt=0, le=1)]
-    patience: Annotated[int, Field(ge=1, le=200)]
+    patience: Annotated[int, Field(ge=1, le=200)] | None
     threads: Annotated[int, Field(ge=1, le=64)]
     seed: Seed
 

@@ -170,14 +170,17 @@ def draw_rows(labels: np.ndarray, draw: np.ndarray, random: np.random.Generator)
     return np.concatenate(drawn)
 
 
-def sizes(rows: int) -> tuple[int, int]:
-    """Batch size and most epochs for a number of training rows.
+def sizes(rows: int) -> tuple[int, int, int]:
+    """Batch size, most epochs and patience for a number of training rows.
 
     Few rows need small steps to take enough of them, many rows larger ones to be done in time: about 600 steps an
-    epoch, 8,000 steps in all, in powers of two from 32 to 128 rows and from 3 to 40 epochs.
+    epoch, 8,000 steps in all, in powers of two from 32 to 128 rows and from 3 to 40 epochs. Patience is two epochs, or
+    300 steps where those are more: of few rows, the validation loss rises now and then before the LSTM has learned
+    anything.
     """
     batch_size = 2 ** int(np.clip(round(np.log2(rows / 600)), 5, 7))
-    return batch_size, int(np.clip(round(8_000 * batch_size / rows), 3, 40))
+    epochs, patience = (round(steps * batch_size / rows) for steps in (8_000, 300))
+    return batch_size, int(np.clip(epochs, 3, 40)), int(np.clip(patience, 2, 40))
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,6 @@ def train_lstm(
         lengths=data.tokenizer.lengths,
         learning_rate=settings.learning_rate,
         adversarial=settings.adversarial,
-        patience=settings.patience,
         seed=settings.seed,
         margins=plan.margins,
         gamma=plan.gamma,
@@ -287,14 +289,14 @@ def parts(
 
 
 def resolved(data: Data, settings: params.Train) -> dict[str, int]:
-    """`batch_size`, `epochs` and `pretraining_epochs`: the parameters', or where they are null what the data ask for.
+    """Batch size, epochs, patience, epochs of pretraining: the parameters', or where null what the data ask for.
 
     Pretraining sees some 1,500,000 tokens, in ten epochs at most: as long again as training itself.
     """
-    batch_size, epochs = sizes(len(data.plan.rows))
+    batch_size, epochs, patience = sizes(len(data.plan.rows))
     tokens = np.count_nonzero(data.ids["train"])
     first = 0 if settings.pooling == "last" else int(min(round(1_500_000 / tokens), 10))
-    chosen = {"batch_size": batch_size, "epochs": epochs, "pretraining_epochs": first}
+    chosen = {"batch_size": batch_size, "epochs": epochs, "patience": patience, "pretraining_epochs": first}
     given = {key: getattr(settings, key) for key in chosen}
     return {key: chosen[key] if value is None else value for key, value in given.items()}
 

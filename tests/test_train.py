@@ -176,15 +176,17 @@ def test_every_epoch_draws_other_batches_and_leaves_out_other_rows() -> None:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (500, (32, 40)),
-        (12_000, (32, 21)),
-        (25_000, (32, 10)),
-        (40_000, (64, 13)),
-        (100_000, (128, 10)),
-        (10**6, (128, 3)),
+        (100, (32, 40, 40)),
+        (500, (32, 40, 19)),
+        (3_000, (32, 40, 3)),
+        (12_000, (32, 21, 2)),
+        (25_000, (32, 10, 2)),
+        (40_000, (64, 13, 2)),
+        (100_000, (128, 10, 2)),
+        (10**6, (128, 3, 2)),
     ],
 )
-def test_the_data_choose_batch_and_epochs(rows: int, expected: tuple[int, int]) -> None:
+def test_the_data_choose_batch_epochs_and_patience(rows: int, expected: tuple[int, int, int]) -> None:
     assert train.sizes(rows) == expected
 
 
@@ -212,10 +214,10 @@ def data(**plan: Any) -> train.Data:
 def test_a_parameter_wins_over_what_the_data_choose() -> None:
     given = data()
     settings = params.load(params.Train)
-    batch_size, epochs = train.sizes(36)
-    chosen = {"batch_size": batch_size, "epochs": epochs, "pretraining_epochs": 10}
+    batch_size, epochs, patience = train.sizes(36)
+    chosen = {"batch_size": batch_size, "epochs": epochs, "patience": patience, "pretraining_epochs": 10}
     assert train.resolved(given, settings) == chosen
-    for changes in ({"batch_size": 8}, {"batch_size": 8, "epochs": 3}, {"pretraining_epochs": 0}):
+    for changes in ({"batch_size": 8}, {"batch_size": 8, "epochs": 3}, {"patience": 1}, {"pretraining_epochs": 0}):
         assert train.resolved(given, settings.model_copy(update=changes)) == chosen | changes
     assert train.resolved(given, settings.model_copy(update={"pooling": "last"}))["pretraining_epochs"] == 0
 
