@@ -106,6 +106,28 @@ def purge_batches(digests: Sequence[str]) -> list[str]:
     return said
 
 
+def forget(texts: list[str], ids: set[str]) -> None:
+    """Drop rows by their raw texts and their ids, and print what was done and what still holds them."""
+    digests = [id_digest(row) for row in ids] + [text_digest(text) for text in texts]
+    if paths.INGEST_TABLE.is_file():
+        table = read_table(paths.INGEST_TABLE)
+        rows = matching(table, digests)
+        ids = ids | set(table.loc[rows, "id"])
+        texts = texts + table.loc[rows, "text"].dropna().to_list()
+        print(f"{int(rows.sum()):,} rows of the current data match")
+    else:
+        print(f"{paths.INGEST_TABLE} is missing: how many rows match will be seen by `dvc repro`")
+    print(f"{append(digests):,} digests added to {paths.FORGOTTEN}; `dvc repro` drops the rows")
+    for line in purge_batches([*digests, *map(text_digest, texts)]):
+        print(line)
+    if tracking.enabled():
+        seen, unknown = versions_seen(ids, {clean_text(text) for text in texts})
+        print(f"versions of {params.model_name()} trained on them: {', '.join(seen) or 'none found'}")
+        if unknown:
+            print(f"not known, because DVC's cache lacks their data (`dvc fetch --all-commits`): {', '.join(unknown)}")
+    print(PURGE.format(file=paths.FORGOTTEN))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.forget", description=__doc__.partition("\n")[0])
     parser.add_argument("--id", nargs="+", default=[], help="ids of rows, as in data/evaluate/mistakes.csv")
@@ -120,25 +142,12 @@ def main() -> None:
             raise PipelineError(f"{options.file} cannot be read as UTF-8 text") from error
     if not texts and not options.id:
         raise PipelineError("name rows with --id, --text or --file")
-    digests = [id_digest(row) for row in options.id] + [text_digest(text) for text in texts]
-    ids = set(options.id)
-    if paths.INGEST_TABLE.is_file():
-        table = read_table(paths.INGEST_TABLE)
-        rows = matching(table, digests)
-        ids |= set(table.loc[rows, "id"])
-        texts += table.loc[rows, "text"].dropna().to_list()
-        print(f"{int(rows.sum()):,} rows of the current data match")
-    else:
-        print(f"{paths.INGEST_TABLE} is missing: how many rows match will be seen by `dvc repro`")
-    print(f"{append(digests):,} digests added to {paths.FORGOTTEN}; `dvc repro` drops the rows")
-    for line in purge_batches([*digests, *map(text_digest, texts)]):
-        print(line)
-    if tracking.enabled():
-        seen, unknown = versions_seen(ids, {clean_text(text) for text in texts})
-        print(f"versions of {params.model_name()} trained on them: {', '.join(seen) or 'none found'}")
-        if unknown:
-            print(f"not known, because DVC's cache lacks their data (`dvc fetch --all-commits`): {', '.join(unknown)}")
-    print(PURGE.format(file=paths.FORGOTTEN))
+    try:
+        with repository.alone_here():
+            repository.put_back()  # or the next retraining would put back what is written here too
+            forget(texts, set(options.id))
+    except repository.BusyError as busy:
+        raise PipelineError(f"{busy}; run this again when it has ended") from busy
 
 
 if __name__ == "__main__":

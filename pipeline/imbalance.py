@@ -81,9 +81,11 @@ def changed(document: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 def identity(document: Mapping[str, Any]) -> str:
     """64 hexadecimal digits of all that the study's figures depend on but what the study itself changes."""
-    deps = {dep for each in read_yaml(DVC_FILE)["stages"].values() for dep in each["deps"] if "${" not in dep}
+    stages = read_yaml(DVC_FILE)["stages"].values()
+    deps = {dep for each in stages for dep in each["deps"] if "${" not in dep}
+    made = {str(out) for each in stages for out in each["outs"]}
     named = [Path(document["ingest"][key]) for key in ("path", "test_path")]
-    files = [Path(dep) for dep in deps if not dep.startswith("data/")]
+    files = [Path(dep) for dep in deps - made]
     files += [file for path in named for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
     values = {f"{section}.{key}": value for section, of in document.items() for key, value in of.items()}
     kept = {key: value for key, value in values.items() if key not in OURS and not key.startswith("publish.")}

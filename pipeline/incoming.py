@@ -20,7 +20,7 @@ import pandas as pd
 from . import batches, data_docs, ingest, params, paths, validate
 from .files import atomic, sha256, write_json
 from .forgotten import matching, read_forgotten
-from .reading import table_files
+from .reading import tables_in
 from .split import split_key
 from .stage import PipelineError, shown
 from .store import shown_address
@@ -101,8 +101,7 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
         elif not place.exists():
             raise PipelineError(f"retrain.incoming names {place}, which does not exist; make the folder, or correct it")
         seen = set(batches.read_list()["file"]) | set(batches.read_list(paths.QUARANTINE, QUARANTINED)["file"])
-        empty = place.is_dir() and not any(file.is_file() for file in place.rglob("*"))
-        files = [] if empty or place.resolve() == params.NO_FILE.resolve() else table_files(place)
+        files = tables_in(place) if place.is_dir() else [] if place.resolve() == params.NO_FILE.resolve() else [place]
         listed: dict[str, tuple[Path, str, str]] = {}
         for path in files:
             digest = sha256(path)
@@ -113,7 +112,12 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
 
 
 def examine(
-    files: Sequence[tuple[Path, str, str]], table: pd.DataFrame, *, predict: Predict | None, min_agreement: float
+    files: Sequence[tuple[Path, str, str]],
+    table: pd.DataFrame,
+    *,
+    whole: pd.DataFrame,
+    predict: Predict | None,
+    min_agreement: float,
 ) -> list[Arrival]:
     """Read and check files one after another, each beside the table with those before it that passed.
 
@@ -123,19 +127,21 @@ def examine(
         As `fetched` gives them.
     table : DataFrame of shape (n_rows, 8)
         The rows so far, as ingest writes them.
+    whole : DataFrame of shape (>= n_rows, 8)
+        These, and those that `ingest.max_rows` leaves out: all that are known.
     predict : callable or None
         The champion: raw texts to labels; None where there is none.
     min_agreement : float
         See `params.yaml`.
     """
-    known = set(_keys(table))
+    known = set(_keys(whole))
     arrivals = []
     for file in files:
         arrival = _examine_alone(file, table, known, predict, min_agreement)
         if not arrival.refused and len(arrival.new):
             joint = pd.concat([table, arrival.new.drop(columns="given")], ignore_index=True)
-            whole = validate.check(validate.measure(joint), validate.rules(params.load(params.Validate)))
-            broken = [outcome for outcome in whole if outcome.verdict == "stop"]
+            checked = validate.check(validate.measure(joint), validate.rules(params.load(params.Validate)))
+            broken = [outcome for outcome in checked if outcome.verdict == "stop"]
             if broken:
                 refused = f"with its rows the whole table breaks {_broken(broken)}"
                 arrival = replace(arrival, refused=refused, outcomes=[*arrival.outcomes, *broken])
@@ -158,7 +164,7 @@ def _examine_alone(
         raw = ingest.read_file(path, settings, name)
         mapped = ingest.map_labels(raw.assign(given=raw["label"]), _of_file(settings.label_map, raw))
     except PipelineError as error:
-        why = str(error).replace(str(path), name)  # the list stands in git
+        why = error.kept.replace(str(path), name)  # the list stands in git
         rule = Rule("readable", "table", "", {}, "the file can be read in the columns named under ingest")
         nothing = table.iloc[:0].assign(given="")
         return Arrival(path, name, digest, 0, nothing, why, [Outcome(rule, False, None, why)])

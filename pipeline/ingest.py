@@ -171,7 +171,8 @@ def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) 
     occurring = sorted(table["label"].dropna().unique())
     missing = [label for label in occurring if label not in mapping]
     if missing:
-        raise PipelineError(f"ingest.label_map lacks {_listed(missing)}; name every label, null to drop its rows")
+        sentence = "ingest.label_map lacks {}; name every label, null to drop its rows"
+        raise PipelineError(sentence.format(_listed(missing)), sentence.format(f"{len(missing):,} of the labels"))
     unknown = [label for label in mapping if label not in occurring]
     if unknown:
         raise PipelineError(f"ingest.label_map names {_listed(unknown)}, but the labels are {_listed(occurring)}")
@@ -226,12 +227,25 @@ def sample(table: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
     return table.iloc[kept].reset_index(drop=True)
 
 
+def read_all(settings: params.Ingest) -> pd.DataFrame:
+    """All rows there are, those of batches among them, before any is forgotten or left out; columns as above."""
+    raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
+    more = batches.read_rows()
+    if settings.time_column is None:  # batches may have times from when it was set
+        more["time"] = np.nan
+    elif more["time"].isna().any():
+        raise PipelineError(
+            f"{int(more['time'].isna().sum()):,} rows of batches have no time: they came in before ingest.time_column "
+            "was set; set it to null, or take their lines out of data/batches.csv and bring them in again"
+        )
+    raw = with_rows(raw, more, source=settings.dataset)
+    return complete(map_labels(raw, settings.label_map), source=settings.dataset)
+
+
 def main() -> None:
     settings = params.load(params.Ingest)
-    raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
     listed = batches.read_list()
-    raw = with_rows(raw, batches.read_rows(), source=settings.dataset)
-    whole = complete(map_labels(raw, settings.label_map), source=settings.dataset)
+    whole = read_all(settings)
     gone = matching(whole, read_forgotten())
     table = sample(whole[~gone].reset_index(drop=True), settings.max_rows)
     counts = {column: table[column].value_counts().sort_index().to_dict() for column in ("source", "label")}

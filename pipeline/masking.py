@@ -9,6 +9,7 @@ from stdnum.es import dni, nie
 from stdnum.fr import nir
 from stdnum.iso7064 import mod_11_2
 
+SHORTEST_IBAN = 15  # characters: Norway's
 PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]", "[card]", "[id]", "[ip]")
 
 # An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
@@ -60,10 +61,11 @@ _ID = re.compile(
     r"|(?!000|666)\d{3}-\d\d-\d{4}|(?!000|666)[0-8]\d\d \d\d \d{4}"  # the United States'
     r"|[a-ceghj-prstw-z][a-z] ?\d\d ?\d\d ?\d\d ?[a-d]"  # British
     r"|[a-z]{6}\d\d[a-z]\d\d[a-z]\d{3}[a-z]|\d{3}\.\d{3}\.\d{3}-\d\d|[a-z]{5}\d{4}[a-z]"  # Italian, Brazilian, Indian
-    r"|(?P<iban>[a-z]{2}\d\d(?: ?[a-z0-9]{1,4}){3,8})"
     r")(?![\w-])",
     re.ASCII | re.IGNORECASE,
 )
+# How each account number begins, and the most that may belong to it: the check digits tell what does.
+_IBAN = re.compile(r"(?<![\w-])[a-z]{2}\d\d(?=((?: ?[a-z0-9]){11,30})(?![\w-]))", re.ASCII | re.IGNORECASE)
 # A number that only the words before it tell from others.
 _NAMED_ID = re.compile(
     r"((?:passport|pasaporte|passeport|reisepass|ausweis|steuer-?id|licen[cs]e|social security|\bssn|"
@@ -122,6 +124,7 @@ def mask(text: str) -> str:
         text = _IPV6.sub(_masked_ip, text)
     if _TWO_DIGITS.search(text) and _NUMBER.search(text):
         text = _IPV4.sub(_masked_ip, text)
+        text = _masked_ibans(text)
         text = _ID.sub(_masked_id, text)
         text = _NAMED_ID.sub(r"\1 [id] ", text)
         text = _CARD.sub(_masked_card, text)
@@ -138,19 +141,27 @@ def _masked_ip(found: re.Match[str]) -> str:
 
 
 def _masked_id(found: re.Match[str]) -> str:
-    if found.lastgroup == "iban":
-        return _masked_iban(found[0])
     valid = _CHECKED.get(found.lastgroup or "")
     return " [id] " if valid is None or valid(found[0]) else found[0]
 
 
-def _masked_iban(found: str) -> str:
-    """The account number at the start replaced; words of a sentence may follow it."""
-    groups = found.split(" ")
-    for end in range(len(groups), 0, -1):
-        if iban.is_valid("".join(groups[:end])):
-            return f" [id] {' '.join(groups[end:])}"
-    return found
+def _masked_ibans(text: str) -> str:
+    """Account numbers replaced; words of a sentence may follow each."""
+    parts, done = [], 0
+    for found in _IBAN.finditer(text):
+        if found.start() >= done and (length := _length_of_iban(found[0] + found[1])):
+            parts += [text[done : found.start()], " [id] "]
+            done = found.start() + length
+    return "".join([*parts, text[done:]])
+
+
+def _length_of_iban(groups: str) -> int:
+    """Characters of the account number that begins here, up to a space or the end; 0 if none does."""
+    while len(groups) >= SHORTEST_IBAN:
+        if iban.is_valid(groups.replace(" ", "")):
+            return len(groups)
+        groups = groups.rpartition(" ")[0]
+    return 0
 
 
 def _masked_card(found: re.Match[str]) -> str:

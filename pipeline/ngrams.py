@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,8 @@ class Ngrams:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_columns", {gram: column for column, gram in enumerate(self.grams)})
-        object.__setattr__(self, "_of_run", Remembered(self._within))
+        # Of what it needs alone: a method would hold the whole object, which then is freed by the collector at best.
+        object.__setattr__(self, "_of_run", Remembered(partial(_within, self.unit, self.columns)))
 
     def __reduce__(self) -> tuple[Any, ...]:  # to another process it goes without what it remembers
         return type(self), tuple(getattr(self, each.name) for each in fields(self))
@@ -185,11 +187,6 @@ class Ngrams:
             before = last
         return _known(between, columns) + b"".join(within)
 
-    def _within(self, run: str) -> tuple[str, str, bytes]:
-        """Of what stands between two spaces: its first and last unit, and the columns of the n-grams inside it."""
-        units = UNITS[self.unit](run)
-        return units[0], units[-1], _known(cut(run, self.unit, long=False), self._columns)  # type: ignore[attr-defined]
-
     def save(self, folder: Path) -> None:
         write_json(folder / GRAMS, {"unit": self.unit, "long": self.long, "grams": list(self.grams)})
         arrays = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -206,6 +203,12 @@ class Ngrams:
         content: dict[str, Any] = read_json(folder / GRAMS)
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
         return cls(tuple(content["grams"]), content["unit"], content["long"], **arrays)
+
+
+def _within(unit: str, columns: dict[str, int], run: str) -> tuple[str, str, bytes]:
+    """Of what stands between two spaces: its first and last unit, and the columns of the n-grams inside it."""
+    units = UNITS[unit](run)
+    return units[0], units[-1], _known(cut(run, unit, long=False), columns)
 
 
 def _known(grams: Iterable[str], columns: dict[str, int]) -> bytes:

@@ -183,7 +183,8 @@ def telling_words(axes: "Axes", table: pd.DataFrame, classes: list[str]) -> None
     classes : list of str
         Class names.
     """
-    drawn = table["class"].drop_duplicates().head(PANELS).to_list() if len(classes) > PANELS else classes
+    named = table["class"].drop_duplicates().to_list() or classes  # no word may be telling
+    drawn = named[:PANELS] if len(classes) > PANELS else classes
     figure = axes.figure
     axes.remove()
     columns = min(len(drawn), PANEL_COLUMNS)

@@ -43,11 +43,16 @@ def table_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise PipelineError(f"{path} does not exist; name your file or folder with ingest.path")
-    found = [file for file in sorted(path.rglob("*")) if file.is_file() and _format(file) in FORMATS]
-    found = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    found = tables_in(path)
     if not found:
         raise PipelineError(f"the folder {path} holds no table; put a file there that ends in {_known()}")
     return found
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """All files of a known format in a folder, by name; hidden ones are left out."""
+    found = [file for file in sorted(folder.rglob("*")) if file.is_file() and _format(file) in FORMATS]
+    return [file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
 
 
 def read(
@@ -84,11 +89,12 @@ def read(
     content = _decompress(path)
     if content.startswith((b"\x1f\x8b", b"PK\x03\x04")):
         raise PipelineError(f"{path} is compressed or a spreadsheet, by its first bytes; rename or convert it")
+    if content.strip() and kind != ".parquet":
+        content = to_utf8(content, encoding, path)  # of which a byte order mark may have been all
     if not content.strip():
         raise PipelineError(f"{path} is empty; it must hold the columns {', '.join(columns)}")
     if kind == ".parquet":
         return _parse_parquet(content, columns, path)
-    content = to_utf8(content, encoding, path)
     if kind in {".jsonl", ".ndjson"}:
         return _parse_json_lines(content, columns, path)
     return _parse_csv(content, columns, "\t" if kind == ".tsv" else delimiter, path)
@@ -277,7 +283,7 @@ def _quotes_are_text(content: bytes, delimiter: str, columns: int) -> bool:
 def _header(content: bytes, delimiter: str) -> list[str]:
     text = io.TextIOWrapper(io.BytesIO(content[: 1 << 20]), encoding="utf-8", errors="replace", newline="")
     try:
-        return [cell.strip() for cell in next(csv.reader(text, delimiter=delimiter))]
+        return [cell.strip() for cell in next(csv.reader(text, delimiter=delimiter), [])]
     except csv.Error:  # a quote that nothing closes: no header by this delimiter
         return []
 
@@ -338,7 +344,8 @@ def _check_columns(found: list[str], wanted: Sequence[str], path: Path) -> None:
             names = ", ".join(repr(shown(name)) for name in found[:20])
             there = f"did you mean {close[0]!r}?" if close else f"it has {names}"
             hint = "; is the header its first line, and ingest.delimiter right?" if len(found) == 1 else ""
-            raise PipelineError(f"{path} has no column {column!r}; {there}{hint}")
+            absent = f"{path} has no column {column!r}"
+            raise PipelineError(f"{absent}; {there}{hint}", f"{absent} among its {len(found)}")
         if found.count(column) > 1:
             raise PipelineError(f"{path} has the column {column!r} {found.count(column)} times; rename or remove one")
 

@@ -19,7 +19,7 @@ from .files import write_json
 from .revision import DVC_LOCK
 from .stage import PipelineError
 from .store import shown_address
-from .tracking import MODE
+from .tracking import MODE, root
 
 LOCK = "refs/retrain/lock"
 STORAGE = "STORAGE_URL"  # environment variable: the DVC remote, where the project's configuration names none
@@ -82,8 +82,7 @@ def has_storage() -> bool:
 def start(branch: str | None) -> str:
     """Bring the checkout to what is published; give the branch that gets the results.
 
-    What a killed retraining left is put back as git has it: the same work makes it again, out of DVC's cache and from
-    the checkpoint.
+    What a killed retraining left is put back first.
 
     Raises
     ------
@@ -92,10 +91,7 @@ def start(branch: str | None) -> str:
     """
     if git("rev-parse", "--is-inside-work-tree", check=False) != "true" or not git("rev-parse", "HEAD", check=False):
         raise PipelineError("retraining needs a git checkout with a commit: it delivers dvc.lock and a report in git")
-    if STARTED.is_file():
-        own = [str(path) for path in (*OWN, REPORT)]
-        git("checkout", "HEAD", "--", *[path for path in own if git("ls-tree", "HEAD", path)])
-        git("clean", "-fdq", "--", *own)
+    put_back()
     changed = git("status", "--porcelain", "--untracked-files=no")
     if changed:
         files = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines()[:5])
@@ -114,6 +110,23 @@ def start(branch: str | None) -> str:
     for other in dict.fromkeys((base, target)):  # what people pushed, then results that wait to be merged
         _merge(other)
     return target
+
+
+def put_back() -> None:
+    """Put back, as git has it, what a retraining that did not end has changed, and say so; else do nothing.
+
+    The same work makes it again, out of DVC's cache and from the checkpoint.
+    """
+    if not STARTED.is_file():
+        return
+    own = [str(path) for path in (*OWN, REPORT)]
+    changed = git("status", "--porcelain", "--", *own)
+    git("checkout", "HEAD", "--", *[path for path in own if git("ls-tree", "HEAD", path)])
+    git("clean", "-fdq", "--", *own)
+    done()
+    if changed:
+        files = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines())
+        print(f"a retraining that did not end had changed these files, which are as in git again: {files}")
 
 
 def _default_branch() -> str:
@@ -197,6 +210,26 @@ def deliver_code(branch: str, message: str) -> str:
 def done() -> None:
     """Nothing is left to be put back."""
     STARTED.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_here() -> Iterator[None]:
+    """Hold this checkout, or leave.
+
+    Raises
+    ------
+    BusyError
+        Another one holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    place = root() / ".state/retrain.lock"
+    place.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(place, timeout=0):
+            yield
+    except Timeout as error:
+        raise BusyError("a retraining is in progress in this folder") from error
 
 
 @contextmanager

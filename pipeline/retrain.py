@@ -9,8 +9,8 @@ in progress, 1 failed, 2 wrong usage.
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from . import batches, drift, incoming, params, paths, publish, recover, repository, stage, tracking
+from . import batches, drift, incoming, ingest, params, paths, publish, recover, repository, stage, tracking
 from .files import read_json, read_table
 from .packaging import digest
 from .prediction import Predictor, read_manifest
@@ -97,9 +97,10 @@ def retrain(night: Night, *, dry: bool) -> None:
     with ExitStack() as stack:
         branch = ""
         if not dry:
-            stack.enter_context(_alone_here())
+            stack.enter_context(repository.alone_here())
             stack.enter_context(repository.alone(settings.max_hours))
             branch = repository.start(settings.branch)
+            stack.push(_put_back)
             recover.main()
         storage = repository.has_storage()
         night.figures[0] = read_json(paths.EVALUATE_METRICS) if paths.EVALUATE_METRICS.is_file() else None
@@ -156,6 +157,13 @@ def retrain(night: Night, *, dry: bool) -> None:
         repository.done()
 
 
+def _put_back(error: type[BaseException] | None, *_: object) -> None:
+    """After a failure, leave lists and lock as git has them: people may change them before the next night."""
+    if error:
+        with suppress(PipelineError):  # then the next one does so
+            repository.put_back()
+
+
 def _look(
     night: Night, files: Sequence[tuple[Path, str, str]], predictor: Predictor | None, settings: params.Retrain
 ) -> None:
@@ -163,9 +171,13 @@ def _look(
     if not paths.INGEST_TABLE.is_file():
         raise PipelineError(f"{paths.INGEST_TABLE} is missing; run `dvc pull` or `dvc repro` first")
 
-    table = read_table(paths.INGEST_TABLE)
+    table, source = read_table(paths.INGEST_TABLE), params.load(params.Ingest)
     night.arrivals = incoming.examine(
-        files, table, predict=_labels(predictor) if predictor else None, min_agreement=settings.min_agreement
+        files,
+        table,
+        whole=table if source.max_rows is None else ingest.read_all(source),
+        predict=_labels(predictor) if predictor else None,
+        min_agreement=settings.min_agreement,
     )
     if night.new_rows and paths.TOKENIZE_TOKENIZER.is_file():
         new = pd.concat([each.new for each in night.taken], ignore_index=True)
@@ -204,20 +216,6 @@ def _end(night: Night, store: "Store") -> None:
     with tracking.store_errors(store.address):
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         store.tag_model(night.model, {ENDED: moment, OUTCOME: night.sentence()})
-
-
-@contextmanager
-def _alone_here() -> Iterator[None]:
-    """Hold this checkout."""
-    from filelock import FileLock, Timeout
-
-    place = tracking.root() / ".state/retrain.lock"
-    place.parent.mkdir(exist_ok=True)
-    try:
-        with FileLock(place, timeout=0):
-            yield
-    except Timeout as error:
-        raise BusyError("another retraining is in progress in this folder") from error
 
 
 def overdue(model: str, hours: float) -> str:

@@ -7,7 +7,19 @@ LONGEST_NAME = 60  # characters of a column's or class's name that messages show
 
 
 class PipelineError(Exception):
-    """What was wrong, where (file, row, column, parameter), and what to do: one sentence for the user."""
+    """What was wrong, where (file, row, column, parameter), and what to do: one sentence for the user.
+
+    Parameters
+    ----------
+    sentence : str
+        For the user, at a terminal.
+    kept : str
+        For what is kept, where the sentence quotes cells of a file, which may be texts; empty for the same.
+    """
+
+    def __init__(self, sentence: str, kept: str = "") -> None:
+        super().__init__(sentence)
+        self.kept = kept or sentence
 
 
 def shown(name: str) -> str:

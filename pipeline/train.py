@@ -22,6 +22,7 @@ from .prediction import PARTS
 from .pretraining import pretrain
 from .process import apart
 from .rebalance import Plan
+from .stage import PipelineError
 from .state import state_id
 from .text import Tokenizer
 
@@ -120,7 +121,13 @@ def fit(
         shown = tqdm(taken, desc=f"epoch {epoch}", unit=" steps", leave=False, disable=None)
         losses = [step(ids[rows, :length], labels[rows], weights[rows]) for length, rows in shown]
         finish()
-        measured = metrics.overall(validation[1], np.exp(log_probabilities(model, validation[0], lengths)))
+        said = log_probabilities(model, validation[0], lengths)
+        if np.isnan(said).any():
+            raise PipelineError(
+                f"training diverged in epoch {epoch}: the validation loss is no number; "
+                f"lower train.learning_rate, now {learning_rate:g}"
+            )
+        measured = metrics.overall(validation[1], np.exp(said))
         figures = {
             "epoch": epoch,
             "train_loss": round(float(np.mean([float(loss) for loss in losses])), 6),
@@ -157,7 +164,8 @@ def weighted_loss(
 
     losses = ops.sparse_categorical_crossentropy(labels, logits + margins, from_logits=True)
     if gamma:
-        losses *= (1 - ops.exp(-losses)) ** gamma
+        # The slope of a power below 1 has no bound at 0, where a row that is called right for certain lies.
+        losses *= ops.maximum(1 - ops.exp(-losses), 1e-6) ** gamma
     return ops.mean(losses * weights)
 
 

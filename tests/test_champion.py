@@ -107,6 +107,27 @@ def test_a_store_that_is_gone_is_told_once(
     ]
 
 
+class ClientError(Exception):
+    """What the client of some object store raises: no OSError."""
+
+
+def test_whatever_a_store_raises_the_next_champion_is_taken(followed: tuple[Champion, Any, Monitor]) -> None:
+    champion, registry, _ = followed
+    registry.error = ClientError("access denied")
+    champion.follow(0.01)
+    try:
+        deadline = time.monotonic() + 10
+        while not champion.trouble and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert champion.trouble == "the store sqlite:///moods.db does not answer (ClientError)"
+        registry.error, registry.at = None, "2"
+        while champion.served.version != "2" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert champion.served.version == "2"
+    finally:
+        champion.close()
+
+
 @pytest.mark.parametrize("fault", ["sum", "nan", "shape", "batch"])
 def test_a_model_that_gives_no_probabilities_is_refused(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     model = Counting()

@@ -67,6 +67,22 @@ def test_a_batch_is_written_anew_without_the_row(tmp_path: Path, monkeypatch: py
     assert set(batches.read_list()["file"]) == {"f" * 64, "e" * 64}  # neither file comes in once more
 
 
+def test_no_retraining_is_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it writes, a retraining at work, or one that was killed, would put back."""
+    monkeypatch.setattr("sys.argv", ["forget", "--text", "hello"])
+    monkeypatch.setattr(forget, "forget", lambda *_: pytest.fail("it began"))
+    with (
+        repository.alone_here(),
+        pytest.raises(PipelineError, match="in progress in this folder; run this again when it has ended"),
+    ):
+        forget.main()
+    order: list[str] = []
+    monkeypatch.setattr(repository, "put_back", lambda: order.append("put back"))
+    monkeypatch.setattr(forget, "forget", lambda texts, ids: order.append(f"{texts} {ids}"))
+    forget.main()
+    assert order == ["put back", "['hello'] set()"]
+
+
 @pytest.mark.slow  # a second training
 def test_a_forgotten_row_is_in_no_later_training(reference: Project, tmp_path: Path) -> None:
     folder = tmp_path / "project"

@@ -218,9 +218,13 @@ def test_the_study_is_of_what_it_does_not_set_itself(project: Project) -> None:
     own = imbalance.changed(document, {**Training(10, "focal", 7).changes(document), "publish.experiment": "other"})
     assert imbalance.identity(own) == key
     assert imbalance.identity(imbalance.changed(document, {"train.units": 5})) != key
-    code = Path("pipeline/layers.py")
-    code.write_text(code.read_text() + "\n")
-    assert imbalance.identity(document) != key
+    for name in ("data/batches.csv", "data/forgotten.txt", "pipeline/layers.py"):
+        file, before = Path(name), Path(name).read_text()
+        file.write_text(before + "\n")
+        assert imbalance.identity(document) != key
+        file.write_text(before)
+    Path("data/clean/summary.json").write_text("{}")  # what the stages make of them
+    assert imbalance.identity(document) == key
 
 
 def test_the_table_by_hand() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import set_params
+from conftest import ROOT, set_params
 
 from pipeline import batches, datasets, forgotten, ingest, params, paths
 from pipeline.files import read_json, read_table
@@ -209,3 +209,19 @@ def test_a_test_file_alone_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     with pytest.raises(PipelineError, match="holds the test file alone"):
         ingest.read_files(settings(path, test_path=str(tmp_path / "x/../a.csv")))
+
+
+def test_times_of_batches_count_where_the_file_has_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.csv", "text,label,day\ngood,x,2026-01-01\nbad,y,2026-01-02\n")
+    write(tmp_path / "data/batches.csv", ",".join(batches.COLUMNS) + "\n")
+    settings = params.load(params.Ingest, ROOT / params.PARAMS_FILE)
+    plain = settings.model_copy(update={"dataset": "file", "path": "a.csv"})
+    timed = plain.model_copy(update={"time_column": "day"})
+    rows = ingest.complete(pd.DataFrame({"text": ["fine"], "label": ["x"], "time": [1.0]}), source="b.csv")
+    batches.add(rows, source="b.csv", file="f" * 64, taken="now")
+    assert ingest.read_all(timed)["time"].notna().all()
+    assert ingest.read_all(plain)["time"].isna().all()
+    batches.add(rows.assign(text="dull", time=np.nan), source="c.csv", file="e" * 64, taken="now")
+    with pytest.raises(PipelineError, match=r"1 rows of batches have no time: .* ingest\.time_column"):
+        ingest.read_all(timed)

@@ -1,7 +1,9 @@
 """N-grams: what a text is cut into, and scores that are scikit-learn's without scikit-learn."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -237,3 +239,17 @@ def test_texts_of_every_class_say_whether_they_are_long() -> None:
     texts = ["good film"] * 2_001 + ["bad " * 101] * 2_100  # by class, as the rows lie
     labels = np.repeat(np.arange(2), (2_001, 2_100))
     assert Ngrams.fit(texts, labels, np.ones(len(texts)), num_classes=2, unit="word").long
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_model_that_nobody_holds_is_freed_at_once(fitted: Ngrams, long: bool) -> None:
+    """The service keeps the collector off what it has loaded: only counting references frees a former champion."""
+    model = Ngrams(fitted.grams, fitted.unit, long, fitted.idf, fitted.tfidf, fitted.nb)
+    model.log_probabilities(NEW)
+    held = weakref.ref(model)
+    gc.disable()
+    try:
+        del model
+        assert held() is None
+    finally:
+        gc.enable()

@@ -11,7 +11,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from pipeline import curves, metrics, paths, plots
-from pipeline.files import write_json, write_table
+from pipeline.files import read_table, write_json, write_table
 
 ODD = ["$a_b$ 50%", "好评与差评", "line\nbreak", r"\frac{1}", "x" * 200, "100"]
 
@@ -69,6 +69,14 @@ def test_every_picture_is_drawn_without_a_warning(
         assert file.read_bytes().startswith(b"\x89PNG")
     drawn = {file: file.stat().st_mtime_ns for file in files}
     assert {file: file.stat().st_mtime_ns for file in plots.render(Path("reports"))} == drawn  # not drawn again
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_no_word_need_be_telling(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outputs([f"topic {number}" for number in range(count)])
+    write_table(paths.EVALUATE_WORDS, read_table(paths.EVALUATE_WORDS)[:0])
+    assert "words" in [file.stem for file in plots.render(Path("reports"))]
 
 
 def test_chinese_names_have_a_font() -> None:

@@ -2,12 +2,13 @@
 
 import json
 import re
+import time
 from collections import Counter
 
 import pytest
 from conftest import ROOT
 
-from pipeline.masking import PLACEHOLDERS
+from pipeline.masking import PLACEHOLDERS, mask
 from pipeline.text import clean_text
 
 CASES = [json.loads(line) for line in (ROOT / "tests/privacy_cases.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -72,3 +73,25 @@ def test_a_form_of_each_pattern(text: str, masked: str) -> None:
     cleaned = clean_text(text)
     assert cleaned.count("[") == 1
     assert masked in cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("ab12 x DE89 3704 0044 0532 0130 00 x", "ab12 x [id] x"),  # what looks like one hides none behind it
+        ("GB82 WEST 1234 5698 7654 32 or de89370400440532013000.", "[id] or [id] ."),
+        ("mt84malt011000012345mtlcast001s, thanks", "[id] , thanks"),
+        ("NO93 8601 1117 947 it is", "[id] it is"),
+        ("ab12 x 12345678Z", "ab12 x [id]"),
+    ],
+)
+def test_account_numbers_are_found_wherever_they_begin(text: str, masked: str) -> None:
+    assert " ".join(mask(text).split()) == masked
+
+
+@pytest.mark.parametrize("text", [("ab12" + "a" * 36 + " ") * 490 + "12345678", "de89 " * 4_000 + "12345678"])
+def test_no_text_is_long_to_search_for_account_numbers(text: str) -> None:
+    """The first took seconds: each of its words could be cut into groups in thousands of ways."""
+    start = time.perf_counter()
+    mask(text)
+    assert time.perf_counter() - start < 1.5

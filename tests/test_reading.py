@@ -242,3 +242,15 @@ def test_a_lone_quote_in_a_file_that_quotes_nothing_takes_no_other_rows(tmp_path
 def test_another_encoding_than_unicode_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(tmp_path, "a.csv", csv_text(CHINESE).encode("gbk"))
     assert "is read as gb18030; name another encoding with ingest.encoding" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf\n\r\n", b"\xfe\xff\x00\n"])
+def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path: Path, name: str, content: bytes) -> None:
+    with pytest.raises(PipelineError, match=f"{name} is empty; it must hold the columns text, label"):
+        read(tmp_path, name, content)
+
+
+def test_a_file_that_names_its_delimiter_alone_has_no_column(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"a\.csv has no column 'text'"):
+        read(tmp_path, "a.csv", b"sep=;\n")

@@ -2,19 +2,21 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import ROOT, clean_environment, set_params
 
 from pipeline import batches, incoming, ingest, params, paths, repository, retrain, retrain_report
 from pipeline.datasets import DATASETS
@@ -72,7 +74,8 @@ def examine(
     files: Sequence[Path], table: pd.DataFrame, predict: incoming.Predict | None = None
 ) -> list[incoming.Arrival]:
     listed = [(file, file.name, sha256(file)) for file in files]
-    return incoming.examine(listed, ingest.complete(table, source="tweets"), predict=predict, min_agreement=0.1)
+    known = ingest.complete(table, source="tweets")
+    return incoming.examine(listed, known, whole=known, predict=predict, min_agreement=0.1)
 
 
 def test_known_rows_are_skipped_and_new_ones_are_not(project: Path, tweets: pd.DataFrame) -> None:
@@ -157,6 +160,47 @@ def test_a_folder_that_is_missing_is_told_and_an_empty_one_is_no_error(project: 
         (project / "data/none").touch()
         with incoming.fetched(address) as files:
             assert files == []
+
+
+def test_what_is_no_table_is_left_where_it_lies(project: Path) -> None:
+    (project / "there").mkdir()
+    for name in (".gitkeep", ".DS_Store", "README.md"):
+        (project / "there" / name).write_text("x")
+    with incoming.fetched("there") as files:
+        assert files == []
+
+
+@pytest.mark.parametrize(
+    ("content", "changes"),
+    [
+        ("my wife Anna left me,negative\nit rains,neutral\n", {}),
+        (
+            "label,text\nmy wife Anna left me,negative\n",
+            {"label_map": "{negative: bad}", "dataset": "file", "path": "a.csv"},
+        ),
+    ],
+)
+def test_the_list_in_git_says_nothing_of_the_texts(
+    project: Path, tweets: pd.DataFrame, content: str, changes: dict[str, str]
+) -> None:
+    """A file without a header, and one whose columns are swapped."""
+    params.PARAMS_FILE.write_text(set_params(params.PARAMS_FILE.read_text(), changes))
+    (project / "a.csv").write_text(content)
+    (arrival,) = examine([project / "a.csv"], tweets[:100])
+    assert "Anna" in "".join(pd.read_csv(project / "a.csv").to_csv())
+    assert re.search("a.csv has no column 'text' among its 2|label_map lacks 1 of the labels", arrival.refused)
+    folder = incoming.put_into_quarantine(arrival, "2026-01-01")
+    kept = [paths.QUARANTINE, folder / "index.html", folder / "results.json"]
+    assert not any("Anna" in file.read_text() for file in kept)
+
+
+def test_rows_that_the_sample_leaves_out_are_known(project: Path, tweets: pd.DataFrame) -> None:
+    whole = ingest.complete(tweets, source="tweets")
+    tweets.to_csv(project / "again.csv", index=False, quoting=1)
+    files = [(project / "again.csv", "again.csv", "0" * 64)]
+    table = ingest.sample(whole, 500)
+    (arrival,) = incoming.examine(files, table, whole=whole, predict=None, min_agreement=0.1)
+    assert (arrival.refused, len(arrival.new)) == ("", 0)
 
 
 def test_a_file_that_spoils_the_whole_table_is_refused(project: Path, tweets: pd.DataFrame) -> None:
@@ -255,6 +299,30 @@ def test_what_people_pushed_is_brought_in_and_what_a_killed_run_left_is_not(chec
     assert Path("dvc.lock").read_text() == "one\n"
     assert Path("code.py").read_text() == "y\n"
     assert not Path("data/batches/x.parquet.dvc").exists()
+
+
+def test_after_a_failure_people_may_change_the_lists(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a night that failed had changed is put back at once, and what is changed after it stays."""
+
+    def fail() -> None:
+        Path("data/batches.csv").write_text("batch\na\nhalf\n")
+        raise PipelineError("the store is down")
+
+    shutil.copy(ROOT / params.PARAMS_FILE, params.PARAMS_FILE)
+    git("add", "-A")
+    git("commit", "-q", "-m", "parameters")
+    monkeypatch.setattr(retrain.recover, "main", fail)
+    night = retrain_report.Night(datetime.now(UTC), "m")
+    with pytest.raises(PipelineError, match="the store is down"):
+        retrain.retrain(night, dry=False)
+    assert "as in git again: data/batches.csv" in capsys.readouterr().out
+    assert Path("data/batches.csv").read_text() == "batch\na\n"
+    Path("data/batches.csv").write_text("batch\n")
+    with pytest.raises(PipelineError, match=r"not committed: data/batches\.csv"):
+        retrain.retrain(night, dry=False)
+    assert Path("data/batches.csv").read_text() == "batch\n"
 
 
 def test_changes_of_ones_own_are_not_swept_away(checkout: Path) -> None:
@@ -356,7 +424,6 @@ def test_a_killed_holder_of_this_machine_is_seen_at_once(checkout: Path) -> None
 
 
 def test_the_report_shows_files_and_reasons(project: Path, tweets: pd.DataFrame) -> None:
-    from datetime import UTC, datetime
 
     tweets[:300].to_csv(project / "a|b.csv", index=False, quoting=1)
     night = retrain_report.Night(

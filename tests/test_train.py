@@ -10,6 +10,7 @@ import pytest
 from pipeline import model as network
 from pipeline import params, train
 from pipeline.rebalance import rebalance
+from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
 
 SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4}
@@ -82,6 +83,23 @@ def test_margins_and_focus_in_the_loss_by_hand(keras: ModuleType) -> None:
     # The first class has a head start of three to one: 0.5 : 0.5 becomes 1.5 : 0.5, and 0.2 : 0.8 becomes 0.6 : 0.8.
     loss = train.weighted_loss(labels, logits, ones, margins=np.log([3, 1]).astype(np.float32))
     assert float(loss) == pytest.approx(-(np.log(0.75) + np.log(0.8 / 1.4)) / 2)
+
+
+def test_the_loss_has_a_slope_where_a_row_is_right_for_certain(keras: ModuleType) -> None:
+    import tensorflow as tf
+
+    logits = tf.Variable([[40.0, 0.0], [0.0, 0.1]])
+    with tf.GradientTape() as tape:
+        loss = train.weighted_loss(np.array([0, 1]), logits, np.ones(2, dtype=np.float32), gamma=0.5)
+    assert np.isfinite(tape.gradient(loss, logits).numpy()).all()
+
+
+def test_a_training_that_diverges_is_one_sentence(keras: ModuleType) -> None:
+    model = network.build(**SIZES)
+    ids, labels = rows(64)
+    sentence = r"diverged in epoch 1: .* lower train\.learning_rate, now 0\.05"
+    with pytest.raises(PipelineError, match=sentence):
+        fit(model, (ids, labels), weights=np.full(300, np.inf, dtype=np.float32))
 
 
 def test_an_epoch_draws_each_class_as_often_as_it_should() -> None:
