@@ -9,12 +9,15 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from . import baselines, document, params, paths, plots, revision, stage, summary
+from . import baselines, document, packaging, params, paths, plots, revision, stage, summary, tracking
 from .datasets import SOURCES, Source
 from .facts import Facts, gather
+from .files import read_json
 from .markdown import bullets, escaped, fenced, named, pipe_table
+from .prediction import read_manifest
 
 FOLDER = paths.REPORTS / "card"
+DECISION = paths.REPORTS / "publish/decision.json"  # the last one made here
 FEW_ROWS = 100  # test rows of a class, below which its figures say little: an interval of 20 points or so
 FEW_IN_SLICE = 30
 TITLES = {
@@ -418,7 +421,7 @@ def _behaviour(facts: Facts) -> list[str]:
 
 def _promotion(decision: Mapping[str, Any] | None) -> list[str]:
     if decision is None:
-        return ["Not decided when this card was written."]
+        return ["Not decided, or decided elsewhere: the version's tags in the registry tell."]
     verdict = "Promoted to champion" if decision["promote"] else "Not promoted"
     rows = [
         (
@@ -567,11 +570,26 @@ def write(**told: Any) -> list[Path]:
     return document.write(FOLDER, "model-card", markdown(gather(), **told))
 
 
+def registered() -> dict[str, Any]:
+    """`version` and `decision`, as `markdown` takes them, of the current model, as far as registry and reports tell."""
+    if not tracking.enabled():
+        return {}
+    name, digest = params.model_name(), packaging.digest(read_manifest(paths.TRAIN_MODEL))
+    store = tracking.connect()
+    with tracking.store_errors(store.address):
+        version = store.find_version(name, digest)
+    if version is None:
+        return {}
+    decided = read_json(DECISION) if DECISION.is_file() else {}
+    of_it = decided.pop("version", "") == f"{name} version {version.version}"
+    return {"version": str(version.version)} | ({"decision": decided} if of_it else {})
+
+
 def main() -> None:
     about = (__doc__ or "").partition("\n")[0]
     argparse.ArgumentParser(prog="python -m pipeline.card", description=about).parse_args()
     plots.render(paths.REPORTS / "evaluate")
-    files = write(**revision.commit())
+    files = write(**registered(), **revision.commit())
     print("model card: " + ", ".join(str(file) for file in files))
 
 

@@ -1,6 +1,7 @@
 """The whole pipeline on a small sample of real tweets, in the order in which a user does things."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -86,7 +87,16 @@ def test_the_model_says_what_it_is_made_of(small: Project) -> None:
     files = ["model.onnx", "model.weights.h5", "ngrams.json", "ngrams.npz", "tokenizer.json"]
     assert sorted(manifest["sha256"]) == files
     settings = json.loads((small.folder / "data/train/settings.json").read_text())
-    assert settings == {"batch_size": 64, "epochs": 2, "pretraining_epochs": 0}
+    assert settings == {"batch_size": 64, "epochs": 2, "patience": 9, "pretraining_epochs": 0}
+
+
+def test_the_card_names_the_version_that_was_published(small: Project) -> None:
+    small.run("python", "-m", "pipeline.card")
+    text = (small.folder / "reports/card/model-card.md").read_text(encoding="utf-8")
+    assert re.search(r"^\| Version \| \d+ \|$", text, re.M)
+    assert "**Promoted to champion**" in text
+    small.run("python", "-m", "pipeline.card", PIPELINE_TRACKING="off")
+    assert "not registered yet" in (small.folder / "reports/card/model-card.md").read_text(encoding="utf-8")
 
 
 def test_the_mistakes_lead_back_to_the_rows_and_hold_no_text(small: Project) -> None:
