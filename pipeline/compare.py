@@ -37,8 +37,8 @@ class Side:
         The revision.
     figures, intervals : dict
         As evaluate writes them.
-    predictions : DataFrame of shape (n_rows, >= 2)
-        Has `actual` and `predicted`.
+    predictions : DataFrame of shape (n_rows, >= 3)
+        Has `id`, `actual` and `predicted`.
     history : DataFrame of shape (n_epochs, >= 3)
         The learning curve.
     """
@@ -113,7 +113,7 @@ def _call(folder: Path, *arguments: str) -> str:
 def markdown(before: Side, after: Side, max_rows: int) -> str:
     """The comparison: figures, classes, confusion matrix and learning curve, each with its change."""
     a, b = before.figures["overall"], after.figures["overall"]
-    same = before.predictions["actual"].equals(after.predictions["actual"])
+    same = before.predictions[["id", "actual"]].equals(after.predictions[["id", "actual"]])
     tested = f"{b['num_samples']:,} test rows" + (
         "" if same else f", which are not those before ({a['num_samples']:,})"
     )

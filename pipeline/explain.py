@@ -16,6 +16,7 @@ and offsets (`calibration.combine`). What a word adds is therefore the sum of wh
 import argparse
 import html
 import json
+import os
 import re
 import sys
 import tempfile
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 AHEAD = 200  # units of a raw text looked through for the next one of the cleaned text: more than markup takes
 QUOTES = str.maketrans("‘’“”", "''\"\"")  # which cleaning makes straight
+# Tags, entities, e-mail addresses, user names and web addresses: no word of theirs is one of the cleaned text.
+HIDDEN = re.compile(
+    r"</?[a-zA-Z][^<>]*>|(?<=&)#?\w+;|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+|@[\w-]+|(?:[a-z]{3,5}://|www\.)[\x21-\x7e]+"
+)
 MOST_TEXTS, MOST_UNITS = 1_000, 20_000  # explained for the most telling words: some seconds
 COARSE = 0.1  # tolerance of each of these texts: over all of them, what the steps miss cancels out
 MOST_WORDS, FEWEST_ROWS = 30, 5  # of a class; texts that a word occurs in
@@ -142,8 +147,8 @@ class Explanation:
             shade = f'<mark class="{kind}" style="--s:{strength}%" title="{adds:+.3f}">{word}</mark>'
             pieces.append(shade if strength >= 5 else word)
         return (
-            f"<details{' open' if shown else ''}><summary><b>{name}</b> {self.probabilities[number]:.1%}</summary>"
-            f"<p>{''.join(pieces)}</p></details>"
+            f"<details{' open' if shown else ''}><summary><b dir='auto'>{name}</b> {self.probabilities[number]:.1%}"
+            f"</summary><p dir='auto'>{''.join(pieces)}</p></details>"
         )
 
 
@@ -307,10 +312,12 @@ def grams_by_word(text: str, spans: Sequence[Span], ngrams: Ngrams) -> Iterator[
 def trace(raw: str, units: Sequence[str], unit: str) -> Iterator[Span | None]:
     """Where the units of a cleaned text stand in the raw text: each the next equal one there, as far as case goes.
 
+    Not in markup, addresses and user names, which cleaning takes away.
+
     Placeholders in a row stand for the pieces between the units before and after, if these are as many.
     """
     folded = "".join(small if len(small := character.lower()) == 1 else character for character in raw)
-    folded = folded.translate(QUOTES)
+    folded = HIDDEN.sub(lambda found: " " * len(found[0]), folded.translate(QUOTES))
     theirs = UNITS[unit](folded)
     places = list(locate(folded, theirs))
     found: list[Span | None] = []
@@ -390,10 +397,14 @@ def main() -> None:
         "--html", type=Path, metavar="FILE", help="write a page with the words coloured, instead of JSON"
     )
     options = parser.parse_args()
-    text = sys.stdin.read() if options.text == "-" else options.text
+    try:
+        given = sys.stdin.buffer.read() if options.text == "-" else os.fsencode(options.text)
+        text = given.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PipelineError("the text is not UTF-8; convert it, such as with `iconv -t utf-8`") from error
     explanation = load(options.model).explain(text)
     if options.html is None:
-        print(json.dumps(explanation.to_dict(), ensure_ascii=False, indent=1))
+        sys.stdout.buffer.write(json.dumps(explanation.to_dict(), ensure_ascii=False, indent=1).encode() + b"\n")
         return
     try:
         with atomic(options.html) as temporary:

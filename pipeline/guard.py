@@ -54,6 +54,9 @@ class Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         began, status = time.perf_counter(), 0
+        asked = scope
+        if scope["method"] == "HEAD":  # what GET answers, of which uvicorn sends the head alone
+            scope = {**scope, "method": "GET"}
 
         async def answer(message: "Message") -> None:
             nonlocal status
@@ -77,8 +80,8 @@ class Guard:
                 await problem(answer, 500, "the service failed; its log says where")
         path, seconds = self.monitor.path(scope["path"]), time.perf_counter() - began
         if status:  # else the client has gone
-            self.monitor.request(scope["method"], path, status, seconds)
-            log.info("%s %s %d %.1f ms", _method(scope), path, status, 1_000 * seconds)
+            self.monitor.request(asked["method"], path, status, seconds)
+            log.info("%s %s %d %.1f ms", _method(asked), path, status, 1_000 * seconds)
 
     async def _answer(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         try:
@@ -108,12 +111,63 @@ class Guard:
         parts, size, more = [], 0, True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise GoneError
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self.max_body:
                 return None
-            more = message.get("more_body", False)  # none follows a client who has gone
+            more = message.get("more_body", False)
         return b"".join(parts)
+
+
+def connections(seconds: float) -> Any:
+    """uvicorn's protocol, but waiting no longer than `seconds` for the head of a request, or a client to read on."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        head: asyncio.TimerHandle | None = None
+        reading: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._wait()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._wait()
+
+        def _wait(self) -> None:
+            answering = self.cycle is not None and not self.cycle.response_complete
+            if answering and self.head:
+                self.head.cancel()
+                self.head = None
+            elif not answering and not self.head:
+                self.head = self.loop.call_later(seconds, self.transport.abort)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._watch(self.transport.get_write_buffer_size() + 1)
+
+        def _watch(self, before: int) -> None:
+            left = self.transport.get_write_buffer_size()
+            if left >= before:
+                self.transport.abort()
+            else:
+                self.reading = self.loop.call_later(seconds, self._watch, left)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self.reading:
+                self.reading.cancel()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            for timer in (self.head, self.reading):
+                if timer:
+                    timer.cancel()
+            super().connection_lost(exc)
+
+    return Connection
 
 
 async def unless_gone(request: "Request", work: "Coroutine[Any, Any, T]") -> "T":

@@ -2,7 +2,7 @@
 
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -110,14 +110,17 @@ def curve_by_class(axes: "Axes", table: pd.DataFrame, areas: dict[str, float], *
     colors = dict(zip(colored, COLORS, strict=False))
     for name in [name for name in curves if name not in colors]:
         axes.plot(curves[name][x], curves[name][y], color="#d5d8dd", linewidth=0.8, zorder=1)
+    lines = []
     for name, color in colors.items():
-        axes.plot(curves[name][x], curves[name][y], color=color, label=f"{shown(name)}  {areas[name]:.3f}")
+        (line,) = axes.plot(curves[name][x], curves[name][y], color=color)
+        lines.append((line, f"{shown(name)}  {areas[name]:.3f}"))
     if many:
-        axes.plot([], [], color="#d5d8dd", label=f"{len(curves) - WEAKEST} other classes")
+        (line,) = axes.plot([], [], color="#d5d8dd")
+        lines.append((line, f"{len(curves) - WEAKEST} other classes"))
     heading = f"{title}: mean {mean:.3f}"
     labels = {"xlabel": x.replace("_", " "), "ylabel": y.replace("_", " ")}
     axes.set(title=heading, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal", **labels)
-    _legend(axes, title=f"the weakest {WEAKEST} of {len(curves)}" if many else None)
+    _legend(axes, f"the weakest {WEAKEST} of {len(curves)}" if many else None, lines)
 
 
 def reliability(axes: "Axes", table: pd.DataFrame, errors: dict[str, float]) -> None:
@@ -218,9 +221,10 @@ def _width(name: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in name)
 
 
-def _legend(axes: "Axes", title: str | None = None) -> None:
-    """Beside the picture, where it covers no data."""
-    axes.figure.legend(loc="outside right upper", frameon=False, fontsize=9, title=title, title_fontsize=9)
+def _legend(axes: "Axes", title: str | None = None, lines: Sequence[tuple[Any, str]] = ()) -> None:
+    """Beside the picture, where it covers no data; given with their labels, lines called "_..." are in it too."""
+    told = tuple(zip(*lines, strict=True))
+    axes.figure.legend(*told, loc="outside right upper", frameon=False, fontsize=9, title=title, title_fontsize=9)
 
 
 @contextmanager

@@ -216,11 +216,15 @@ def predict_table(
     added = {"predicted_label": str, **dict.fromkeys(numbers, float), "error": str}
     counts: Counter[str] = Counter()
     table.start(target, added)
-    with tqdm(desc="predict", unit=" rows", unit_scale=True, disable=None) as progress:
-        for chunk, errors, predicted in predictions(table, model, workers=workers, class_shares=class_shares):
-            counts.update(error or "" for error in errors)
-            table.write(chunk, dict(zip(added, [*predicted, errors], strict=True)))
-            progress.update(len(errors))
+    try:
+        with tqdm(desc="predict", unit=" rows", unit_scale=True, disable=None) as progress:
+            for chunk, errors, predicted in predictions(table, model, workers=workers, class_shares=class_shares):
+                counts.update(error or "" for error in errors)
+                table.write(chunk, dict(zip(added, [*predicted, errors], strict=True)))
+                progress.update(len(errors))
+    except BaseException:
+        table.abandon()
+        raise
     table.finish()
     return counts
 

@@ -41,6 +41,9 @@ class Table(Protocol):
     def finish(self) -> None:
         """Write what is left."""
 
+    def abandon(self) -> None:
+        """Write no more, where something failed."""
+
 
 def kind_of(path: str, given: str | None) -> str:
     """The format of a file: the one given, else by the end of its name; "-" is CSV."""
@@ -67,6 +70,9 @@ def _check(columns: Sequence[str], name: str, text_column: str) -> None:
     if text_column not in columns:
         names = ", ".join(shown(column) for column in columns)
         raise PipelineError(f"{name} has no column {text_column!r} but {names}; set --text-column")
+    for column in columns:
+        if columns.count(column) > 1:
+            raise PipelineError(f"{name} has the column {column!r} twice; rename one of them")
 
 
 def _check_added(columns: Sequence[str], added: Mapping[str, type], name: str) -> None:
@@ -86,9 +92,6 @@ class Csv:
         if not self.columns:
             raise PipelineError(f"{name} is no valid CSV: its first line, which names the columns, is empty")
         _check(self.columns, name, text_column)
-        for column in self.columns:
-            if self.columns.count(column) > 1:
-                raise PipelineError(f"{name} has the column {column!r} twice; rename one of them")
         self.place = self.columns.index(text_column)
 
     def _rows(self) -> Iterator[list[str]]:
@@ -121,6 +124,9 @@ class Csv:
 
     def finish(self) -> None:
         self.target.detach().flush()
+
+    def abandon(self) -> None:
+        pass
 
 
 class JsonLines:
@@ -167,6 +173,9 @@ class JsonLines:
     def finish(self) -> None:
         self.target.flush()
 
+    def abandon(self) -> None:
+        pass
+
 
 class Parquet:
     """Columns keep their types, and the file its metadata."""
@@ -188,8 +197,13 @@ class Parquet:
         _check(self.schema.names, name, text_column)
 
     def chunks(self, size: int) -> Iterator[tuple["pyarrow.RecordBatch", list[Any]]]:
-        for batch in self.file.iter_batches(size):
-            yield batch, batch.column(self.text_column).to_pylist()
+        import pyarrow as pa
+
+        try:
+            for batch in self.file.iter_batches(size):
+                yield batch, batch.column(self.text_column).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise PipelineError(f"{self.name} is no readable Parquet file: {' '.join(str(error).split())}") from error
 
     def start(self, target: BinaryIO, added: Mapping[str, type]) -> None:
         import pyarrow as pa
@@ -209,3 +223,6 @@ class Parquet:
 
     def finish(self) -> None:
         self.writer.close()
+
+    def abandon(self) -> None:
+        self.writer.is_open = False  # or it would end the file when it is freed

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from . import params, schemas, stage, tracking
 from .batching import Batcher, BusyError
 from .champion import Champion, Served, load_folder, load_version
-from .guard import Guard, unless_gone
+from .guard import Guard, connections, unless_gone
 from .monitor import Monitor
 from .prediction import MANIFEST
 from .stage import PipelineError
@@ -62,7 +62,7 @@ class Limits:
     max_explanations: int = _limit(64, "most texts that wait to be explained; more get 503")
     batch: int = _limit(64, "most texts that the model predicts at once")
     threads: int = _limit(os.cpu_count() or 1, "threads that predict")
-    timeout: float = _limit(10.0, "seconds for a body to arrive, and then for the answer")
+    timeout: float = _limit(10.0, "seconds for a head to arrive, then a body, then the answer, and for reading it")
     check_every: float = _limit(5.0, "seconds between two looks for a new champion")
 
 
@@ -87,6 +87,7 @@ def create_app(champion: Champion, monitor: Monitor, limits: Limits) -> FastAPI:
         description="Raw texts in; labels with probabilities out, and the words that speak for them.",
         docs_url=None,  # its pages load scripts from the network
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.add_middleware(Guard, monitor=monitor, max_body=limits.max_body, timeout=limits.timeout)
@@ -259,6 +260,7 @@ def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
     """What answers until a signal comes, and then finishes what is in work."""
     config = uvicorn.Config(
         app,
+        http=connections(limits.timeout),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import baselines, metrics
+from .markdown import named
 
 HEADLINES = ("accuracy", "macro_f1", "loss")
 PARTS = {"lstm": "the LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
@@ -63,7 +64,7 @@ def line(figures: dict[str, Any], reason: str) -> str:
 
 def registered(classes: Sequence[str]) -> str:
     """What a registered model is, in Markdown: the same for all of its versions."""
-    listed = ", ".join(f"`{name}`" for name in classes[:10]) + (
+    listed = ", ".join(f'"{named(name)}"' for name in classes[:10]) + (
         f" and {len(classes) - 10} more" if classes[10:] else ""
     )
     return (

@@ -19,7 +19,7 @@ BEFORE = compare.Side(
     "main",
     FIGURES,
     {"overall": {"accuracy": {"low": 0.3, "high": 0.7}}},
-    pd.DataFrame({"actual": ["bad|worse", "bad|worse", "good", "good"], "predicted": ["good", "good", "good", "good"]}),
+    pd.DataFrame({"id": list("abcd"), "actual": ["bad|worse"] * 2 + ["good"] * 2, "predicted": ["good"] * 4}),
     pd.DataFrame({"epoch": [1], "train_loss": [1.0], "validation_loss": [1.1]}),
 )
 

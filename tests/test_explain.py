@@ -1,10 +1,11 @@
 """Explain: contributions add up to what the predictor says, belong to the right words, and lead to the right ones."""
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.calibration import Calibration
 from pipeline.explain import Explainer, grams_by_word, locate, telling_words, trace
 from pipeline.model import build
 from pipeline.ngrams import Ngrams, cut
+from pipeline.stage import PipelineError
 from pipeline.text import UNITS, Tokenizer
 
 ENGLISH = ["I love this film!", "not good, not good at all", "a bad film @you http://t.co/1", "don't", "so so bad 😀"]
@@ -129,6 +131,11 @@ def test_an_ngram_is_shared_by_the_words_that_it_touches() -> None:
         ("@a @b @c ok", ["@a", "@b", "@c", "ok"]),
         ("cafÃ© good", [None, "good"]),
         ("<b>@you</b> ok", ["<b>@you</b>", "ok"]),
+        ("@JetBlue jetblue rocks", ["@JetBlue", "jetblue", "rocks"]),
+        ("b@a.com b", ["b@a.com", "b"]),
+        ('<a href="great.html">great</a>', ["great"]),
+        ("http://good.org/fun good fun", ["http://good.org/fun", "good", "fun"]),
+        ("&lt; lt &gt;", [None, "lt", None]),
         ("", []),
     ],
 )
@@ -160,9 +167,9 @@ def test_json_names_everything_and_html_escapes_everything() -> None:
     page = found.to_html()
     assert '<mark class="for" style="--s:25%" title="+0.500">&lt;script&gt;</mark> &amp; ' in page
     assert '<mark class="against" style="--s:50%" title="-1.000">dull</mark>' in page
-    assert "<b>&lt;sad&gt;</b>" in page
+    assert "<b dir='auto'>&lt;sad&gt;</b>" in page
     assert "<script" not in page
-    assert page.index("<b>glad</b>") < page.index("<b>&lt;sad&gt;</b>")
+    assert page.index("<b dir='auto'>glad</b>") < page.index("<b dir='auto'>&lt;sad&gt;</b>")
     assert "http" not in page
     assert "prefers-color-scheme: dark" in page
 
@@ -255,3 +262,20 @@ def test_the_command_explains_the_champion(reference: Project) -> None:
         assert json.loads(done.stdout) == own.to_dict()
     done = reference.run("python", "-m", "pipeline.explain", "x", "--model", "no", check=False)
     assert "has no no of model tweets-lstm" in done.stderr
+
+
+def test_text_that_is_not_utf8_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["explain", "-"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="utf-8"))
+    with pytest.raises(PipelineError, match="the text is not UTF-8"):
+        explain.main()
+
+
+def test_json_is_utf8_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "argv", ["explain", "good \u2614"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    said = explanation("good \u2614", [[1.0, 2.0], [0.0, 0.0]])
+    monkeypatch.setattr(explain, "load", lambda _: SimpleNamespace(explain=lambda _: said))
+    explain.main()
+    assert json.loads(written.getvalue().decode("utf-8"))["text"] == "good \u2614"

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -199,3 +200,60 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_complains(page: Any, runni
     assert {address.removeprefix(origin) for address in addresses} >= {"", "page.js", "page.css", "model", "explain"}
     assert all(address.startswith(origin) for address in addresses)
     assert page.get_log("browser") == []
+
+
+class Odd(Reading):
+    """Has class names that HTML and JavaScript take for something else."""
+
+    classes = ("very  good", "constructor", "\u05e2\u05e6\u05d5\u05d1")
+
+    def probabilities(self, texts: Any) -> Any:
+        return super().probabilities(texts)
+
+    def explain(self, text: str) -> Any:
+        said = super().explain(text).to_dict()
+        names = dict(zip(CLASSES, self.classes, strict=True))
+        for key in ("probabilities", "scores", "baseline"):
+            said[key] = {names[name]: value for name, value in said[key].items()}
+        said["predicted_label"] = names[said["predicted_label"]]
+        words = [each | {"adds": {names[k]: v for k, v in each["adds"].items()}} for each in said["words"]]
+        return SimpleNamespace(to_dict=lambda: said | {"words": words})
+
+
+def test_odd_class_names_are_names(browser: Any) -> None:
+    with service(Odd(), max_length=500) as running:
+        browser.get(f"http://127.0.0.1:{running.port}/")
+        write(browser, "odd")  # of three letters: the first class
+        until(lambda: find(browser, "#words").text == "odd")
+        assert find(browser, "#class").get_attribute("value") == "very  good"
+        assert find(browser, "#problem").text == ""
+        find(browser, "input[value=many]").click()
+        write(browser, "four")
+        until(lambda: find(browser, "#lines-title").text == "1 in all: 1 constructor")
+
+
+def test_right_to_left_text_runs_from_right_to_left(page: Any) -> None:
+    write(page, "\u05e9\u05dc\u05d5\u05dd, ok")
+    until(lambda: find(page, "#words").text)
+    directions = [find(page, each).value_of_css_property("direction") for each in ("#text", "#words")]
+    assert directions == ["rtl", "rtl"]
+
+
+def test_the_label_stays_where_explanations_have_no_room(browser: Any) -> None:
+    model, explainer = Reading(), Reading()
+    with service(model, explainer, max_explanations=1) as running:
+        explainer.let.clear()
+        others = [threading.Thread(target=running.post, args=("/explain", {"text": "x"})) for _ in range(2)]
+        for each in others:
+            each.start()
+            until(lambda: explainer.calls)
+        browser.get(f"http://127.0.0.1:{running.port}/")
+        write(browser, "odd")
+        until(lambda: find(browser, "#label").text == "sad 50.0 %")
+        until(lambda: find(browser, "#words").text == "The words follow as soon as there is room.")
+        time.sleep(1.5)
+        assert find(browser, "#label").text == "sad 50.0 %"
+        explainer.let.set()
+        until(lambda: find(browser, "#words").text == "odd")
+        for each in others:
+            each.join()

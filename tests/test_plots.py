@@ -105,6 +105,19 @@ def test_the_labels_of_a_confusion_matrix_do_not_overlap(classes: int) -> None:
             assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
 
 
+def test_a_class_that_begins_with_an_underscore_is_in_the_legend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outputs(["_other", "good"])
+    axes = Figure(layout="constrained").subplots()
+    areas = {"_other": 0.5, "good": 0.6, "": 0.55}
+    table = read_table(paths.EVALUATE_ROC)
+    plots.curve_by_class(axes, table, areas, x="false_positive_rate", y="true_positive_rate", title="ROC")
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["_other  0.500", "good  0.600"]
+
+
 def test_a_legend_of_many_classes_names_the_weakest() -> None:
     names = [f"c{i:02d}" for i in range(30)]
     table = pd.DataFrame({"class": names * 2, "x": [0] * 30 + [1] * 30, "y": [0] * 30 + [1] * 30})

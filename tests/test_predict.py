@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -325,3 +326,19 @@ def test_a_killed_run_leaves_no_half_file(folder: Path, tmp_path: Path) -> None:
     run.send_signal(signal.SIGTERM)
     assert run.wait(60) == 143
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parquet_file_that_is_broken_inside_is_named_as_such() -> None:
+    source = io.BytesIO()
+    parquet.write_table(pa.table({"text": [f"text {number}" for number in range(5_000)]}), source, compression="none")
+    content = bytearray(source.getvalue())
+    content[4:400] = bytes(396)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is raised while something is freed is a warning of pytest's
+        with pytest.raises(PipelineError, match=r"^in is no readable Parquet file: "):
+            labelled(bytes(content), "parquet")
+    doubled = io.BytesIO()
+    columns = [pa.array(["a"]), pa.array(["b"])]
+    parquet.write_table(pa.Table.from_arrays(columns, names=["text", "text"]), doubled)
+    with pytest.raises(PipelineError, match="in has the column 'text' twice"):
+        labelled(doubled.getvalue(), "parquet")

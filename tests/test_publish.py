@@ -97,9 +97,9 @@ def test_the_line_names_the_best_baseline() -> None:
 
 def test_a_registered_model_says_what_it_is_and_how_to_go_back() -> None:
     said = summary.registered(["glad", "sad"])
-    assert said.startswith("From a column `text` to one of 2 labels (`glad`, `sad`), with the probability of each.")
+    assert said.startswith('From a column `text` to one of 2 labels ("glad", "sad"), with the probability of each.')
     assert "python -m pipeline.rollback" in said
-    assert "`9` and 2 more)" in summary.registered([str(number) for number in range(12)])
+    assert '"9" and 2 more)' in summary.registered([str(number) for number in range(12)])
 
 
 def test_what_mlflow_shows() -> None:
@@ -227,3 +227,9 @@ def test_a_champion_is_asked_the_same_rows_once(evaluated: dict[str, Answer]) ->
     first = judge("1")
     del evaluated["1"]
     assert judge("1") == first
+
+
+def test_class_names_are_no_markdown_in_the_models_description() -> None:
+    said = summary.registered(["x` ![p](http://evil.example/p.png) `y", "b" * 500])
+    assert "![p](" not in said
+    assert len(said) < 700

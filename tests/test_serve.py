@@ -1,5 +1,6 @@
 """Serve: what goes in and comes out over HTTP, what is refused, and that no text stays anywhere."""
 
+import json
 import logging
 import re
 import socket
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -357,3 +359,62 @@ def test_loopback_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with pytest.raises(PipelineError, match="enough"):
         call(monkeypatch)
     assert places == ["127.0.0.1"]
+
+
+def closed(held: socket.socket, seconds: float) -> bool:
+    """Whether the service closes a connection within so many seconds."""
+    held.settimeout(seconds)
+    try:
+        return held.recv(4_096) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("sent", [b"", b"POST /predict HTTP/1.1\r\nHost:"])
+def test_nobody_holds_a_connection_without_a_request(before: bytes, sent: bytes) -> None:
+    with service(Counting(), timeout=0.5) as running, socket.create_connection(("127.0.0.1", running.port)) as held:
+        if before:
+            held.sendall(before)
+            until(lambda: held.recv(4_096).endswith(b'{"status":"ok"}'))
+        held.sendall(sent)
+        assert closed(held, 3 if sent or not before else 8)  # uvicorn itself ends what is idle after a request
+
+
+def test_nobody_holds_an_answer_without_reading_it() -> None:
+    with service(Counting(), timeout=0.5, max_body=10**7, max_texts=10**5, max_waiting=10**6) as running:
+        body = json.dumps({"texts": ["x"] * 80_000}).encode()
+        head = f"POST /predict/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            slow.connect(("127.0.0.1", running.port))
+            slow.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+            time.sleep(4)
+            slow.settimeout(5)
+            got = 0
+            with suppress(ConnectionResetError):
+                while part := slow.recv(1 << 20):
+                    got += len(part)
+        assert got < 4_000_000  # of some 10 MB: what lay in the system's buffers
+        assert running.get("/health")[0] == 200
+
+
+def test_a_head_alone_is_answered(small: Service) -> None:
+    for path, status in (("/", b"200"), ("/health", b"200"), ("/ready", b"200"), ("/predict", b"405")):
+        with socket.create_connection(("127.0.0.1", small.port), timeout=10) as client:
+            client.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: client.recv(4_096), b""))
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert answer.endswith(b"\r\n\r\n")
+    assert small.post("/predict/", {"text": "a"})[0] == 404
+
+
+def test_half_a_body_is_no_request(small: Service, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="serve")
+    with socket.create_connection(("127.0.0.1", small.port)) as gone:
+        gone.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"te')
+    assert small.post("/predict", {"text": "a"})[0] == 200
+    said = until(lambda: [record.getMessage() for record in caplog.records if "POST /predict " in record.getMessage()])
+    assert [line.split()[2] for line in said] == ["200"]

@@ -2,12 +2,13 @@
 "use strict";
 
 const WAIT = 150; // milliseconds without a key before a text is sent
+const RETRY = 1000; // milliseconds before a service that has no room is asked again
 const MOST_BARS = 8;
 const FAINT = 0.05; // share of the strongest word below which a word stays plain
 const LEAST_SCALE = 0.5; // so that words which hardly matter do not look as if they did
 const byId = (id) => document.getElementById(id);
 const text = byId("text");
-let timer, running, shown;
+let timer, running, shown, introduced;
 
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 
@@ -24,14 +25,16 @@ async function ask(path, body, signal) {
     headers: body ? { "content-type": "application/json" } : {},
     body: body && JSON.stringify(body),
     signal,
+  }).catch((error) => {
+    throw signal?.aborted ? error : new Error("The service does not answer.");
   });
-  const answer = await response.json();
-  if (response.status === 503) setTimeout(refresh, 1000);
-  if (!response.ok) throw new Error(answer.error);
+  const answer = await response.json().catch(() => ({ error: `The service answers with status ${response.status}.` }));
+  if (!response.ok) throw Object.assign(new Error(answer.error), { busy: response.status === 503 });
+  if (answer.model && introduced && answer.model !== introduced) introduce().catch(() => {}); // there is a new champion
   return answer;
 }
 
-// Runs `work` unless a newer call comes; shows what went wrong.
+// Runs `work` unless a newer call comes; shows what went wrong, and asks again where there was no room.
 async function latest(work) {
   running?.abort();
   const { signal } = (running = new AbortController());
@@ -40,9 +43,9 @@ async function latest(work) {
     byId("problem").textContent = "";
   } catch (error) {
     if (signal.aborted) return;
-    const gone = error instanceof TypeError;
-    byId("problem").textContent = gone ? "The service does not answer." : error.message;
+    byId("problem").textContent = error.message;
     hide();
+    if (error.busy) setTimeout(() => signal.aborted || latest(work), RETRY);
   }
 }
 
@@ -64,11 +67,36 @@ function refresh() {
 
 // The label comes first, then what takes longer: the words.
 async function explain(raw, signal) {
-  const words = ask("/explain", { text: raw }, signal);
-  words.catch(() => {}); // what is wrong with it, /predict says too
+  const words = explained(raw, signal);
+  words.catch(() => {}); // told below, once there is a label
   label(await ask("/predict", { text: raw }, signal));
   byId("lines").hidden = true;
-  show(await words);
+  await showOf(words, signal);
+}
+
+// The words of a text, asked for until there is room.
+async function explained(raw, signal) {
+  for (;;) {
+    try {
+      return await ask("/explain", { text: raw }, signal);
+    } catch (error) {
+      if (!error.busy) throw error;
+      byId("words").textContent = "The words follow as soon as there is room.";
+      await new Promise((done) => setTimeout(done, RETRY));
+      signal.throwIfAborted();
+    }
+  }
+}
+
+// Whatever becomes of the words, the label stays.
+async function showOf(words, signal) {
+  try {
+    show(await words);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    byId("words").textContent = `The words are missing: ${error.message}`;
+    byId("result").removeAttribute("aria-busy");
+  }
 }
 
 async function showLines(texts, signal) {
@@ -76,27 +104,26 @@ async function showLines(texts, signal) {
   const rows = predictions.map((each, number) => {
     const row = element("tr");
     const cell = element("td");
-    const button = element("button", texts[number].trim(), { type: "button", "aria-pressed": "false" });
+    const button = element("button", texts[number].trim(), { type: "button", "aria-pressed": "false", dir: "auto" });
     button.addEventListener("click", () => choose(button, texts[number]));
     cell.append(button);
-    row.append(cell, element("td", each.predicted_label, { class: "name" }), element("td", percent(each.confidence), { class: "number" }));
+    row.append(cell, element("td", each.predicted_label, { class: "name", dir: "auto" }), element("td", percent(each.confidence), { class: "number" }));
     return row;
   });
   byId("lines").querySelector("tbody").replaceChildren(...rows);
   byId("lines").hidden = false;
   byId("result").hidden = true;
-  const counts = {};
-  for (const { predicted_label: label } of predictions) counts[label] = (counts[label] ?? 0) + 1;
-  const parts = Object.entries(counts).sort((a, b) => b[1] - a[1]).map(([label, count]) => `${count} ${label}`);
+  const counts = new Map();
+  for (const { predicted_label: label } of predictions) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([label, count]) => `${count} ${label}`);
   byId("said").textContent = byId("lines-title").textContent = `${texts.length} in all: ${parts.join(", ")}`;
 }
 
 function choose(button, raw) {
   for (const each of byId("lines").querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
   latest(async (signal) => {
-    const answer = await ask("/explain", { text: raw }, signal);
-    label(answer);
-    show(answer);
+    label(await ask("/predict", { text: raw }, signal));
+    await showOf(explained(raw, signal), signal);
   });
 }
 
@@ -104,14 +131,14 @@ const rank = (answer) => Object.entries(answer.probabilities).sort((a, b) => b[1
 
 function label(answer) {
   const ranked = rank(answer);
-  byId("label").replaceChildren(element("b", answer.predicted_label), " ", element("span", percent(answer.confidence)));
+  byId("label").replaceChildren(element("b", answer.predicted_label, { dir: "auto" }), " ", element("span", percent(answer.confidence)));
   const bars = ranked.slice(0, MOST_BARS).map(([name, share]) => {
     const item = element("li");
     const track = element("div", "", { class: "track", "aria-hidden": "true" });
     const bar = element("i");
     bar.style.width = `${100 * share}%`;
     track.append(bar);
-    item.append(element("span", name), track, element("span", percent(share), { class: "share" }));
+    item.append(element("span", name, { dir: "auto" }), track, element("span", percent(share), { class: "share" }));
     return item;
   });
   byId("bars").replaceChildren(...bars);
@@ -123,9 +150,9 @@ function label(answer) {
 function show(answer) {
   const ranked = rank(answer);
   const select = byId("class");
-  const kept = shown && select.value !== shown.predicted_label && select.value in answer.probabilities;
+  const kept = shown && select.value !== shown.predicted_label && Object.hasOwn(answer.probabilities, select.value);
   const chosen = kept ? select.value : answer.predicted_label;
-  select.replaceChildren(...ranked.map(([name]) => element("option", name)));
+  select.replaceChildren(...ranked.map(([name]) => element("option", name, { value: name })));
   select.value = chosen;
   shown = answer;
   colour();
@@ -164,7 +191,7 @@ function colour() {
   const sorted = [...shown.words].sort((a, b) => Math.abs(b.adds[name]) - Math.abs(a.adds[name])).slice(0, 50);
   const rows = sorted.map(({ word, adds }) => {
     const row = element("tr");
-    row.append(element("td", word), element("td", adds[name].toFixed(2).replace("-", "−"), { class: "number" }));
+    row.append(element("td", word, { dir: "auto" }), element("td", adds[name].toFixed(2).replace("-", "−"), { class: "number" }));
     return row;
   });
   byId("word-rows").replaceChildren(...rows);
@@ -173,8 +200,8 @@ function colour() {
 async function introduce() {
   const model = await ask("/model");
   const figure = model.figures.macro_f1 ? `, macro-F1 ${model.figures.macro_f1.toFixed(3)} on its test texts` : "";
-  const version = model.version ? ` version ${model.version}` : "";
-  byId("model").textContent = `${model.name}${version}: ${model.classes.length} classes, language ${model.language}${figure}`;
+  introduced = model.version ? `${model.name} version ${model.version}` : model.name;
+  byId("model").textContent = `${introduced}: ${model.classes.length} classes, language ${model.language}${figure}`;
   byId("examples").hidden = model.language !== "en";
 }
 
