@@ -407,7 +407,7 @@ def main() -> None:
         sys.stdout.buffer.write(json.dumps(explanation.to_dict(), ensure_ascii=False, indent=1).encode() + b"\n")
         return
     try:
-        with atomic(options.html) as temporary:
+        with atomic(options.html.resolve()) as temporary:  # what a link leads to
             temporary.write_text(explanation.to_html(), encoding="utf-8")
     except OSError as error:
         raise PipelineError(f"{options.html} cannot be written: {error.strerror}") from error

@@ -20,16 +20,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+LONGEST_NAME = 200  # bytes of a name that another one, with something before it, can be made of
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it to `path` if the block succeeds, remove it if not.
 
     What a killed process left there is removed by the next that writes `path`: it was locked as long as that one lived.
+
+    Raises
+    ------
+    PipelineError
+        There is something else than a file, such as a device, in whose place no file shall be.
     """
+    if path.exists() and not path.is_file():
+        raise PipelineError(f"{path} is no file that could be written anew; name another one")
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".partial-????????{glob.escape(path.name)}"):
+    long = len(os.fsencode(path.name)) > LONGEST_NAME
+    ending = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] if long else path.name
+    for left in path.parent.glob(f".partial-????????{glob.escape(ending)}"):
         _remove_left(left)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.name)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=ending)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "rb"):

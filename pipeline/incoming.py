@@ -4,6 +4,7 @@ A file is read in the columns named under `ingest`. What it repeats of the table
 is put into quarantine, as it is and with its report, and the others go on.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -106,6 +107,7 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
         for path in files:
             digest = sha256(path)
             name = path.relative_to(place).as_posix() if place.is_dir() else path.name
+            name = os.fsencode(name).decode("utf-8", errors="replace")  # the list is UTF-8; names need not be
             if digest not in seen:
                 listed.setdefault(digest, (path, name, digest))
         yield list(listed.values())

@@ -308,7 +308,7 @@ def label(options: argparse.Namespace) -> tuple[Counter[str], str]:
             if options.output == "-":
                 target: BinaryIO = sys.stdout.buffer
             else:
-                target = stack.enter_context(stack.enter_context(atomic(Path(options.output))).open("wb"))
+                target = stack.enter_context(stack.enter_context(atomic(Path(options.output).resolve())).open("wb"))
             counts = predict_table(table, target, model, workers=options.workers, class_shares=shares)
             return counts, model.name
     except OSError as error:

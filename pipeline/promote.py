@@ -63,10 +63,10 @@ def promote(store: Store, name: str, which: str, why: str) -> str:
         champion = store.alias(name, CHAMPION)
         if _same(champion, version):
             return f"{name} version {version.version} is the champion already"
-        _crown(store, version, champion)
-        store.annotate(version, _moved("promotion", why))
         for key in [key for key in version.tags if key.startswith("rollback.")]:
             store.drop_tag(version, key)
+        _crown(store, version, champion)
+        store.annotate(version, _moved("promotion", why))
     return f"{name} version {version.version} is the champion{_before(champion)}: {why}"
 
 
@@ -95,9 +95,10 @@ def rollback(store: Store, name: str, which: str, why: str) -> str:
     with store.alone(name):
         if not _same(store.alias(name, CHAMPION), champion):
             raise PipelineError(f"another champion of {name} was made meanwhile; look at it, and run this again")
+        # First, so that a kill leaves no bad version that the gate would promote again.
+        store.annotate(champion, _moved("rollback", why) | {"rollback.to": str(version.version)})
         store.move_alias(CHAMPION, version)
         _set_previous(store, version)
-        store.annotate(champion, _moved("rollback", why) | {"rollback.to": str(version.version)})
         store.annotate(version, _moved("promotion", f"rolled back from version {champion.version}: {why}"))
     return f"{name} version {version.version} is the champion again, no longer version {champion.version}: {why}"
 
@@ -131,13 +132,18 @@ def _set_previous(store: Store, version: "ModelVersion") -> None:
 def ask(
     process: smoke.Asking, store: Store, version: "ModelVersion", texts: Sequence[str]
 ) -> Callable[[], smoke.Answer]:
-    """Ask a registered model in another process; give what waits for the answer."""
+    """Ask a registered model in another process; give what waits for the answer.
+
+    A model whose files are gone fails. A store that does not answer says nothing of the model: that is raised.
+    """
+    from mlflow.exceptions import MlflowException
+
     try:
-        with tracking.store_errors(store.address):
-            model = store.package(version, process.folder)
-    except PipelineError as error:
-        failure = f"cannot be downloaded: {str(error).partition(';')[0]}"
-        return lambda: smoke.Answer({}, failure=failure)
+        model = store.package(version, process.folder)
+    except (FileNotFoundError, MlflowException) as error:
+        if isinstance(error, MlflowException) and error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return lambda: smoke.Answer({}, failure="cannot be downloaded: its files are gone")
     process.ask(model, texts)
     return process.answer
 

@@ -6,6 +6,7 @@ the ref `refs/retrain/lock`, which git changes only for one who knows what it wa
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,8 @@ STARTED = Path(".state/retrain.json")  # there while a retraining runs, and afte
 # All that a retraining changes of what git tracks.
 OWN = (DVC_LOCK, paths.EVALUATE_METRICS, paths.BATCHES, paths.BATCH_FILES, paths.QUARANTINE, paths.QUARANTINE_FILES)
 PUSHES = 3  # tries, where other pushes come first
+GRACE = 5  # seconds for what is told to end
+COMMIT = "Retrain: "  # what the messages of commits begin with
 
 
 class BusyError(Exception):
@@ -56,13 +59,37 @@ def git(*arguments: str, check: bool = True) -> str:
 def dvc(*arguments: str, capture: bool = False, environment: Mapping[str, str] | None = None) -> str:
     """Run DVC, with `environment` beside this process's; give what it printed, if captured. Errors as above."""
     command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(
-        command, capture_output=capture, text=True, check=False, env=os.environ | dict(environment or {})
-    )
-    if done.returncode:
-        reason = f": {shown_address(' '.join((done.stderr or '').split()))[:300]}" if capture else ", see above"
+    pipe = subprocess.PIPE if capture else None
+    # In a session of its own, to end with all that it started: a stage outlives a DVC that is killed.
+    with subprocess.Popen(
+        command,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        env=os.environ | dict(environment or {}),
+        start_new_session=True,
+    ) as running:
+        try:
+            said, wrong = running.communicate()
+        except BaseException:
+            _end(running)
+            raise
+    if running.returncode:
+        reason = f": {shown_address(' '.join((wrong or '').split()))[:300]}" if capture else ", see above"
         raise PipelineError(f"`dvc {' '.join(arguments[:1])}` failed{reason}")
-    return done.stdout or ""
+    return said or ""
+
+
+def _end(running: "subprocess.Popen[str]") -> None:
+    """End a process and all that it started, gently first."""
+    if sys.platform == "win32":
+        running.kill()
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(GRACE)
 
 
 def remote() -> str:
@@ -191,9 +218,20 @@ def deliver_code(branch: str, message: str) -> str:
     """
     git("add", "--", *[str(path) for path in (*OWN, REPORT) if path.exists()])
     if git("diff", "--cached", "--name-only"):
-        git(*identity(), "commit", "--quiet", "--no-verify", "-m", message)
+        git(*identity(), "commit", "--quiet", "--no-verify", "-m", f"{COMMIT}{message}")
+    return push(branch) if remote() else "committed; there is no git remote to push to"
+
+
+def waits(branch: str) -> bool:
+    """Whether a commit of an earlier retraining could not be pushed yet."""
     if not remote():
-        return "committed; there is no git remote to push to"
+        return False
+    subjects = git("log", "--format=%s", f"refs/remotes/{remote()}/{branch}..HEAD", check=False)
+    return any(line.startswith(COMMIT) for line in subjects.splitlines())
+
+
+def push(branch: str) -> str:
+    """Push what is committed, merging what others pushed meanwhile; give what was done. Errors as above."""
     for attempt in range(1, PUSHES + 1):
         try:
             git("push", "--quiet", remote(), f"HEAD:refs/heads/{branch}")
@@ -253,10 +291,15 @@ def alone(max_hours: float) -> Iterator[None]:
     holder = {"host": host, "boot": boot, "pid": os.getpid(), "started": time.time()}
     before = git("ls-remote", remote(), LOCK).partition("\t")[0]
     if before:
-        git("fetch", "--quiet", remote(), LOCK)
+        try:
+            git("fetch", "--quiet", remote(), LOCK)
+        except PipelineError as error:
+            if git("ls-remote", remote(), LOCK).partition("\t")[0] == before:
+                raise
+            raise BusyError("another retraining ended a moment ago: start this one again") from error
         other = json.loads(git("log", "-1", "--format=%B", before))
-        hours = (time.time() - other["started"]) / 3600
-        if hours < max_hours and not _is_dead(other):
+        hours = (time.time() - other["started"]) / 3600  # below 0 by another machine's clock; far below, it is wrong
+        if -1 < hours < max_hours and not _is_dead(other):
             raise BusyError(f"a retraining on {other['host']} began {60 * hours:.0f} minutes ago and goes on")
     ours = git(*identity(), "commit-tree", git("mktree"), "-m", json.dumps(holder))
     try:

@@ -99,8 +99,8 @@ def retrain(night: Night, *, dry: bool) -> None:
         if not dry:
             stack.enter_context(repository.alone_here())
             stack.enter_context(repository.alone(settings.max_hours))
-            branch = repository.start(settings.branch)
             stack.push(_put_back)
+            branch = repository.start(settings.branch)
             recover.main()
         storage = repository.has_storage()
         night.figures[0] = read_json(paths.EVALUATE_METRICS) if paths.EVALUATE_METRICS.is_file() else None
@@ -115,6 +115,8 @@ def retrain(night: Night, *, dry: bool) -> None:
             champion = store.alias(night.model, CHAMPION)
         files = stack.enter_context(incoming.fetched(settings.incoming))
         if not files and not stale and champion:
+            if branch and repository.waits(branch):
+                print(f"what an earlier night could not push: {repository.push(branch)}")
             _end(night, store)
             repository.done()
             return
@@ -152,7 +154,7 @@ def retrain(night: Night, *, dry: bool) -> None:
             _judge(night, store)
         if kept or night.reasons:
             write(night)
-            print(repository.deliver_code(branch, f"Retrain: {night.sentence()} [skip ci]"))
+            print(repository.deliver_code(branch, f"{night.sentence()} [skip ci]"))
         _end(night, store)
         repository.done()
 

@@ -72,7 +72,7 @@ def objective(trial: "Trial", data: train.Data, base: params.Train, ngrams: cros
     Raises
     ------
     TrialPruned
-        The validation loss of an epoch lies above the median of the trials before.
+        The validation loss of an epoch lies above the median of the trials before, or is no number.
     """
     from optuna import TrialPruned
 
@@ -84,7 +84,10 @@ def objective(trial: "Trial", data: train.Data, base: params.Train, ngrams: cros
         if trial.should_prune():
             raise TrialPruned
 
-    figures = crossfit.compute(data, settings, ngrams, on_epoch).figures(data.labels["validation"])
+    try:
+        figures = crossfit.compute(data, settings, ngrams, on_epoch).figures(data.labels["validation"])
+    except train.DivergedError as error:
+        raise TrialPruned from error
     trial.set_user_attr(FIGURES, figures)
     return figures["combined/loss"]
 

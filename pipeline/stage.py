@@ -28,8 +28,13 @@ def shown(name: str) -> str:
 
 
 def run(name: str, main: Callable[[], None]) -> None:
-    """Call `main`; turn a `PipelineError` into its sentence on standard error and exit status 1."""
+    """Call `main`; turn what a person can mend into a sentence on standard error and exit status 1."""
     try:
         main()
     except PipelineError as error:
         sys.exit(f"{name}: {error}")
+    except KeyboardInterrupt:
+        print(f"{name}: stopped", file=sys.stderr)
+        sys.exit(130)  # as shells say of what Ctrl-C ends
+    except OSError as error:  # a full disk, a folder that may not be written
+        sys.exit(f"{name}: {error.filename or 'a file'} cannot be used: {error.strerror or error}")

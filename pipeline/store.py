@@ -83,6 +83,8 @@ class Store:
             holder = self._holder(name)
             if holder != seen:
                 seen, since = holder, time.monotonic()
+            elif time.monotonic() - since > 3 * STALE:  # as where only another account may delete it
+                raise PipelineError(f"the store holds a model called {name!r} for too long; delete it in MLflow")
             elif holder and time.monotonic() - since > STALE:  # whoever held it was killed
                 self._release(name, holder)
             time.sleep(0.2)
@@ -182,11 +184,11 @@ class Store:
             self.client.set_tag(project_run, "mlflow.note.content", note)
 
     def finish(self, run: "Run", tags: Mapping[str, str]) -> None:
-        """Tag a run and close it."""
-        for key, value in tags.items():
-            self.client.set_tag(run.info.run_id, key, value)
+        """Close a run and tag it; the last tag says that all is done."""
         if run.info.status != "FINISHED":
             self.client.set_terminated(run.info.run_id, "FINISHED")
+        for key, value in tags.items():
+            self.client.set_tag(run.info.run_id, key, value)
 
     def find_version(self, name: str, digest: str) -> "ModelVersion | None":
         """The registered version of `name` that holds the model of this digest."""

@@ -72,7 +72,8 @@ def published(*, content: str, digest: str) -> bool:
     query = """
         SELECT EXISTS (SELECT * FROM tags JOIN runs USING (run_uuid)
                        WHERE key = ? AND value = ? AND lifecycle_stage = 'active')
-           AND EXISTS (SELECT * FROM model_version_tags WHERE key = ? AND value = ?)
+           AND EXISTS (SELECT * FROM model_version_tags JOIN model_versions USING (name, version)
+                       WHERE key = ? AND value = ? AND current_stage <> 'Deleted_Internal')
     """
     try:
         with closing(sqlite3.connect(database)) as connection:
@@ -108,8 +109,9 @@ def connect() -> Store:
     mlflow.set_registry_uri(address)
     # Beside a database, because other checkouts may share it.
     beside = Path(f"{address.removeprefix('sqlite:///')}.lock") if address.startswith("sqlite:") else None
-    (root() / ".state").mkdir(exist_ok=True)
     lock = FileLock(beside or root() / ".state/mlflow.lock", is_singleton=True)
+    with store_errors(address):
+        (root() / ".state").mkdir(exist_ok=True)
     with store_errors(address), lock:  # two processes that create the database at once break it
         if beside:
             _create_database(Path(address.removeprefix("sqlite:///")))
@@ -160,14 +162,21 @@ def fetch_model(name: str, which: str, folder: Path) -> Path:
         return store.download(store.version(name, which), folder)
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """What MLflow raises of a store: its own, what HTTP clients raise, and what a database does."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, OSError, SQLAlchemyError
+
+
 @contextmanager
 def store_errors(address: str) -> Iterator[None]:
     """Turn what MLflow raises into one sentence."""
-    from mlflow.exceptions import MlflowException
-
+    failures = _failures()
     try:
         yield
-    except (MlflowException, OSError) as error:  # what HTTP clients raise are OSErrors
+    except failures as error:
         reason = " ".join(str(error).split()).partition(" failed with exception")[0][:300]
         raise PipelineError(
             f"the MLflow store {shown_address(address)} failed ({shown_address(reason)}); the pipeline's files are "
@@ -182,15 +191,14 @@ def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
     Training goes on without a store that does not answer: the user is told once, and `publish` logs what is missing.
     """
     lost = not enabled()
-    if not lost:
-        from mlflow.exceptions import MlflowException
+    failures: tuple[type[Exception], ...] = () if lost else (PipelineError, *_failures())
 
     @contextmanager
     def unless_lost() -> Iterator[None]:
         nonlocal lost
         try:
             yield
-        except (PipelineError, MlflowException, OSError) as error:
+        except failures as error:
             lost = True
             reason = shown_address(str(error).partition(" failed with exception")[0])
             print(f"train: goes on without logging to MLflow, which failed: {reason}", file=sys.stderr)

@@ -123,7 +123,7 @@ def fit(
         finish()
         said = log_probabilities(model, validation[0], lengths)
         if np.isnan(said).any():
-            raise PipelineError(
+            raise DivergedError(
                 f"training diverged in epoch {epoch}: the validation loss is no number; "
                 f"lower train.learning_rate, now {learning_rate:g}"
             )
@@ -142,6 +142,10 @@ def fit(
         checkpoint.save("training", carried, told, best_weights)
     model.set_weights(best_weights)
     return history
+
+
+class DivergedError(PipelineError):
+    """The network says no numbers any more."""
 
 
 def weighted_loss(

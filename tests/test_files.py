@@ -97,3 +97,20 @@ def test_the_users_file_mode_is_kept(tmp_path: Path) -> None:
 def test_a_missing_input_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="is missing; run `dvc repro`, which makes it"):
         files.read_json(tmp_path / "none.json")
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        pytest.raises(PipelineError, match=r"pipe is no file that could be written anew"),
+        files.atomic(tmp_path / "pipe"),
+    ):
+        raise AssertionError
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_the_longest_name_is_written_too(tmp_path: Path) -> None:
+    path = tmp_path / ("\u957f" * 80 + ".csv")
+    with files.atomic(path) as temporary:
+        temporary.write_text("x")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -6,11 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from pipeline import promote
 from pipeline.gate import Decision
 from pipeline.stage import PipelineError
 
+ASK = promote.ask  # which `answers` stands in for
 YES, NO = Decision(True, "better"), Decision(False, "worse")
 
 
@@ -159,3 +162,35 @@ def test_what_does_not_answer_is_not_put_into_service(way: Any, answers: dict[st
         way(registry, "m", "2", "why not")
     assert registry.aliases == {"champion": "1"}
     assert registry.versions["2"].tags == {}
+
+
+def test_a_rollback_that_is_killed_leaves_no_version_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(2, champion=1)
+    publish(registry, 2, YES)
+    with monkeypatch.context() as killed:
+        killed.setattr(registry, "move_alias", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            promote.rollback(registry, "m", "previous", "bad")  # type: ignore[arg-type]
+    assert promote.withdrawn(registry.versions["2"])
+    assert "version 1 is the champion again" in promote.rollback(registry, "m", "previous", "bad")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "gone"),
+    [
+        (MlflowException("no such run", RESOURCE_DOES_NOT_EXIST), True),
+        (FileNotFoundError("model"), True),
+        (MlflowException("API request failed with error code 500"), False),
+        (ConnectionError("refused"), False),
+    ],
+)
+def test_a_store_that_does_not_answer_says_nothing_of_a_model(error: Exception, gone: bool) -> None:
+    def package(version: Any, folder: Any) -> Any:
+        raise error
+
+    store, process = SimpleNamespace(package=package), SimpleNamespace(folder="x")
+    if gone:
+        assert "its files are gone" in ASK(process, store, None, [])().failure  # type: ignore[arg-type]
+    else:
+        with pytest.raises(type(error)):
+            ASK(process, store, None, [])  # type: ignore[arg-type]

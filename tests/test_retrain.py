@@ -15,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from conftest import ROOT, clean_environment, set_params
 
@@ -160,6 +161,23 @@ def test_a_folder_that_is_missing_is_told_and_an_empty_one_is_no_error(project: 
         (project / "data/none").touch()
         with incoming.fetched(address) as files:
             assert files == []
+
+
+def test_names_of_every_kind_come_in(project: Path, tweets: pd.DataFrame) -> None:
+    """Of other encodings, as from archives of Windows, and as long as a file system takes."""
+    (project / "there").mkdir()
+    names = [b"caf\xe9.csv", ("\u957f" * 80 + ".csv").encode(), b"bad.csv"]
+    for number, name in enumerate(names):
+        tweets[10 * number : 10 * number + 10].to_csv(project / "new.csv", index=False, quoting=1)
+        (project / "new.csv").rename(os.fsdecode(os.fsencode(project / "there") + b"/" + name))
+    with incoming.fetched("there") as files:
+        arrivals = incoming.examine(
+            files, ingest.complete(tweets[500:], source="t"), whole=tweets[:0], predict=None, min_agreement=0.1
+        )
+        for arrival in arrivals:
+            incoming.put_into_quarantine(arrival, "2026-01-01")
+    listed = batches.read_list(paths.QUARANTINE, incoming.QUARANTINED)
+    assert sorted(listed["name"]) == sorted(["caf\ufffd.csv", "\u957f" * 80 + ".csv", "bad.csv"])
 
 
 def test_what_is_no_table_is_left_where_it_lies(project: Path) -> None:
@@ -337,11 +355,74 @@ def test_results_reach_main_although_somebody_pushed_meanwhile(checkout: Path) -
     Path("data/batches.csv").write_text("batch\na\nb\n")
     Path("dvc.lock").write_text("two\n")
     person(checkout, code_py="y\n", data__batches_csv="batch\na\nc\n", dvc_lock="three\n")
-    assert repository.deliver_code("main", "Retrain") == "pushed to main"
+    assert repository.deliver_code("main", "done") == "pushed to main"
     hub = checkout.parent / "hub.git"
     assert git("show", "main:code.py", folder=hub) == "y"
     assert sorted(git("show", "main:data/batches.csv", folder=hub).split()) == ["a", "b", "batch", "c"]
     assert git("show", "main:dvc.lock", folder=hub) == "two"
+
+
+def test_what_could_not_be_pushed_is_pushed_later(checkout: Path) -> None:
+    hook = checkout.parent / "hub.git/hooks/update"
+    repository.start(None)
+    Path("dvc.lock").write_text("two\n")
+    assert not repository.waits("main")
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(PipelineError, match="`git push` failed"):
+        repository.deliver_code("main", "done")
+    hook.unlink()
+    assert repository.waits("main")
+    assert repository.push("main") == "pushed to main"
+    assert not repository.waits("main")
+    assert git("show", "main:dvc.lock", folder=checkout.parent / "hub.git") == "two"
+    Path("code.py").write_text("mine\n")
+    git("commit", "-qam", "a person's own")
+    assert not repository.waits("main")  # which nobody pushes unasked
+
+
+def test_a_start_that_fails_leaves_no_marker(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / params.PARAMS_FILE, params.PARAMS_FILE)
+    git("add", "-A")
+    git("commit", "-q", "-m", "parameters")
+    git("push", "-q", "origin", "main")
+    person(checkout, code_py="y\n")
+    other = checkout.parent / "person"
+    (other / "new.txt").write_text("theirs")
+    git("add", "-A", folder=other)
+    git("commit", "-qm", "new", folder=other)
+    git("push", "-q", "origin", "main", folder=other)
+    Path("new.txt").write_text("mine")  # in the way of the merge
+    with pytest.raises(PipelineError, match="cannot be merged here"):
+        retrain.retrain(retrain_report.Night(datetime.now(UTC), "m"), dry=False)
+    assert not repository.STARTED.exists()
+
+
+def test_a_stage_ends_with_the_dvc_that_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout is not None
+        stage = psutil.Process(int(running.stdout.readline()))
+        repository._end(running)
+    stage.wait(10)
+    assert running.returncode == -15
+
+
+def test_a_clock_that_is_wrong_by_years_holds_nobody_off(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = holding()
+    with monkeypatch.context() as now:
+        now.setattr(repository, "_machine", lambda: ("elsewhere", "1"))
+        now.setattr(time, "time", lambda now=time.time: now() - 10 * 365 * 86_400)
+        with repository.alone(1.0):
+            pass
+    holder.kill()
+    holder.wait()
 
 
 def test_without_a_remote_results_are_committed(checkout: Path) -> None:
@@ -349,9 +430,9 @@ def test_without_a_remote_results_are_committed(checkout: Path) -> None:
     with repository.alone(1.0):
         assert repository.start(None) == "main"
         Path("dvc.lock").write_text("two\n")
-        assert "committed; there is no git remote" in repository.deliver_code("main", "Retrain")
+        assert "committed; there is no git remote" in repository.deliver_code("main", "done")
     assert git("status", "--porcelain") == ""
-    assert git("log", "-1", "--format=%s") == "Retrain"
+    assert git("log", "-1", "--format=%s") == "Retrain: done"
 
 
 def test_results_for_a_pull_request_gather_on_a_branch(checkout: Path) -> None:
@@ -362,7 +443,7 @@ def test_results_for_a_pull_request_gather_on_a_branch(checkout: Path) -> None:
         assert repository.start("retrain") == "retrain"
         assert Path("dvc.lock").read_text() == ["one\n", "two\n"][number]
         Path("dvc.lock").write_text(f"{lock}\n")
-        repository.deliver_code("retrain", "Retrain")
+        repository.deliver_code("retrain", "done")
         person(checkout, code_py=f"y{number}\n")
     assert git("show", "main:dvc.lock", folder=hub) == "one"
     assert git("show", "retrain:dvc.lock", folder=hub) == "three"

@@ -16,7 +16,7 @@ from pipeline.model import build
 from pipeline.stage import PipelineError
 
 pytest.importorskip("optuna", reason="the search alone needs it")
-from optuna import TrialPruned, load_study
+from optuna import TrialPruned, create_study, load_study
 from optuna.trial import FrozenTrial, TrialState
 
 
@@ -151,3 +151,13 @@ def test_without_optuna_the_sentence_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(PipelineError, match=r"Optuna is missing; `make env` installs it, or `uv pip install optuna==5"):
         search.main([])
+
+
+def test_a_trial_that_diverges_is_cut_short_and_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(*_: object) -> None:
+        raise train.DivergedError("no number")
+
+    monkeypatch.setattr(crossfit, "compute", diverge)
+    study = create_study()
+    study.optimize(lambda trial: search.objective(trial, None, params.load(params.Train), None), n_trials=2)  # type: ignore[arg-type]
+    assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]

@@ -101,6 +101,10 @@ def test_the_short_cut_sees_a_published_state_and_a_deleted_run(store: Store, tm
     assert tracking.published(content="x", digest="d")
     assert not tracking.published(content="y", digest="d")
     assert not tracking.published(content="x", digest="e")
+    store.client.delete_model_version("m", "1")  # whose tags stay
+    assert not tracking.published(content="x", digest="d")
+    store.client.create_model_version("m", "somewhere", tags={MODEL_DIGEST: "d"})
+    assert tracking.published(content="x", digest="d")
     store.client.delete_run(run.info.run_id)
     assert not tracking.published(content="x", digest="d")
 
@@ -205,3 +209,22 @@ def test_no_message_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
         tracking.connect()
     assert "s3cr" not in str(raised.value)
     assert "jane" not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0" + bytes(200), bytes(range(256)) * 40])
+def test_a_broken_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(content)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    with pytest.raises(PipelineError, match=r"the MLflow store sqlite:.* failed"):
+        tracking.connect()
+    with tracking.live_run("s" * 64) as on_epoch:
+        on_epoch(1, {"epoch": 1})
+
+
+def test_a_run_is_closed_before_it_counts_as_published(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = store.open_run("s" * 64)
+    monkeypatch.setattr(store.client, "set_terminated", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.finish(run, {"pipeline.published": "x"})
+    assert "pipeline.published" not in store.client.get_run(run.info.run_id).data.tags
