@@ -7,10 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS
 
 from pipeline import params, paths, publish, tracking
+from pipeline import store as store_module
 from pipeline.files import write_json
 from pipeline.stage import PipelineError
 from pipeline.store import MODEL_DIGEST, PUBLISHED, Store
@@ -228,3 +233,20 @@ def test_a_run_is_closed_before_it_counts_as_published(store: Store, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         store.finish(run, {"pipeline.published": "x"})
     assert "pipeline.published" not in store.client.get_run(run.info.run_id).data.tags
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_a_hold_that_nobody_may_end_is_told(monkeypatch: pytest.MonkeyPatch, visible: bool) -> None:
+    """As on a server that lets only its maker delete a model, or see it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("it exists", RESOURCE_ALREADY_EXISTS)
+
+    found = [SimpleNamespace(tags={"holder": "x"})] if visible else []
+    client = SimpleNamespace(
+        create_registered_model=refuse, delete_registered_model=refuse, search_registered_models=lambda _: found
+    )
+    monkeypatch.setattr(store_module, "STALE", 0.1)
+    held = Store("http://x", client, "1", FileLock("unused.lock"))  # type: ignore[arg-type]
+    with pytest.raises(PipelineError, match=r"holds a model called 'm \(in use\)' for too long; delete it in MLflow"):
+        held._take("m (in use)")
