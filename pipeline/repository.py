@@ -6,7 +6,6 @@ the ref `refs/retrain/lock`, which git changes only for one who knows what it wa
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -60,14 +59,8 @@ def dvc(*arguments: str, capture: bool = False, environment: Mapping[str, str] |
     """Run DVC, with `environment` beside this process's; give what it printed, if captured. Errors as above."""
     command = [sys.executable, "-m", "dvc", *arguments]
     pipe = subprocess.PIPE if capture else None
-    # In a session of its own, to end with all that it started: a stage outlives a DVC that is killed.
     with subprocess.Popen(
-        command,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        env=os.environ | dict(environment or {}),
-        start_new_session=True,
+        command, stdout=pipe, stderr=pipe, text=True, env=os.environ | dict(environment or {})
     ) as running:
         try:
             said, wrong = running.communicate()
@@ -81,15 +74,17 @@ def dvc(*arguments: str, capture: bool = False, environment: Mapping[str, str] |
 
 
 def _end(running: "subprocess.Popen[str]") -> None:
-    """End a process and all that it started, gently first."""
-    if sys.platform == "win32":
-        running.kill()
-        return
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(running.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            running.wait(GRACE)
+    """End a process and all that it started, gently first: a stage outlives a DVC that is killed."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(running.pid)
+        left = [first, *first.children(recursive=True)]
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    end(process)
+            left = psutil.wait_procs(left, GRACE)[1]
 
 
 def remote() -> str:
