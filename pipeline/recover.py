@@ -86,6 +86,15 @@ def tidy_run_cache() -> str:
     return f"{place}: {removed} entries that were begun and not filled are removed" if removed else ""
 
 
+def tidy_outputs() -> str:
+    """Remove what DVC began to copy beside the stages' outputs, a moment ago or earlier; tell as above."""
+    dead = time.time() - 1  # what is being copied changes all the time
+    left = [file for file in Path("data").rglob(f".{'?' * 22}.tmp") if file.stat().st_mtime < dead]
+    for file in left:
+        file.unlink()
+    return f"data: {len(left)} files that DVC had begun to copy are removed" if left else ""
+
+
 def _is_dvc(pid: int) -> bool:
     import psutil
 
@@ -96,7 +105,7 @@ def _is_dvc(pid: int) -> bool:
 
 
 def main() -> None:
-    for said in (mend_lock_file(), free_paths(), tidy_run_cache()):
+    for said in (mend_lock_file(), free_paths(), tidy_run_cache(), tidy_outputs()):
         if said:
             print(said)
 

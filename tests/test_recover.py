@@ -104,6 +104,20 @@ def test_what_was_begun_in_the_run_cache_and_not_filled_is_removed(
     assert capsys.readouterr().out == ""
 
 
+def test_what_dvc_began_to_copy_beside_outputs_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data/clean"
+    folder.mkdir(parents=True)
+    old, new, other = folder / ".xdMic-jjYUpUgX_o3jtAJw.tmp", folder / ".ydMic-jjYUpUgX_o3jtAJw.tmp", folder / ".my.tmp"
+    for file in (old, new, other):
+        file.write_text("x")
+    for file in (old, other):
+        os.utime(file, (1, 1))
+    assert recover.tidy_outputs() == "data: 1 files that DVC had begun to copy are removed"
+    assert sorted(folder.iterdir()) == [other, new]
+    assert recover.tidy_outputs() == ""
+
+
 def test_outside_of_a_project_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PipelineError, match="run from the project's root"):
