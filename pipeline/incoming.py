@@ -102,7 +102,8 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
         elif not place.exists():
             raise PipelineError(f"retrain.incoming names {place}, which does not exist; make the folder, or correct it")
         seen = set(batches.read_list()["file"]) | set(batches.read_list(paths.QUARANTINE, QUARANTINED)["file"])
-        files = tables_in(place) if place.is_dir() else [] if place.resolve() == params.NO_FILE.resolve() else [place]
+        named = [] if place.resolve() == params.NO_FILE.resolve() else [place]
+        files = tables_in(place) if place.is_dir() else named
         listed: dict[str, tuple[Path, str, str]] = {}
         for path in files:
             digest = sha256(path)
