@@ -6,6 +6,7 @@ The rules are Great Expectations; the report for people is `reports/validate/ind
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -109,6 +110,8 @@ def rules(settings: params.Validate) -> list[Rule]:
         Rule("max_imbalance", "classes", most, {"column": "imbalance", "max_value": s.max_imbalance},
              f"the largest class has at most {number(s.max_imbalance)} times the rows of any other",
              "validate.max_imbalance"),
+        Rule("spellings", "classes", most, {"column": "spellings", "max_value": 0},
+             "the names of all classes differ in more than case, width of characters and spaces", "ingest.label_map"),
     ]
     if s.labels is not None:
         allowed = [params.label_name(label) for label in s.labels]
@@ -144,8 +147,8 @@ def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     dict of str to DataFrame
         `table`: the raw table. `rows`: one row a row, with its label (null where missing or blank), the text's
         characters, source and row number, and whether it counts for each share. `shares`: one row, with shares of
-        all rows. `classes`: one row a label, the largest first, with `label`, `rows`, and `imbalance`, the largest
-        class's rows per row of this one.
+        all rows. `classes`: one row a label, the largest first, with `label`, `rows`, `imbalance`, the largest class's
+        rows per row of this one, and `spellings`, how many other labels are this one but for case, width and spaces.
     """
     rows = table[[name for name in ("source", "row") if name in table]].copy()
     if "label" in table:
@@ -169,11 +172,20 @@ def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     counts = rows["label"].value_counts() if "label" in rows else pd.Series(dtype="int64")
     counts = counts.sort_index().sort_values(ascending=False, kind="stable")
     imbalance = counts.max() / counts.to_numpy()
+    keys = [split_key(label) for label in counts.index]
+    spellings = Counter(keys)
     return {
         "table": table,
         "rows": rows,
         "shares": rows.select_dtypes("bool").mean().to_frame().T,
-        "classes": pd.DataFrame({"label": counts.index, "rows": counts.to_numpy(), "imbalance": imbalance}),
+        "classes": pd.DataFrame(
+            {
+                "label": counts.index,
+                "rows": counts.to_numpy(),
+                "imbalance": imbalance,
+                "spellings": [spellings[key] - 1 for key in keys],
+            }
+        ),
     }
 
 
@@ -241,6 +253,8 @@ def _outcome(rule: Rule, success: bool, result: dict[str, Any], tables: dict[str
         return Outcome(rule, True, None, "no class")
     observed = observed.item() if isinstance(observed, np.generic) else observed
     column = rule.arguments.get("column")
+    if column == "spellings":
+        return Outcome(rule, success, observed, number(observed) if success else _spellings(table))
     if rule.table == "shares":
         first = [] if success else [int(rows[column].to_numpy().argmax())]
         return Outcome(rule, success, observed, _rows(round(observed * len(rows)), rows, first))
@@ -264,6 +278,16 @@ def _row(row: "pd.Series[Any]") -> str:
 def _class(row: "pd.Series[Any]", classes: int) -> str:
     """The class by its name, unless there are so many that the labels may be texts."""
     return f" (class {shown(row['label'])!r})" if classes <= MAX_CLASSES else ""
+
+
+def _spellings(classes: pd.DataFrame) -> str:
+    """The classes whose names are the same but for case, width and spaces, each by its names."""
+    same = classes.loc[classes["spellings"] > 0, "label"]
+    if len(classes) > MAX_CLASSES:
+        return number(len(same))
+    return "; ".join(
+        " and ".join(repr(shown(name)) for name in names) for _, names in same.groupby(same.map(split_key))
+    )
 
 
 def results(outcomes: list[Outcome], tables: dict[str, pd.DataFrame]) -> dict[str, Any]:

@@ -79,6 +79,11 @@ CASES: dict[str, Case] = {
     "a class of two rows": Case("validate", "min_rows_per_class", lambda: cells("label", slice(0, 1), "rare")),
     "too few rows": Case("validate", "min_rows", lambda: csv(good().tail(120))),
     "unbalanced": Case("validate", "max_imbalance", params={"max_imbalance": "2.0"}),
+    "labels in two spellings": Case(
+        "validate",
+        "of characters and spaces (ingest.label_map), but found 'negative' and 'Negative'",
+        lambda: cells("label", slice(0, 40), "Negative"),
+    ),
     "undecodable bytes": Case(
         "ingest", "is neither UTF-8, UTF-16, GBK nor Windows-1252", lambda: csv(good()).replace(b" ", b"\x81\x9d")
     ),

@@ -90,12 +90,17 @@ BREAKS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "number_of_classes": (lambda: good(30, 0), "1"),
     "min_rows_per_class": (lambda: good(16, 4), "4 (class 'positive')"),
     "max_imbalance": (lambda: good(41, 10), "4.10 (class 'positive')"),
+    "spellings": (lambda: put("label", dict.fromkeys(range(9), "Negative")), "'negative' and 'Negative'"),
     "labels": (
         lambda: put("label", dict.fromkeys(range(20, 25), "postive")),
         "5 of 30 rows (16.7 %), the first being row 21 of reviews.csv",
     ),
 }
-IMPLIED = {"max_undecodable": {"undecodable"}, "max_duplicates": {"duplicates"}}  # what stops is beyond what warns
+IMPLIED = {  # what stops is beyond what warns; another spelling is not allowed either
+    "max_undecodable": {"undecodable"},
+    "max_duplicates": {"duplicates"},
+    "spellings": {"labels"},
+}
 
 
 def test_every_rule_has_a_table_that_breaks_it() -> None:
@@ -142,6 +147,14 @@ def test_real_dirt_within_the_limits_passes(table: pd.DataFrame, settings: dict[
 )
 def test_hopeless_tables_break_what_is_to_blame(table: pd.DataFrame, names: set[str]) -> None:
     assert set(broken(table)) == names
+
+
+def test_each_class_of_several_spellings_is_shown_by_them() -> None:
+    names = ["A  b", "a b", "Ａ B", "c", "C", "d"]
+    table = good(60, 0).assign(label=[names[i % 6] for i in range(60)])
+    assert broken(table, SETTINGS.model_copy(update={"labels": None})) == {
+        "spellings": "'A  b' and 'a b' and 'Ａ B'; 'C' and 'c'"
+    }
 
 
 def test_sixty_classes_are_too_many_and_none_is_named() -> None:
@@ -226,7 +239,7 @@ def test_a_broken_table_stops_with_one_sentence_and_a_report(start: Callable[...
     with pytest.raises(PipelineError) as error:
         start(put("text", {16: PRIVATE * 3}).iloc[:24], max_imbalance="2.0")
     assert str(error.value) == (
-        "the raw table breaks 3 of 14 rules: max_text_length: no text is longer than 50 characters "
+        "the raw table breaks 3 of 15 rules: max_text_length: no text is longer than 50 characters "
         "(validate.max_text_length), but found 75 in row 17 of reviews.csv; min_rows_per_class: every class has 5 rows "
         "or more (validate.min_rows_per_class), but found 4 (class 'positive'); max_imbalance: the largest class has "
         "at most 2 times the rows of any other (validate.max_imbalance), but found 5 (class 'positive'). "
@@ -272,4 +285,4 @@ def test_the_page_says_what_is_broken_first() -> None:
     assert re.search(r'"width: 24.39%"></i></span>\s*<span>10 \(19.6 %\)', page)
     good_tables = validate.measure(good())
     page = data_docs.render(validate.results(validate.check(good_tables, validate.rules(SETTINGS)), good_tables))
-    assert "Passed: all 15 rules kept" in page
+    assert "Passed: all 16 rules kept" in page
