@@ -17,7 +17,7 @@ from tqdm import tqdm
 from pipeline import datasets, drift, params, paths, stage
 from pipeline.files import read_table
 from pipeline.prediction import Predictor
-from pipeline.shifts import MEASURES, Sample
+from pipeline.shifts import MEASURES, Sample, measure
 
 Draw = Callable[[np.ndarray, int, np.random.Generator], Sample]  # fresh rows, how many, chance
 
@@ -39,9 +39,9 @@ def fired(held: Sample, draw: Draw, rows: int, samples: int, settings: params.Dr
         random = np.random.default_rng(number)
         order = random.permutation(len(held))
         half = len(held) // 2
-        shifts = drift.measure(held.take(order[:half]), draw(order[half:], rows, random), settings)
+        shifts = measure(held.take(order[:half]), draw(order[half:], rows, random), settings)
         counts.update(shift.measure for shift in shifts if shift.drifted)
-        counts["any"] += drift.drifted(shifts)
+        counts["any"] += any(shift.drifted for shift in shifts)
     return counts
 
 
@@ -121,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("benchmark", main)
+    stage.run("benchmarks.drift", main)

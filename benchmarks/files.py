@@ -47,10 +47,11 @@ def drawn(table: pd.DataFrame, rows: int, skew: float, random: np.random.Generat
     table = table.iloc[random.permutation(len(table))]
     counts = table["label"].value_counts()
     shares = skew ** (-np.arange(len(counts)) / max(len(counts) - 1, 1))
-    wanted = (shares / shares.sum() * rows).round().astype(int)
-    fresh = min(FRESH, *((counts.to_numpy() - wanted) / (shares / shares.sum())))
+    shares /= shares.sum()
+    wanted = (shares * rows).round().astype(int)
+    fresh = min(FRESH, *((counts.to_numpy() - wanted) / shares))
     taken: dict[str, list[pd.DataFrame]] = {"train": [], "validation": [], "fresh": []}
-    for name, number, share in zip(counts.index, wanted, shares / shares.sum(), strict=True):
+    for name, number, share in zip(counts.index, wanted, shares, strict=True):
         of_class = table[table["label"] == name]
         first = round(SHARES[0] * number)
         taken["train"].append(of_class[:first])

@@ -106,4 +106,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from pipeline.stage import run
+
+    run("benchmarks.registry", main)

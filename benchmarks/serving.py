@@ -236,10 +236,10 @@ def table(found: dict[str, dict[str, list[Figures]]], titles: dict[str, str]) ->
     return "\n".join(lines)
 
 
-def real_texts(most: int = 2_000) -> list[str]:
-    """Raw texts of the data set, drawn at random."""
+def real_texts() -> list[str]:
+    """Raw texts of the data set, 2,000 at most, drawn at random."""
     texts = read_table(paths.INGEST_TABLE)["text"]
-    return [str(text) for text in texts.sample(n=min(most, len(texts)), random_state=0)]
+    return [str(text) for text in texts.sample(n=min(2_000, len(texts)), random_state=0)]
 
 
 def main() -> None:

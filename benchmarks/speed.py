@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from pipeline import paths, stage
 from pipeline.files import write_json
+from pipeline.markdown import pipe_table
 from pipeline.stage import PipelineError
 
 from .contestants import CONTESTANTS, serve
@@ -215,12 +216,9 @@ def machine(threads: int, names: Sequence[str]) -> Figures:
 def speed_table(report: Figures) -> str:
     """The figures as a Markdown table, and what they were measured on."""
     host, work, top = report["machine"], report["work"], report["ceiling"]
-    lines = [
-        "| contestant | tokens/s | with padding | wall s/epoch | CPU s/epoch | compile s "
-        + "".join(f"| × {title} " for title in REFERENCES.values())
-        + "| of the product: step | large |",
-        "| --- |" + " ---: |" * (7 + len(REFERENCES)),
-    ]
+    header = ["contestant", "tokens/s", "with padding", "wall s/epoch", "CPU s/epoch", "compile s"]
+    header += [*(f"× {title}" for title in REFERENCES.values()), "of the product: step", "large"]
+    rows = []
     for name, figures in report["contestants"].items():
         ratios = [figures.get(f"times_{reference}") for reference in REFERENCES]
         cells = [
@@ -234,11 +232,11 @@ def speed_table(report: Figures) -> str:
             f"{figures['share_of_step']:.1%}",
             f"{figures['share_of_large']:.1%}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(cells)
     rounds = len(next(iter(report["contestants"].values()))["wall_seconds"])
     return "\n".join(
         [
-            *lines,
+            pipe_table(header, rows, right=len(header) - 1),
             "",
             f"{work['data']}: {work['rows']:,} texts, {work['tokens']:,} tokens, padded to {work['length']} or to "
             f"{', '.join(map(str, work['lengths']))}; batches of {work['batch_size']}, {work['units']} units; "
@@ -284,15 +282,16 @@ def accuracy(names: Sequence[str], work: Work, *, seeds: int, epochs: int, threa
 
 def accuracy_table(report: Figures) -> str:
     """The figures as a Markdown table."""
-    lines = ["| contestant | accuracy | macro-F1 | best epochs |", "| --- | ---: | ---: | ---: |"]
+    rows = []
     for name, figures in report["accuracy"].items():
         shown = [
             f"{each['mean']:.4f} [{each['low']:.4f}, {each['high']:.4f}]"
             for each in (figures["accuracy"], figures["macro_f1"])
         ]
         epochs = ", ".join(str(seed["epoch"]) for seed in figures["seeds"])
-        lines.append(f"| {CONTESTANTS[name].title} | {' | '.join(shown)} | {epochs} |")
-    return "\n".join([*lines, "", "Validation rows; means over the seeds [range].", _on(report["machine"])])
+        rows.append([CONTESTANTS[name].title, *shown, epochs])
+    table = pipe_table(["contestant", "accuracy", "macro-F1", "best epochs"], rows, right=3)
+    return "\n".join([table, "", "Validation rows; means over the seeds [range].", _on(report["machine"])])
 
 
 def pinned(threads: int) -> None:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from . import crossfit, metrics, params, paths, process, stage, studies, tracking, train
 from .crossfit import Figures, Result
-from .files import atomic, read_arrays, read_json, write_arrays, write_json, write_table
+from .files import read_arrays, read_json, write_arrays, write_json, write_table, write_text
 from .markdown import pipe_table
 from .stage import PipelineError
 from .state import state_id
@@ -267,8 +267,7 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
     table = summarize(results, labels, resamples=settings.bootstrap, seed=settings.seed)
     text, folder = markdown(table, title), paths.REPORTS / "ablation"
     write_table(folder / f"{title}.csv", table)
-    with atomic(folder / f"{title}.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(folder / f"{title}.md", text)
     print(text)
     if not tracking.enabled():
         return
@@ -288,7 +287,7 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
         for row, result in finished
     ]
     row, preset = table.loc[table["variant"] == PRESET, FIGURES], params.load(params.Train).preset
-    experiment, new = studies.log(
+    studies.log(
         "ablate",
         state,
         logged,
@@ -300,7 +299,6 @@ def report(data: train.Data, known: Sequence[Row], *, title: str, state: str) ->
         shown=f"the means of the row `{PRESET}` over the seeds",
         files=[folder / f"{title}.md", folder / f"{title}.csv"],
     )
-    print(f"{new} of {len(logged)} runs are new in MLflow's experiment {experiment}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -309,7 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="train these variants alone")
     parser.add_argument("--skip", nargs="+", choices=VARIANTS, default=[], metavar="NAME", help="leave these out")
     options = parser.parse_args(arguments)
-    data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
+    data, state = crossfit.load_data(), state_id()
     found = variants(params.load(params.Train), data)
     with crossfit.alone(crossfit.ABLATION / state) as folder:
         known = rows(found, list(dict.fromkeys(options.seeds)), folder)

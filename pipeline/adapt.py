@@ -15,8 +15,9 @@ import pandas as pd
 
 from . import clean, ingest, metrics, packaging, params, paths, reading, revision, stage, studies, tracking, train
 from .backend import make_repeatable, prepare_keras
-from .calibration import BOUNDS, Calibration, combine
+from .calibration import BOUNDS, Calibration, combine, of_powers
 from .export import save
+from .files import sha256_json
 from .model import build, log_probabilities
 from .network import log_softmax
 from .ngrams import GRAMS, Ngrams
@@ -153,11 +154,8 @@ def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibra
 
     bounds = [(0, 1 / BOUNDS[0])] * len(parts) + [(None, None)] * len(before.offsets)
     found = minimize(cost, first, jac=True, method="L-BFGS-B", bounds=bounds).x
-    powers, offsets = found[: len(parts)], found[len(parts) :] - found[len(parts) :].mean()
-    total = float(np.clip(powers.sum(), 1 / BOUNDS[1], 1 / BOUNDS[0]))
-    shares = powers / powers.sum() if powers.sum() else np.full(len(parts), 1 / len(parts))
-    rounded = [tuple(round(float(each), 4) for each in values) for values in (shares, offsets)]
-    return Calibration(rounded[0], round(1 / total, 4), rounded[1])
+    powers, offsets = found[: len(parts)], found[len(parts) :]
+    return of_powers(powers, offsets - offsets.mean())
 
 
 def compare(labels: np.ndarray, champion: np.ndarray, personal: np.ndarray) -> Comparison:
@@ -263,7 +261,7 @@ def publish(
     name = f"{params.model_name()}-{user}"
     given = {"user": user, "base": which, "base_model": packaging.digest(read_manifest(base))[:16]}
     given |= {f"rows.{split}": str((table["split"] == split).sum()) for split in paths.SPLITS}
-    key = studies.digest([given, table["id"].to_list(), packaging.digest(manifest)])
+    key = sha256_json([given, table["id"].to_list(), packaging.digest(manifest)])
     with studies.opened("adapt") as store:
         tags = {STATE: key, **revision.tags(), "mlflow.source.name": "python -m pipeline.adapt"}
         run = store.find_run(key) or store.client.create_run(store.experiment_id, run_name=user, tags=tags)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import paths
-from .files import atomic, read_table, sha256, write_table
+from .files import atomic, read_table, sha256, write_table, write_text
 from .stage import PipelineError
 
 # batch: SHA-256 of the file here; rows in it; name and SHA-256 of the file that brought them; when, in UTC.
@@ -50,8 +50,7 @@ def append(line: Mapping[str, str], path: Path = paths.BATCHES, columns: tuple[s
         return
     stream = io.StringIO()
     pd.DataFrame([line], columns=list(columns)).to_csv(stream, index=False, header=False, lineterminator="\n")
-    with atomic(path) as temporary:
-        temporary.write_text(path.read_text(encoding="utf-8") + stream.getvalue(), encoding="utf-8")
+    write_text(path, path.read_text(encoding="utf-8") + stream.getvalue())
 
 
 def add(rows: pd.DataFrame, *, source: str, file: str, taken: str) -> Path:

@@ -78,7 +78,11 @@ def fit(
     natural = there * prior + min(back, 1.0) * shift
     powers = _powers(labels, np.stack(parts), natural)
     asked = shift + prior if shift.any() else shift  # these rows' shares by those that rebalancing asked for
-    offsets = natural - (1 - correction) * asked
+    return of_powers(powers, natural - (1 - correction) * asked)
+
+
+def of_powers(powers: np.ndarray, offsets: np.ndarray) -> Calibration:
+    """The calibration that gives each part a power and each class an offset, rounded as `fit` says."""
     total = float(np.clip(powers.sum(), 1 / BOUNDS[1], 1 / BOUNDS[0]))
     shares = powers / powers.sum() if powers.sum() else np.full(len(powers), 1 / len(powers))
     rounded = [tuple(round(float(each), 4) for each in values) for values in (shares, offsets)]

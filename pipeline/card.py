@@ -317,7 +317,7 @@ def _training(facts: Facts) -> list[str]:
 def _figures(facts: Facts) -> list[str]:
     figures, intervals = facts.figures, facts.intervals
     overall = [
-        (title, f"{figures['overall'][key]:.4f}", _interval(intervals["overall"].get(key)))
+        (title, f"{figures['overall'][key]:.4f}", interval(intervals["overall"].get(key)))
         for key, title in TITLES.items()
         if key in figures["overall"]
     ]
@@ -329,7 +329,7 @@ def _figures(facts: Facts) -> list[str]:
     ]
     others += [(baselines.TITLES[name], *_cells(of, columns, {})) for name, of in figures["baselines"].items()]
     differences = [
-        (baselines.TITLES[name], *(f"{of[key]['difference']:+.4f} {_interval(of[key])}" for key in columns))
+        (baselines.TITLES[name], *(f"{of[key]['difference']:+.4f} {interval(of[key])}" for key in columns))
         for name, of in intervals["differences"].items()
     ]
     by_class = {
@@ -536,12 +536,12 @@ def _source(facts: Facts) -> Source:
     return SOURCES[facts.ingest["dataset"]]
 
 
-def _interval(of: Mapping[str, float] | None) -> str:
+def interval(of: Mapping[str, float] | None) -> str:
     return f"[{of['low']:.4f}, {of['high']:.4f}]" if of else ""
 
 
 def _figure(value: float, of: Mapping[str, float] | None) -> str:
-    return f"{value:.4f} {_interval(of)}".rstrip()
+    return f"{value:.4f} {interval(of)}".rstrip()
 
 
 def _cells(of: Mapping[str, float], columns: Iterable[str], ranges: Mapping[str, Any]) -> list[str]:

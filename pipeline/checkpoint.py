@@ -1,6 +1,5 @@
 """Checkpoint: what a training needs to go on after a kill, in one file that is there whole or not at all."""
 
-import hashlib
 import json
 import shutil
 import struct
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .files import atomic
+from .files import atomic, sha256_json
 
 if TYPE_CHECKING:
     import keras
@@ -60,7 +59,7 @@ class Checkpoint:
 
         Other trainings may be at work in the same checkout, in DVC's temporary folders: only age tells who is not.
         """
-        key = hashlib.sha256(json.dumps([state, backend]).encode()).hexdigest()
+        key = sha256_json([state, backend])
         for folder in (root / FOLDER).glob("*"):
             if folder.name != key and folder.stat().st_mtime < time.time() - KEPT:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -112,7 +112,7 @@ def _call(folder: Path, *arguments: str) -> str:
 
 def markdown(before: Side, after: Side, max_rows: int) -> str:
     """The comparison: figures, classes, confusion matrix and learning curve, each with its change."""
-    a, b = before.figures["overall"], after.figures["overall"]
+    a, b, ranges = before.figures["overall"], after.figures["overall"], after.intervals["overall"]
     same = before.predictions[["id", "actual"]].equals(after.predictions[["id", "actual"]])
     tested = f"{b['num_samples']:,} test rows" + (
         "" if same else f", which are not those before ({a['num_samples']:,})"
@@ -125,7 +125,7 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
         pipe_table(
             ["", "before", "after", "change", "95 % interval after"],
             [
-                [title, f"{a[key]:.4f}", f"{b[key]:.4f}", f"{b[key] - a[key]:+.4f}", _interval(after, key)]
+                [title, f"{a[key]:.4f}", f"{b[key]:.4f}", f"{b[key] - a[key]:+.4f}", card.interval(ranges.get(key))]
                 for key, title in card.TITLES.items()
                 if key in a and key in b
             ],
@@ -159,11 +159,6 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
 def _title(name: str) -> str:
     """A class, as a cell shows it."""
     return escaped(shown(name))
-
-
-def _interval(side: Side, key: str) -> str:
-    found = side.intervals["overall"].get(key)
-    return f"[{found['low']:.4f}, {found['high']:.4f}]" if found else ""
 
 
 def _with_change(before: Side, name: str, of: Mapping[str, float], key: str) -> str:

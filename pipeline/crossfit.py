@@ -16,9 +16,8 @@ import numpy as np
 
 from . import calibration, metrics, params, revision, train
 from .backend import prepare_keras
-from .files import read_arrays, read_yaml, write_arrays
+from .files import read_arrays, write_arrays
 from .stage import PipelineError
-from .state import at
 from .train import parts
 
 Figures = dict[str, float]
@@ -33,14 +32,11 @@ def load_data() -> train.Data:
     PipelineError
         They are missing, or not what the parameters say now: figures would go under another data set's name.
     """
-    recorded = read_yaml(revision.DVC_LOCK)["stages"] if revision.DVC_LOCK.is_file() else {}
-    now = read_yaml(params.PARAMS_FILE)
-    for section in (params.Ingest, params.Clean, params.Tokenize, params.Rebalance):
-        values = recorded.get(section.name, {}).get("params", {}).get(str(params.PARAMS_FILE), {})
-        if any(at(now, key) != value for key, value in values.items()):
-            raise PipelineError(
-                f"data/ is not what params.yaml says now under {section.name}; run `dvc repro rebalance` first"
-            )
+    outdated = revision.outdated(params.Ingest, params.Clean, params.Tokenize, params.Rebalance)
+    if outdated:
+        raise PipelineError(
+            f"data/ is not what params.yaml says now under {outdated[0]}; run `dvc repro rebalance` first"
+        )
     return train.Data.load()
 
 

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from .data_docs import STYLE
-from .files import atomic
+from .files import write_text
 
 TOGETHER = re.compile(r"(?<=\[)(-?[\d.]+,) (?=-?[\d.]+\])| (?=%)")  # intervals and percentages stay on one line
 HEAD = """\
@@ -101,6 +101,5 @@ def write(folder: Path, name: str, markdown: str) -> list[Path]:
     """Write a Markdown text into `folder`, also as a page; give the two files, `name` with `.md` and `.html`."""
     contents = {folder / f"{name}.md": markdown, folder / f"{name}.html": html(markdown, folder)}
     for path, content in contents.items():
-        with atomic(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+        write_text(path, content)
     return list(contents)

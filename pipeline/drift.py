@@ -13,15 +13,13 @@ import pandas as pd
 
 from . import clean, ingest, params, paths, reading, stage, tracking
 from .calibration import combine
-from .drift_report import in_short, markdown, p_value, report, write
+from .drift_report import in_short, p_value, report, write
 from .files import read_table
 from .prediction import MANIFEST, Predictor
-from .shifts import Sample, Shift, drifted, measure
+from .shifts import Sample, measure
 from .stage import PipelineError
 from .text import UNITS, Tokenizer, clean_text
 from .validate import MAX_CLASSES
-
-__all__ = ["Sample", "Shift", "drifted", "markdown", "measure", "prepare", "reference", "report", "sample", "write"]
 
 FOLDER = paths.REPORTS / "drift"
 MOST_ROWS = 20_000  # of a sample, drawn by hash: more show no smaller shift that matters
@@ -78,7 +76,7 @@ def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 
     Parameters
     ----------
-    raw : DataFrame of shape (n_rows, 2)
+    raw : DataFrame of shape (n_rows, >= 2)
         `text` and `label`, null where missing.
 
     Returns

@@ -34,15 +34,13 @@ from .calibration import Calibration
 from .files import atomic
 from .gradients import TOLERANCE, Network, centred
 from .masking import PLACEHOLDERS
-from .ngrams import GRAMS, Ngrams
-from .prediction import MANIFEST, TOKENIZER, WEIGHTS, read_manifest
+from .ngrams import Ngrams
+from .prediction import MANIFEST, WEIGHTS, Predictor, read_manifest
 from .stage import PipelineError
 from .text import UNITS, Tokenizer, clean_text
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .prediction import Predictor
 
 Span = tuple[int, int]
 AHEAD = 200  # units of a raw text looked through for the next one of the cleaned text: more than markup takes
@@ -127,10 +125,6 @@ class Explanation:
             ],
         }
 
-    def to_json(self) -> str:
-        """`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
-
     def to_html(self) -> str:
         """A page that needs no other file: the text once for the most probable classes, its words coloured."""
         order = np.argsort(-self.scores, kind="stable")
@@ -186,17 +180,10 @@ class Explainer:
     @classmethod
     def load(cls, folder: Path) -> "Explainer":
         """Load a model folder, after checking its digests."""
-        manifest = read_manifest(folder)
-        return cls(
-            Network.read(folder / WEIGHTS, manifest["network"]),
-            Tokenizer.load(folder / TOKENIZER),
-            Ngrams.load(folder) if GRAMS in manifest["sha256"] else None,
-            tuple(manifest["classes"]),
-            Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"])),
-        )
+        return cls.beside(Predictor.load(folder), folder)
 
     @classmethod
-    def beside(cls, predictor: "Predictor", folder: Path) -> "Explainer":
+    def beside(cls, predictor: Predictor, folder: Path) -> "Explainer":
         """Explain what a loaded predictor says: only the network's weights are read from its folder again."""
         network = Network.read(folder / WEIGHTS, read_manifest(folder)["network"])
         return cls(network, predictor.tokenizer, predictor.ngrams, predictor.classes, predictor.calibration)

@@ -22,7 +22,7 @@ class Facts:
         The model's, in the registry.
     ingest, training : dict
         The parameters of these sections; of training with what the data chose.
-    read, cleaned, rebalance, manifest, figures, intervals : dict
+    cleaned, rebalance, manifest, figures, intervals : dict
         The stages' files of these contents.
     behaviour : dict of str to dict
         Results of the behaviour tests by name: `kind`, `num_samples`, `pass_rate`; empty where there are none.
@@ -45,7 +45,6 @@ class Facts:
     name: str
     ingest: dict[str, Any]
     training: dict[str, Any]
-    read: dict[str, Any]
     cleaned: dict[str, Any]
     rebalance: dict[str, Any]
     manifest: dict[str, Any]
@@ -86,7 +85,6 @@ def gather() -> Facts:
         name=params.model_name(),
         ingest=params.load(params.Ingest).model_dump() | {"title": params.load(params.Ingest).title},
         training=params.load(params.Train).model_dump() | read_json(paths.TRAIN_SETTINGS),
-        read=read_json(paths.INGEST_SUMMARY),
         cleaned=read_json(paths.CLEAN_SUMMARY),
         rebalance=read_json(paths.REBALANCE_SUMMARY) | params.load(params.Rebalance).model_dump(exclude={"strategy"}),
         manifest=manifest,

@@ -4,14 +4,13 @@ python -m pipeline.forget --id 0123456789abcdef --text "the text itself" --file 
 """
 
 import argparse
-import io
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import batches, ingest, params, paths, repository, stage, tracking
-from .files import atomic, read_table, sha256
+from .files import read_table, sha256, write_text
 from .forgotten import id_digest, matching, read_forgotten, text_digest
+from .revision import DVC_LOCK
 from .stage import PipelineError
 from .text import clean_text
 
@@ -34,8 +33,7 @@ What still holds these rows, and how to purge it:
 def append(digests: Sequence[str]) -> int:
     """Add digests to `data/forgotten.txt`, sorted; give how many are new."""
     before = read_forgotten()
-    with atomic(paths.FORGOTTEN) as temporary:
-        temporary.write_text("".join(f"{each}\n" for each in sorted(before | set(digests))), encoding="utf-8")
+    write_text(paths.FORGOTTEN, "".join(f"{each}\n" for each in sorted(before | set(digests))))
     return len(set(digests) - before)
 
 
@@ -43,18 +41,14 @@ def tables_known() -> Iterator[Path]:
     """The clean tables of train and validation rows, of all states that git knows, as far as DVC's cache holds them."""
     from ruamel.yaml import YAML
 
-    def output(*command: str) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout if done.returncode == 0 else ""
-
-    revisions = output("git", "rev-list", "--all", "--", "dvc.lock").split()
-    locks = [output("git", "show", f"{revision}:dvc.lock") for revision in revisions]
-    locks += [Path("dvc.lock").read_text(encoding="utf-8")] if Path("dvc.lock").is_file() else []
-    cache = Path(output("dvc", "cache", "dir").strip() or ".dvc/cache")
+    revisions = repository.git("rev-list", "--all", "--", str(DVC_LOCK), check=False).split()
+    locks = [repository.git("show", f"{revision}:{DVC_LOCK}", check=False) for revision in revisions]
+    locks += [DVC_LOCK.read_text(encoding="utf-8")] if DVC_LOCK.is_file() else []
+    cache = Path(repository.dvc("cache", "dir", capture=True).strip())
     wanted = {str(paths.CLEAN_TABLES[split]) for split in ("train", "validation")}
     digests = set()
     for lock in filter(None, locks):
-        outs = YAML(typ="safe").load(io.StringIO(lock))["stages"].get("clean", {}).get("outs", [])
+        outs = YAML(typ="safe").load(lock)["stages"].get("clean", {}).get("outs", [])
         digests |= {out["md5"] for out in outs if out["path"] in wanted}
     places = (cache / "files/md5" / digest[:2] / digest[2:] for digest in sorted(digests))
     yield from (place for place in places if place.is_file())

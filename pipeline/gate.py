@@ -233,7 +233,8 @@ def compare(
     won = (measured[0].predicted == labels) - 1.0 * (measured[1].predicted == labels)
     named = {name: labels == number for number, name in enumerate(classes)}
     groups = [{name: rows for name, rows in of.items() if rows.any()} for of in (named, slices)]
-    members = np.stack([np.ones(len(labels)), *(rows for of in groups for rows in of.values())], axis=1).astype(float)
+    masks = [rows for of in groups for rows in of.values()]
+    members = np.stack(masks, axis=1).astype(float)
     drawn, parts = [], []
     for weights in metrics.resampled(len(labels), resamples, seed):
         new, old = (each(weights, rankings=False)["macro_f1"] for each in measured)
@@ -241,10 +242,9 @@ def compare(
         with np.errstate(invalid="ignore"):  # a resample may hold no row of a part
             parts.append((weights * won) @ members / (weights @ members))
     new, old = (each(rankings=False)["macro_f1"] for each in measured)
-    by_part = np.stack(parts)[:, 1:]
     found = iter(
         {"num_samples": int(rows.sum()), "difference": float(won[rows].mean()), **metrics.interval(values)}
-        for rows, values in zip((rows for of in groups for rows in of.values()), by_part.T, strict=True)
+        for rows, values in zip(masks, np.stack(parts).T, strict=True)
     )
     recalls, accuracies = ({name: next(found) for name in of} for of in groups)
     return Champion(version, {"difference": new - old, **metrics.interval(np.array(drawn))}, recalls, accuracies)

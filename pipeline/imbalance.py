@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 
 from . import crossfit, metrics, params, paths, stage, studies, tracking
-from .files import atomic, read_yaml, sha256, write_table
+from .files import read_yaml, sha256, sha256_json, write_table, write_text
 from .imbalance_report import COMPARED, Found, Result, markdown, render, summarize
+from .repository import git
 from .stage import PipelineError
 from .state import DVC_FILE
 
@@ -89,7 +90,7 @@ def identity(document: Mapping[str, Any]) -> str:
     files += [file for path in named for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
     values = {f"{section}.{key}": value for section, of in document.items() for key, value in of.items()}
     kept = {key: value for key, value in values.items() if key not in OURS and not key.startswith("publish.")}
-    return studies.digest([{file.as_posix(): sha256(file) for file in sorted(files)}, kept])
+    return sha256_json([{file.as_posix(): sha256(file) for file in sorted(files)}, kept])
 
 
 def untracked(document: Mapping[str, Any]) -> list[str]:
@@ -158,13 +159,9 @@ def experiments() -> set[str]:
     PipelineError
         This is no git repository with a commit.
     """
-    done = subprocess.run(
-        ["git", "for-each-ref", "--format=%(refname)", "refs/exps"], capture_output=True, text=True, check=False
-    )
-    head = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, check=False)
-    if done.returncode or head.returncode:
+    if not git("rev-parse", "--verify", "-q", "HEAD", check=False):
         raise PipelineError("DVC's experiments need a git repository with a commit; run `git init`, then `git commit`")
-    return {line.rpartition("/")[2] for line in done.stdout.splitlines()}
+    return {ref.rpartition("/")[2] for ref in git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()}
 
 
 def collect(name: str, seconds: float | None) -> Result:
@@ -257,8 +254,7 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
     table = summarize(found, resamples=evaluate["bootstrap"], seed=evaluate["seed"])
     text, place = markdown(table, found, title), paths.REPORTS / "imbalance"
     write_table(place / f"{title}.csv", table)
-    with atomic(place / f"{title}.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(place / f"{title}.md", text)
     pictures = render(table, place, title)
     print(text)
     if not tracking.enabled():
@@ -269,7 +265,7 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
     for row in table.to_dict("records"):
         name = Training(None if pd.isna(row["skew"]) else row["skew"], row["strategy"], 0).title
         means |= {f"{name}/{figure}": row[figure] for figure in COMPARED}
-    experiment_name, new = studies.log(
+    studies.log(
         "imbalance",
         key,
         parts,
@@ -281,7 +277,6 @@ def report(folder: Path, document: Mapping[str, Any], *, title: str, seeds: Sequ
         shown="the means over the seeds, by strategy",
         files=[place / f"{title}.md", place / f"{title}.csv", *pictures],
     )
-    print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment_name}")
 
 
 def _shaping(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,15 +20,10 @@ if TYPE_CHECKING:
 
 NONE = "none"  # the strategy that all others are compared with
 # What is told of each training: of all classes, and of the smallest one.
-FIGURES: tuple[str, ...] = (
-    "accuracy",
-    "macro_f1",
-    "balanced_accuracy",
-    "minority_recall",
-    "minority_precision",
-    "pr_auc",
+FIGURES = (
+    *("accuracy", "macro_f1", "balanced_accuracy", "minority_recall", "minority_precision", "pr_auc", "loss", "ece"),
+    *("uncalibrated_accuracy", "uncalibrated_loss", "uncalibrated_ece", "seconds"),
 )
-FIGURES = (*FIGURES, "loss", "ece", "uncalibrated_accuracy", "uncalibrated_loss", "uncalibrated_ece", "seconds")
 COMPARED = ("accuracy", "macro_f1", "minority_recall", "loss")  # with "none", on the same resamples of the test rows
 
 
@@ -262,7 +257,7 @@ PANELS = {
 
 
 def render(table: pd.DataFrame, folder: Path, title: str) -> list[Path]:
-    """Draw a table as `imbalance.summarize` gives it into `folder`; give the PNG files."""
+    """Draw a table as `summarize` gives it into `folder`; give the PNG files."""
     from matplotlib.figure import Figure
 
     drawings: dict[str, Callable[[Figure], None]] = {}
@@ -291,8 +286,8 @@ def strategies(figure: "Figure", part: pd.DataFrame) -> None:
     # The same for all panels, so that a point is as long in one as in another.
     width = max(0.55 * (highs - lows).max(), 0.01)
     for axes, (key, title) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
-        colors = [ORANGE if name == "none" else BLUE for name in part["strategy"]]
-        base = part.loc[part["strategy"] == "none", key]
+        colors = [ORANGE if name == NONE else BLUE for name in part["strategy"]]
+        base = part.loc[part["strategy"] == NONE, key]
         if len(base):
             axes.axvline(base.iloc[0], color="#c3c7cd", linewidth=1, linestyle="--", zorder=0)
         if key == "loss":

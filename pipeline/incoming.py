@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from . import batches, data_docs, ingest, params, paths, validate
-from .files import atomic, sha256, write_json
+from .files import atomic, sha256, write_json, write_text
 from .forgotten import matching, read_forgotten
 from .reading import tables_in
 from .split import split_key
@@ -221,8 +221,7 @@ def put_into_quarantine(arrival: Arrival, found: str) -> Path:
         shutil.copyfile(arrival.path, temporary)
     shown_rules = validate.results(list(arrival.outcomes), {"table": arrival.new, "classes": _classes(arrival.new)})
     write_json(folder / "results.json", {"name": arrival.name, "why": arrival.refused, **shown_rules})
-    with atomic(folder / "index.html") as temporary:
-        temporary.write_text(data_docs.render(shown_rules), encoding="utf-8")
+    write_text(folder / "index.html", data_docs.render(shown_rules))
     line = {"file": arrival.file, "name": arrival.name, "found": found, "why": arrival.refused}
     batches.append(line, paths.QUARANTINE, QUARANTINED)
     return folder

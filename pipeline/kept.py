@@ -4,7 +4,6 @@ A file lies in `.state/kept/` under a hash of all that its content depends on. I
 text.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +13,14 @@ import numpy as np
 
 from . import packaging
 from .checkpoint import TORN
-from .files import read_arrays, sha256, write_arrays
+from .files import read_arrays, sha256, sha256_json, write_arrays
 
 MOST = 20  # files; the oldest go
 Columns = Mapping[str, np.ndarray]  # by name; all of the same shape (n_rows,) and type
 
 
 def _place(root: Path, depends_on: Any) -> Path:
-    content = json.dumps([depends_on, sha256(packaging.RUNTIME_LOCK)])
-    return root / ".state/kept" / f"{hashlib.sha256(content.encode()).hexdigest()}.npz"
+    return root / ".state/kept" / f"{sha256_json([depends_on, sha256(packaging.RUNTIME_LOCK)])}.npz"
 
 
 def keep(root: Path, depends_on: Any, columns: Columns) -> None:

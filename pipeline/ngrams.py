@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,10 +95,15 @@ class Ngrams:
     tfidf: np.ndarray
     nb: np.ndarray
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_columns", {gram: column for column, gram in enumerate(self.grams)})
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """The column of each n-gram."""
+        return {gram: column for column, gram in enumerate(self.grams)}
+
+    @cached_property
+    def _of_run(self) -> Remembered[tuple[str, str, bytes]]:
         # Of what it needs alone: a method would hold the whole object, which then is freed by the collector at best.
-        object.__setattr__(self, "_of_run", Remembered(partial(_within, self.unit, self.columns)))
+        return Remembered(partial(_within, self.unit, self.columns))
 
     def __reduce__(self) -> tuple[Any, ...]:  # to another process it goes without what it remembers
         return type(self), tuple(getattr(self, each.name) for each in fields(self))
@@ -175,28 +180,20 @@ class Ngrams:
 
     def _found(self, text: str) -> bytes:
         """The columns of a text's known n-grams, those that `cut` gives, with repetitions, as int32."""
-        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
-        of_run: Remembered[tuple[str, str, bytes]] = self._of_run  # type: ignore[attr-defined]
         if self.unit != "word" or self.long:
-            return _known(cut(text, self.unit, long=self.long), columns)
+            return _known(cut(text, self.unit, long=self.long), self.columns)
         before, between, within = "", [], []
         for run in text.split():
-            first, last, known = of_run[run]
+            first, last, known = self._of_run[run]
             within.append(known)
             between.append(f"{before} {first}")  # the first is no n-gram: none begins with a space
             before = last
-        return _known(between, columns) + b"".join(within)
+        return _known(between, self.columns) + b"".join(within)
 
     def save(self, folder: Path) -> None:
         write_json(folder / GRAMS, {"unit": self.unit, "long": self.long, "grams": list(self.grams)})
         arrays = {each.name: getattr(self, each.name) for each in fields(self)}
         write_arrays(folder / WEIGHTS, {name: arrays[name] for name in ("idf", "tfidf", "nb")})
-
-    @property
-    def columns(self) -> dict[str, int]:
-        """The column of each n-gram."""
-        columns: dict[str, int] = self._columns  # type: ignore[attr-defined]
-        return columns
 
     @classmethod
     def load(cls, folder: Path) -> "Ngrams":

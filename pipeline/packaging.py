@@ -1,12 +1,10 @@
 """Packaging: what a registered model brings along to work without the project: its code, its pinned packages."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .files import sha256
+from .files import sha256, sha256_json
 
 RUNTIME_LOCK = Path("requirements.lock")
 
@@ -49,11 +47,10 @@ def digest(manifest: Mapping[str, Any]) -> str:
     Two states of the pipeline that give the same model and code share one version.
     """
     code = [sha256(Path(__file__).with_name(f"{module}.py")) for module in SERVED_MODULES]
-    content = [{key: value for key, value in manifest.items() if key != "state"}, code]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return sha256_json([{key: value for key, value in manifest.items() if key != "state"}, code])
 
 
-def requirements(lock: Path = RUNTIME_LOCK) -> list[str]:
+def requirements() -> list[str]:
     """The packages' lines of the lock, without hashes: "numpy==2.4.6", with markers where they have any."""
-    lines = (line.rstrip(" \\") for line in lock.read_text(encoding="utf-8").splitlines())
+    lines = (line.rstrip(" \\") for line in RUNTIME_LOCK.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line.partition("==")[0] in SERVED_PACKAGES]

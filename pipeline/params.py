@@ -39,7 +39,7 @@ FAST: Values = {
     "patience": None,
 }
 # What `null` means under tokenize and train: the preset's value, or None: chosen by the size of the data, see
-# pipeline/tokenize.py and pipeline/train.py. `textbook` is the plain model that most tutorials teach.
+# pipeline/text.py and pipeline/train.py. `textbook` is the plain model that most tutorials teach.
 PRESETS: dict[str, dict[str, Values]] = {
     "textbook": {
         "tokenize": {"vocabulary_size": 10_000, "length": 100},
@@ -423,9 +423,7 @@ def _suggest(word: str, known: list[str], section: str = "") -> str:
 
 def main() -> None:
     """Check `params.yaml` before any work: `python -m pipeline.params`."""
-    for section in SECTIONS:
-        load(section)
-    settings = load(Ingest)
+    settings = load(Ingest)  # which checks all sections
     for key in ("path", "test_path"):
         if not Path(getattr(settings, key)).exists():
             raise PipelineError(f"{PARAMS_FILE}: ingest.{key} names {getattr(settings, key)}, which does not exist")

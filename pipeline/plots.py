@@ -14,6 +14,7 @@ import pandas as pd
 from . import paths
 from .behaviour import MIN_SAMPLES
 from .files import atomic, read_json, read_table, sha256, write_json
+from .metrics import BINS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,19 +53,19 @@ def learning_curve(axes: "Axes", history: pd.DataFrame) -> None:
 
 def confusion_matrix(axes: "Axes", predictions: pd.DataFrame, classes: list[str]) -> None:
     """Share of each true class's rows by predicted class, with the counts where they can be read."""
-    number = {name: i for i, name in enumerate(classes)}
+    few, number = len(classes) <= 10, {name: i for i, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (predictions["actual"].map(number), predictions["predicted"].map(number)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
-        text = f"{share:.0%}\n{counts[row, column]:,}" if len(classes) <= 10 else f"{100 * share:.0f}"
-        if len(classes) <= 10 or (len(classes) <= 30 and counts[row, column]):
-            color, size = ("white" if share > 0.5 else "black"), (9 if len(classes) <= 10 else 7)
+        text = f"{share:.0%}\n{counts[row, column]:,}" if few else f"{100 * share:.0f}"
+        if few or (len(classes) <= 30 and counts[row, column]):
+            color, size = ("white" if share > 0.5 else "black"), (9 if few else 7)
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
-    if len(classes) > 10:
+    if not few:
         axes.figure.colorbar(image, ax=axes, label="share of the actual class", format="{x:.0%}", shrink=0.6)
-    few, ticks, names = len(classes) <= 10, range(len(classes)), [shown(name) for name in classes]
+    ticks, names = range(len(classes)), [shown(name) for name in classes]
     axes.set(title="Confusion matrix (test)", xlabel="predicted", ylabel="actual", xticks=ticks, yticks=ticks)
     axes.spines[:].set_visible(False)
     axes.tick_params(labelsize=10 if few else 8)
@@ -144,7 +145,7 @@ def reliability(axes: "Axes", table: pd.DataFrame, errors: dict[str, float]) -> 
         label = f"{name}, error {errors[name]:.3f}"
         axes.plot(rows["confidence"], rows["accuracy"], "o-", markersize=4, color=color, label=label)
     heights = rows["num_samples"] / rows["num_samples"].sum()
-    share.bar((rows["bin"] - 0.5) / 15, heights, width=0.9 / 15, color="#e6ebf2")
+    share.bar((rows["bin"] - 0.5) / BINS, heights, width=0.9 / BINS, color="#e6ebf2")
     share.set(ylim=(0, 1.02), ylabel="share of the rows (bars)")
     share.yaxis.set_major_formatter("{x:.0%}")
     axes.set(title="Reliability (test)", xlabel="confidence", ylabel="accuracy", xlim=(0, 1.01), ylim=(0, 1.02))

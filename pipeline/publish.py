@@ -27,11 +27,11 @@ from . import (
     summary,
     tracking,
 )
-from .files import atomic, read_json, read_table, read_yaml, sha256, write_json
+from .files import read_json, read_table, sha256, write_json, write_text
 from .gate import Candidate, Champion, Decision
 from .prediction import MANIFEST, read_manifest
 from .stage import PipelineError
-from .state import DVC_FILE, at, state_id
+from .state import DVC_FILE, state_id
 from .store import MODEL_DIGEST, PUBLISHED, Store
 from .text import Tokenizer
 
@@ -205,8 +205,7 @@ def _report(decision: Decision, title: str) -> list[Path]:
     """Write the decision to `reports/publish/`, for people and for programs."""
     place = paths.REPORTS / "publish"
     write_json(place / "decision.json", {"version": title} | decision.as_json())
-    with atomic(place / "decision.md") as temporary:
-        temporary.write_text(f"# {title}\n\n{decision.verdict()}\n\n{decision.table()}\n", encoding="utf-8")
+    write_text(place / "decision.md", f"# {title}\n\n{decision.verdict()}\n\n{decision.table()}\n")
     return [place / "decision.md", place / "decision.json"]
 
 
@@ -216,18 +215,15 @@ def _tags(figures: dict[str, Any], measured: dict[str, Any]) -> dict[str, str]:
 
 def _check_state(manifest: dict[str, Any], measured: dict[str, Any]) -> None:
     """Fail unless data/ is what the code and the parameters say now."""
+    # Not evaluate: its entry is written after its end, which calls this. Stages of the user's own do not matter.
+    sections = (params.Ingest, params.Validate, params.Clean, params.Tokenize, params.Rebalance, params.Train)
     complete = (
-        manifest["state"] == state_id(params.PARAMS_FILE)
+        manifest["state"] == state_id()
         and measured["model"] == manifest["sha256"]
         and all(sha256(paths.EVALUATE_METRICS.with_name(name)) == digest for name, digest in measured["sha256"].items())
         and measured["settings"] == params.load(params.Evaluate).model_dump()
+        and not revision.outdated(*sections)
     )
-    recorded = read_yaml(revision.DVC_LOCK)["stages"] if revision.DVC_LOCK.is_file() else {}
-    now = read_yaml(params.PARAMS_FILE)
-    # Not evaluate's: its entry is written after its end, which calls this. Stages of the user's own do not matter.
-    for section in (params.Ingest, params.Validate, params.Clean, params.Tokenize, params.Rebalance, params.Train):
-        values = recorded.get(section.name, {}).get("params", {}).get(str(params.PARAMS_FILE), {})
-        complete &= all(at(now, key) == value for key, value in values.items())
     if not complete:
         raise PipelineError(
             "data/ is not what the parameters and the code say now; run `dvc repro` first, with --force if a file was "

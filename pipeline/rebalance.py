@@ -139,7 +139,8 @@ def rebalance(
     """
     counts = np.bincount(labels, minlength=len(classes))
     strength = params.STRENGTHS.get(strategy, 0.0) if strength is None else strength
-    counts_as = aim(counts, classes, strategy=strategy, target=target) if strategy in params.AIMED else counts
+    wanted = aim(counts, classes, strategy=strategy, target=target) if strategy in params.AIMED else counts
+    counts_as = wanted
     if strategy == "effective_number":
         counts_as = counts * (1 - strength) / (1 - strength**counts)
     if strategy == "logit_adjustment":
@@ -150,7 +151,7 @@ def rebalance(
     rows, weights, draw = np.arange(len(labels), dtype=np.int64), np.ones(len(classes)), np.zeros(len(classes))
     margins, gamma = np.zeros(len(classes)), 0.0
     if strategy in {"random_over", "random_under"}:
-        rows = _sample(labels, aim(counts, classes, strategy=strategy, target=target), strategy, seed)
+        rows = _sample(labels, wanted, strategy, seed)
     elif strategy in {"class_weight", "effective_number"}:
         weights = counts_as / counts
     elif strategy == "balanced_batches":

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from . import batches, drift, incoming, ingest, params, paths, publish, recover, repository, stage, tracking
+from . import batches, drift, incoming, ingest, params, paths, publish, recover, repository, shifts, stage, tracking
+from .drift_report import report
 from .files import read_json, read_table
 from .packaging import digest
 from .prediction import Predictor, read_manifest
@@ -186,7 +187,7 @@ def _look(
         tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
         before = drift.reference(predictor, tokenizer)
         after = drift.sample(drift.prepare(new)[0], predictor, tokenizer)
-        night.drift = drift.report(before, after, drift.measure(before, after, params.load(params.Drift)))
+        night.drift = report(before, after, shifts.measure(before, after, params.load(params.Drift)))
 
 
 def _labels(predictor: Predictor) -> incoming.Predict:

@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from . import document, drift, paths, repository, summary
-from .files import atomic, write_json
+from . import document, drift_report, paths, repository, summary
+from .files import write_json, write_text
 from .incoming import Arrival
 from .markdown import bullets, escaped, pipe_table
 from .stage import shown
@@ -89,7 +89,7 @@ def markdown(night: Night, headline: str = "") -> str:
     if night.drift:
         lines += [
             "## Drift of the new rows",
-            drift.markdown(night.drift).partition("\n")[2].strip().replace("\n## ", "\n### "),
+            drift_report.markdown(night.drift).partition("\n")[2].strip().replace("\n## ", "\n### "),
         ]
     return "\n\n".join(lines) + "\n"
 
@@ -128,7 +128,6 @@ def as_json(night: Night) -> dict[str, Any]:
 def write(night: Night) -> None:
     """Write the report to `reports/retrain/`, and where git takes it from."""
     text = markdown(night)
-    with atomic(repository.REPORT) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(repository.REPORT, text)
     document.write(REPORTS, "report", text)
     write_json(REPORTS / "report.json", as_json(night))

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import params, paths
 from .files import read_json, read_yaml
+from .state import at
 
 DVC_LOCK = Path("dvc.lock")
 
@@ -51,6 +52,17 @@ def tags() -> dict[str, str]:
         "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
     }
     return {key: value for key, value in known.items() if value}
+
+
+def outdated(*sections: type[params.Section]) -> list[str]:
+    """Those of the sections of which `dvc.lock` has other values than `params.yaml` has now."""
+    recorded = read_yaml(DVC_LOCK)["stages"] if DVC_LOCK.is_file() else {}
+    now, found = read_yaml(params.PARAMS_FILE), []
+    for section in sections:
+        values = recorded.get(section.name, {}).get("params", {}).get(str(params.PARAMS_FILE), {})
+        if any(at(now, key) != value for key, value in values.items()):
+            found.append(section.name)
+    return found
 
 
 def dvc_tags() -> dict[str, str]:

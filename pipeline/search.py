@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import crossfit, params, paths, process, stage, studies, tracking, train
-from .files import atomic
+from .files import sha256_json, write_text
 from .stage import PipelineError
 from .state import state_id
 
@@ -168,8 +168,7 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
     )
     text = f"# {title}, {said}\n{lines(best.user_attrs[SETTINGS])}"
     path = paths.REPORTS / "search" / f"{title}.yaml"
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     print(f"Put these lines into params.yaml (they are in {path.as_posix()} too):\n{text}")
     if not tracking.enabled():
         return
@@ -185,7 +184,7 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
         for trial in done
     ]
     preset = params.load(params.Train).preset
-    experiment, new = studies.log(
+    studies.log(
         "search",
         study.study_name,
         parts,
@@ -197,7 +196,6 @@ def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
         shown="those of the best trial",
         files=[path],
     )
-    print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -211,13 +209,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImportError as error:
         raise PipelineError("Optuna is missing; `make env` installs it, or `uv pip install optuna==5.0.0`") from error
     base = params.load(params.Train)
-    data, state = crossfit.load_data(), state_id(params.PARAMS_FILE)
+    data, state = crossfit.load_data(), state_id()
     start = base.model_dump() | train.resolved(data, base)
     with crossfit.alone(crossfit.ABLATION / state) as folder:
         ngrams = crossfit.fit_ngrams(data, folder) if base.ngrams else None
     with crossfit.alone(crossfit.SEARCH / state) as folder:
         # Other ranges are another search of the same data.
-        name = f"{state[:16]}-{studies.digest(RANGES)[:16]}"
+        name = f"{state[:16]}-{sha256_json(RANGES)[:16]}"
         place = Place(folder / "trials.db", name, {key: start[key] for key in RANGES})
         study = run(place, data, base, ngrams=ngrams, trials=options.trials)
         report(study, data, title=params.load(params.Ingest).title, state=state)

@@ -4,7 +4,7 @@ Two-sample tests, each with a least effect that matters, because with many rows 
 model answers is the most telling thing to test (Rabanser et al. 2019, "Failing Loudly").
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -325,8 +325,3 @@ def measure(reference: Sample, incoming: Sample, settings: params.Drift) -> list
         limit = getattr(settings, of.rule)
         shifts.append(Shift(name, float(effect), limit, of.rule, float(p_value), level, found, of.means))
     return shifts
-
-
-def drifted(shifts: Iterable[Shift]) -> bool:
-    """Whether any measure drifted."""
-    return any(shift.drifted for shift in shifts)

@@ -1,17 +1,16 @@
 """The identity of a pipeline state: a hash of all that training depends on."""
 
-import hashlib
-import json
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from .files import read_yaml, sha256
+from .files import read_yaml, sha256, sha256_json
+from .params import PARAMS_FILE
 
 DVC_FILE = Path("dvc.yaml")
 
 
-def state_id(params_file: Path) -> str:
+def state_id() -> str:
     """Hash what the train stage depends on, as its entry in `dvc.yaml` lists it: data, code, runtime lock, parameters.
 
     That entry is no dep of the stage: DVC itself runs a stage again whose entry has changed.
@@ -24,12 +23,12 @@ def state_id(params_file: Path) -> str:
         64 hexadecimal digits.
     """
     stage = read_yaml(DVC_FILE)["stages"]["train"]
-    params = read_yaml(params_file)
+    params = read_yaml(PARAMS_FILE)
     content = {
         "deps": {path: sha256(Path(path)) for path in stage["deps"]},
         "params": {key: at(params, key) for key in stage["params"]},
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return sha256_json(content)
 
 
 def at(document: dict[str, Any], key: str) -> Any:

@@ -4,7 +4,6 @@ A study is one parent run with a child run for each network that was trained. Ru
 second call, or one after a kill, adds what is missing and doubles nothing.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from . import params, revision, tracking
+from .files import sha256_json
 from .stage import PipelineError
 from .store import STATE, Store
 
@@ -58,7 +58,7 @@ class Part:
     @property
     def key(self) -> str:
         """64 hexadecimal digits: equal for equal names and parameters."""
-        return digest([self.name, dict(self.params)])
+        return sha256_json([self.name, dict(self.params)])
 
 
 def log(
@@ -136,12 +136,13 @@ def log(
         note = f"[Compare the runs]({link}). The metrics below are {shown}.\n\n{text}"
         if len(note) > LONGEST_NOTE:  # MLflow would cut it anywhere
             note = note[: note.rindex("\n", 0, LONGEST_NOTE)] + "\n\nThe rest is in the run's artifacts."
-        content = digest([note])
+        content = sha256_json([note])
         if parent.data.tags.get(CONTENT) != content:
             store.log_params(parent, given)
             store.log_figures(parent, figures)
             store.log_files(parent, {"": files})
             store.finish(parent, {NOTE: note, CONTENT: content})
+        print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment}")
         return experiment, new
 
 
@@ -157,29 +158,17 @@ def experiment_name(kind: str) -> str:
 def opened(kind: str) -> Iterator[Store]:
     """Hold the store for this process, at the experiment of `kind`; what it fails at is said with what to do."""
     try:
-        store = _connect(experiment_name(kind))
+        store = tracking.connect()
         with tracking.store_errors(store.address), store.lock:
-            yield store
+            own = store.client.get_experiment(store.experiment_id).artifact_location
+            place = own if store.address.startswith("sqlite:") else None  # a server has its own
+            yield replace(store, experiment_id=tracking.experiment_id(store.client, experiment_name(kind), place))
     except PipelineError as error:
         reason = str(error).partition(";")[0]
         raise PipelineError(
             f"the results are on disk, but not in MLflow: {reason}; once it answers, run the command again, "
             "which computes nothing twice"
         ) from error
-
-
-def _connect(experiment: str) -> Store:
-    """The pipeline's store, at an experiment of this name; a new one where there is none."""
-    store = tracking.connect()
-    with tracking.store_errors(store.address), store.lock:
-        found = store.client.get_experiment_by_name(experiment)
-        if found is None:
-            own = store.client.get_experiment(store.experiment_id).artifact_location
-            place = own if store.address.startswith("sqlite:") else None  # a server has its own
-            return replace(store, experiment_id=store.client.create_experiment(experiment, place, tags=tracking.KIND))
-        if found.lifecycle_stage == "deleted":
-            store.client.restore_experiment(found.experiment_id)
-        return replace(store, experiment_id=found.experiment_id)
 
 
 def _comparison(store: Store, runs: "Sequence[Run]") -> str:
@@ -196,8 +185,3 @@ def _create(store: Store, name: str, tags: Mapping[str, str], seconds: float) ->
     """A new run that shows as long as its work took, which is done by now."""
     began = int(1_000 * (time.time() - seconds))
     return store.client.create_run(store.experiment_id, began, dict(tags), name)
-
-
-def digest(content: Any) -> str:
-    """64 hexadecimal digits of what JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

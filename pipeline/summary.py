@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import baselines, metrics
-from .markdown import named
+from .markdown import named, pipe_table
 
 HEADLINES = ("accuracy", "macro_f1", "loss")
 PARTS = {"lstm": "the LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
@@ -82,9 +82,8 @@ def note(figures: dict[str, Any], intervals: dict[str, Any], first: str, last: s
     """
     columns = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
 
-    def row(title: str, of: dict[str, float], ranges: dict[str, dict[str, float]]) -> str:
-        cells = (f"{of[key]:.4f}" + _range(ranges.get(key)) if key in of else "" for key in columns)
-        return f"| {title} | {' | '.join(cells)} |"
+    def row(title: str, of: dict[str, float], ranges: dict[str, dict[str, float]]) -> list[str]:
+        return [title, *(f"{of[key]:.4f}" + _range(ranges.get(key)) if key in of else "" for key in columns)]
 
     rows = [row("the model", figures["overall"], intervals["overall"])]
     rows += [row(f"of it, {PARTS[name]} alone", of, {}) for name, of in figures.get("parts", {}).items()]
@@ -92,10 +91,9 @@ def note(figures: dict[str, Any], intervals: dict[str, Any], first: str, last: s
         rows.append(row(baselines.TITLES[name], of, {}))
         differences = intervals["differences"][name]
         rows.append(row("the model minus it", {k: d["difference"] for k, d in differences.items()}, differences))
-    header = f"| {figures['overall']['num_samples']:,} test rows | {' | '.join(columns.values())} |"
-    rule = "| --- |" + " --- |" * len(columns)
+    table = pipe_table([f"{figures['overall']['num_samples']:,} test rows", *columns.values()], rows)
     brackets = "In brackets: 95 % bootstrap intervals, paired where two models are compared."
-    return "\n".join([first, "", verdict(figures, intervals), "", header, rule, *rows, "", brackets, "", last])
+    return "\n".join([first, "", verdict(figures, intervals), "", table, "", brackets, "", last])
 
 
 def _range(interval: dict[str, float] | None) -> str:

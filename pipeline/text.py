@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,10 +145,12 @@ class Tokenizer:
     def __post_init__(self) -> None:
         if not self.lengths:
             object.__setattr__(self, "lengths", (self.length,))
+
+    @cached_property
+    def _of_run(self) -> Remembered[list[int]]:
         ids = {word: i for i, word in enumerate(self.vocabulary, start=UNKNOWN + 1)}
         split = UNITS[self.unit]
-        of_run = Remembered(lambda run: [ids.get(unit, UNKNOWN) for unit in split(run)])
-        object.__setattr__(self, "_of_run", of_run)
+        return Remembered(lambda run: [ids.get(unit, UNKNOWN) for unit in split(run)])
 
     def __reduce__(self) -> tuple[Any, ...]:  # to another process it goes without what it remembers
         return Tokenizer, (self.vocabulary, self.length, self.unit, self.language, self.lengths)
@@ -213,12 +215,11 @@ class Tokenizer:
         ndarray of shape (n_texts, length), int32
             Token ids, right-padded with 0. An empty text is one unknown unit, because cuDNN refuses an empty row.
         """
-        of_run: Remembered[list[int]] = self._of_run  # type: ignore[attr-defined]
         rows = np.full((len(texts), self.length), PADDING, dtype=np.int32)
         for row, text in zip(rows, texts, strict=True):
             # No unit but a space itself, of characters, holds a space: a text is cut as its runs are.
             runs = [text] if self.unit == "character" else text.split()
-            ids = [each for run in runs for each in of_run[run]][-self.length :] or [UNKNOWN]
+            ids = [each for run in runs for each in self._of_run[run]][-self.length :] or [UNKNOWN]
             row[: len(ids)] = ids
         return rows
 

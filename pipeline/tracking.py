@@ -21,7 +21,7 @@ from .stage import PipelineError
 from .store import MODEL_DIGEST, PUBLISHED, Figures, Store, shown_address
 
 if TYPE_CHECKING:
-    pass
+    from mlflow import MlflowClient
 
 MODE = "PIPELINE_TRACKING"
 DATABASE = "mlflow.db"
@@ -99,7 +99,6 @@ def connect() -> Store:
     import mlflow
     from filelock import FileLock
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     for name in ("mlflow", "alembic"):  # they report the creation of every table
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -116,18 +115,25 @@ def connect() -> Store:
         if beside:
             _create_database(Path(address.removeprefix("sqlite:///")))
         client = MlflowClient(address, address)
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            place = (root() / "mlruns").as_uri() if address.startswith("sqlite:") else None
-            try:
-                return Store(address, client, client.create_experiment(experiment, place, tags=KIND), lock)
-            except MlflowException as error:
-                found = client.get_experiment_by_name(experiment)  # of another machine, a moment ago
-                if found is None:
-                    raise error from None
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        return Store(address, client, found.experiment_id, lock)
+        place = (root() / "mlruns").as_uri() if beside else None  # a server has its own
+        return Store(address, client, experiment_id(client, experiment, place), lock)
+
+
+def experiment_id(client: "MlflowClient", name: str, place: str | None) -> str:
+    """That of an experiment, brought back where it was deleted, and made, its files at `place`, where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, place, tags=KIND)
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # of another machine, a moment ago
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def _create_database(path: Path) -> None:

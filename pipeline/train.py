@@ -317,7 +317,7 @@ def main() -> None:
     settings = params.load(params.Train)
     data = Data.load()
     prepare_keras()
-    state = state_id(params.PARAMS_FILE)
+    state = state_id()
     checkpoint = Checkpoint.of(state, description(), tracking.root())
     # First, and apart: on long texts both need more than a gigabyte, and a process gives back little of it.
     ngrams = apart(train_ngrams, data) if settings.ngrams else None

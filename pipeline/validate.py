@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from . import data_docs, params, paths, stage
-from .files import atomic, read_table, write_json
+from .files import read_table, write_json, write_text
 from .split import split_key
 from .stage import PipelineError, shown
 
@@ -326,8 +326,7 @@ def main() -> None:
     warned = [outcome for outcome in outcomes if outcome.verdict == "warn"]
     shutil.rmtree(REPORT, ignore_errors=True)
     write_json(REPORT / "results.json", found)
-    with atomic(REPORT / "index.html") as temporary:
-        temporary.write_text(data_docs.render(found), encoding="utf-8")
+    write_text(REPORT / "index.html", data_docs.render(found))
     for outcome in warned:
         print(f"validate: warning: {outcome.sentence}", file=sys.stderr)
     if broken:

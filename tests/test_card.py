@@ -86,7 +86,6 @@ def facts(classes: list[str], **changed: Any) -> Facts:
             "seed": 0,
             "threads": 2,
         },
-        "read": {},
         "cleaned": {"rows": 900, "kept": 880, "dropped": {"empty": 0, "duplicate": 20}},
         "rebalance": {"strategy": "none", "prior_correction": 0.5},
         "manifest": {

@@ -155,7 +155,7 @@ def explanation(text: str, adds: list[list[float]]) -> explain.Explanation:
 
 def test_json_names_everything_and_html_escapes_everything() -> None:
     found = explanation("<script> & fun dull", [[-0.5, 0.5], [0.01, -0.01], [-2.0, 2.0], [1.0, -1.0]])
-    told = json.loads(found.to_json())
+    told = json.loads(json.dumps(found.to_dict()))
     assert told["predicted_label"] == "glad"
     assert told["confidence"] == pytest.approx(1 / (1 + np.exp(-2.98)), abs=1e-6)
     assert told["words"][2] == {

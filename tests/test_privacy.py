@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import time
 from collections import Counter
 
@@ -95,3 +96,15 @@ def test_no_text_is_long_to_search_for_account_numbers(text: str) -> None:
     start = time.perf_counter()
     mask(text)
     assert time.perf_counter() - start < 1.5
+
+
+def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None:
+    def git(*arguments: str) -> list[str]:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.splitlines()
+
+    texts = ["data/reviews.csv", "data/own/part.jsonl", "data/evaluate/worst.csv", "data/ingest/table.parquet"]
+    assert git("check-ignore", "--no-index", *texts) == texts
+    kept = git("ls-files", "data")
+    assert "data/batches.csv" in kept
+    assert git("check-ignore", "--no-index", *kept, "data/reviews.csv.dvc", "data/own.dvc") == []
