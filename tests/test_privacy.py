@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from conftest import ROOT
 
+from pipeline import repository
 from pipeline.masking import PLACEHOLDERS, mask
 from pipeline.text import clean_text
 
@@ -105,6 +106,6 @@ def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None
 
     texts = ["data/reviews.csv", "data/own/part.jsonl", "data/evaluate/worst.csv", "data/ingest/table.parquet"]
     assert git("check-ignore", "--no-index", *texts) == texts
-    kept = git("ls-files", "data")
+    kept = [*git("ls-files", "data"), *map(str, (*repository.OWN, repository.REPORT))]
     assert "data/batches.csv" in kept
     assert git("check-ignore", "--no-index", *kept, "data/reviews.csv.dvc", "data/own.dvc") == []
