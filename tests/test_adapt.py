@@ -1,8 +1,11 @@
 """Adapt: a user who means other things gets a better model, one like all others is told so; bad files are refused."""
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +13,7 @@ import pytest
 from conftest import ROOT
 from mlflow import MlflowClient
 
-from pipeline import adapt, calibration, export, tracking, train
+from pipeline import adapt, calibration, export, metrics, tracking, train
 from pipeline.adapt import Comparison, compare, read_rows, recalibrate
 from pipeline.backend import make_repeatable
 from pipeline.calibration import Calibration
@@ -152,6 +155,8 @@ def test_the_split_holds_out_rows_of_each_class_for_good(tmp_path: Path) -> None
         (lambda t: pd.concat([t.head(45)] * 3), "has 45 usable rows"),
         (lambda t: t.assign(label="glad"), "all rows have the label 'glad'; there must be two"),
         (lambda t: t.assign(label=["angry"] * 3 + ["glad"] * 97), r"class 'angry' has 3 usable row\(s\); give it 5"),
+        (lambda t: t.assign(label=["angry"] * 4 + ["glad"] * 96), r"class 'angry' has 4 usable row\(s\); give it 5"),
+        (lambda t: texts(5_100, 5), r"has 5,\d+ usable rows .*; a personal model takes 50 to 5,000"),
         (lambda t: t.assign(label="sad"), "has the class 'sad', which the model does not know; its classes are angry"),
         (lambda t: t.assign(label=t["text"] * 9), r"has the class '\(a name of \d+ characters\)'"),
         (lambda t: t.rename(columns={"label": "feeling"}), "has no column 'label'"),
@@ -206,3 +211,90 @@ def test_the_comparison_is_paired() -> None:
     assert found.gains["macro_f1"]["gain"] == pytest.approx(0.2, abs=1e-3)
     assert not compare(labels, champion, champion).better
     assert "on 200 held-out rows: log-loss 0.5004 -> 0.1054 (gain +0.3950 [" in found.sentence()
+
+
+class Said:
+    """Stands for a network: its weights are the log-probabilities that it gives."""
+
+    def __init__(self, said: np.ndarray) -> None:
+        self.said = said
+
+    def get_weights(self) -> np.ndarray:
+        return self.said
+
+    def set_weights(self, said: np.ndarray) -> None:
+        self.said = said
+
+    def load_weights(self, path: Path) -> None:
+        pass
+
+
+BEFORE = Calibration((1.0,), 1.0, (0.0, 0.0))
+
+
+@dataclass
+class Adapted:
+    """What `adapt` did of a user's rows, the champion's answers, and those of the network after training."""
+
+    comparison: Comparison
+    model: Said
+    saved: dict[str, Any]
+    trained: tuple[int, int]  # rows that the network learnt from, and rows that chose the epoch
+
+
+@pytest.fixture
+def adapted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Adapted]:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def run(table: pd.DataFrame, old: np.ndarray, new: np.ndarray, *, loss: float) -> Adapted:
+        model, saved, trained = Said(old), {}, []
+
+        def fit(model: Said, train: Any, validation: Any, **_: Any) -> list[dict[str, float]]:
+            trained.append((len(train[0]), len(validation[0])))
+            model.said = new
+            return [{"validation_loss": loss}]
+
+        manifest = {"classes": CLASSES, "network": {}, "sha256": {}, "state": "s", **BEFORE._asdict()}
+        monkeypatch.setattr(adapt, "read_manifest", lambda folder: manifest)
+        monkeypatch.setattr(adapt.Tokenizer, "load", lambda path: Tokenizer(("great", "awful"), 8))
+        monkeypatch.setattr(adapt, "make_repeatable", lambda **_: None)
+        monkeypatch.setattr(adapt, "build", lambda **_: model)
+        monkeypatch.setattr(adapt, "log_probabilities", lambda model, ids, lengths: model.said)
+        monkeypatch.setattr(adapt.train, "fit", fit)
+        monkeypatch.setattr(adapt, "save", lambda *_, **options: saved.update(options))
+        comparison, _ = adapt.adapt(tmp_path, table, tmp_path / "new")
+        return Adapted(comparison, model, saved, trained[0])
+
+    return run
+
+
+def own_rows() -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Rows with their splits, and answers: the champion knows little, and what it becomes knows the labels."""
+    table = texts(200, 6).assign(split=np.resize(["train", "validation", "test", "train"], 200))
+    glad = (table["label"] == "glad").to_numpy()
+    noise = np.random.default_rng(1).normal(size=200)
+    odds = [np.stack([-each, each], axis=1) for each in (noise, noise + np.where(glad, 2, -2))]
+    return table, log_softmax(odds[0]), log_softmax(odds[1])
+
+
+def test_an_epoch_that_is_no_better_than_none_is_not_kept(adapted: Callable[..., Adapted]) -> None:
+    table, old, new = own_rows()
+    assert adapted(table, old, new, loss=0.1).model.said is new
+    assert adapted(table, old, new, loss=9.0).model.said is old
+
+
+def test_the_rows_held_out_measure_and_decide_nothing(adapted: Callable[..., Adapted]) -> None:
+    table, old, new = own_rows()
+    found = adapted(table, old, new, loss=0.1)
+    test = (table["split"] == "test").to_numpy()
+    labels = (table["label"] == "glad").to_numpy(int)[test]
+    assert found.trained == (100, 50)
+    assert found.comparison.figures["champion"] == metrics.overall(labels, np.exp(old)[test])
+    fitted = found.saved["calibration"]
+    assert found.comparison.figures["personal"] == metrics.overall(labels, calibration.combine([new], fitted)[test])
+    shares = calibration.combine([new], fitted)[~test].mean(axis=0)
+    assert found.saved["class_shares"] == pytest.approx(shares, abs=1e-6)
+    swapped = table.assign(label=np.where(test, table["label"].map({"glad": "angry", "angry": "glad"}), table["label"]))
+    other = adapted(swapped, old, np.where(test[:, None], new[:, ::-1], new), loss=0.1)
+    assert (other.saved["calibration"], other.saved["class_shares"]) == (fitted, found.saved["class_shares"])

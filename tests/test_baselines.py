@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
 
 from pipeline import baselines
 
@@ -69,3 +71,29 @@ def test_texts_that_share_no_word_are_no_error() -> None:
     train = table(*((f"word{i}", "ab"[i % 2]) for i in range(10)))
     found = baselines.probabilities(train, table(("word2", "a")), ["a", "b"], max_rows=1_000)
     assert found["tfidf"][0, 0] > 0.5
+
+
+def test_tfidf_is_scikit_learns_balanced_one_on_logarithmic_counts() -> None:
+    random = np.random.default_rng(0)
+    counts = csr_matrix(random.poisson(0.4, size=(80, 12)).astype(np.float64))
+    labels = (random.random(80) < 0.2).astype(int)
+    weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
+    linear = LogisticRegression(C=3, class_weight="balanced", tol=1e-5, max_iter=1_000)
+    expected = linear.fit(weighting.transform(counts), labels).predict_proba(weighting.transform(counts))
+    np.testing.assert_allclose(baselines.tfidf(counts, labels, counts, 2), expected)
+
+
+@pytest.mark.parametrize(
+    ("unit", "yes", "no"), [("word", "not good bad", "good not bad"), ("character", "不很好", "好不很")]
+)
+def test_the_order_of_units_tells_where_the_units_do_not(unit: str, yes: str, no: str) -> None:
+    train, test = table(*[(yes, "pos"), (no, "neg")] * 20), table((yes, "pos"), (no, "neg"))
+    found = baselines.probabilities(train, test, ["neg", "pos"], unit=unit, max_rows=1_000)
+    for name in ("tfidf", "nb_ngrams"):
+        assert found[name].argmax(axis=1).tolist() == [1, 0], name
+
+
+def test_of_many_rows_those_of_lowest_id_are_used() -> None:
+    train = table(*[("good", "pos"), ("bad", "neg")] * 10, *[("good", "neg")] * 100)
+    found = baselines.probabilities(train[::-1], table(("good", "pos")), ["neg", "pos"], max_rows=20)
+    assert found["majority"].tolist() == [[0.5, 0.5]]

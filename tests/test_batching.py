@@ -143,3 +143,17 @@ def test_threads_work_at_the_same_time() -> None:
         return await asyncio.gather(queue.run(together, ["a"]), queue.run(together, ["b"]))
 
     assert sorted(asyncio.run(main())) == [[0], [1]]
+
+
+def test_what_fills_a_batch_to_the_last_text_is_one_call() -> None:
+    model, queue = Model(), batcher()
+    model.let.clear()
+
+    async def main() -> None:
+        asked = [asyncio.create_task(queue.run(model.lengths, texts)) for texts in (["a"], ["b", "c"], ["d", "e"])]
+        await asyncio.sleep(0.05)
+        model.let.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(main())
+    assert model.calls == [["a"], ["b", "c", "d", "e"]]

@@ -7,12 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, Project
 
 from pipeline import card, datasets, document, paths
 from pipeline.facts import Facts, gather
-from pipeline.files import read_json, read_table, write_json
+from pipeline.files import read_json, read_table, write_arrays, write_json, write_table
 from pipeline.stage import PipelineError
 
 HOSTILE = [
@@ -362,3 +364,36 @@ def test_the_docs_say_of_each_data_set_what_the_card_says() -> None:
     for name, source in datasets.SOURCES.items():
         row = next(line for line in docs.splitlines() if line.startswith(f"| `{name}` | {source.texts}"))
         assert f"| {source.package} | {source.licence}{'. ' if source.limits else ''}{source.limits}" in row
+
+
+def test_the_facts_are_those_of_the_files(project: Path) -> None:
+    ids = np.array([[2, 3], [2, 0], [4, 0], [5, 0]], dtype=np.int32)
+    write_arrays(paths.TOKENIZE_ARRAYS["test"], {"ids": ids})
+    losses = {"epoch": [1, 2, 3], "train_loss": [0.9, 0.5, 0.1], "validation_loss": [0.9, 0.5, 0.7]}
+    write_table(paths.TRAIN_HISTORY, pd.DataFrame(losses))
+    names = {"id": list("abc"), "actual": ["01", "01", "x"], "predicted": ["x", "x", "x"]}
+    write_table(paths.EVALUATE_PREDICTIONS, pd.DataFrame(names))
+    write_json(paths.TRAIN_SETTINGS, {"batch_size": 77, "epochs": 9})
+    found = gather()
+    assert (found.epochs, found.kept, found.tokenizer["full"]) == (3, 2, 0.25)
+    assert found.confusion == {("01", "x"): 2, ("x", "x"): 1}
+    assert (found.training["batch_size"], found.training["epochs"]) == (77, 9)
+
+
+def test_the_figures_of_each_class_stand_in_its_row() -> None:
+    given = facts(["calm", "angry"])
+    manifest = given.manifest | {"offsets": [0.25, -0.25], "class_shares": [0.75, 0.125]}
+    per_class = {
+        "calm": given.figures["per_class"]["calm"] | {"f1": 0.75},
+        "angry": given.figures["per_class"]["angry"],
+    }
+    few = {"angry": per_class["angry"] | {"num_samples": 200}, "calm": per_class["calm"]}
+    gaps = {"names": {"kind": "INV", "num_samples": 50, "pass_rate": 0.5}}
+    gaps["names"]["gaps"] = {"origin": {"gap": 0.031}, "gender": {"gap": 0.012}}  # type: ignore[assignment]
+    text = card.markdown(
+        dataclasses.replace(given, manifest=manifest, figures=given.figures | {"per_class": few}, behaviour=gaps)
+    )
+    assert "| calm | +0.2500 | 0.7500 |" in text
+    assert '**Weakest class**: "angry", with an F1 of 0.5000' in text
+    assert '50 % of "calm" are called "angry"; 10 % of "angry" are called "calm"' in text
+    assert "differs by at most 3.1 points" in text

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import serving
 from conftest import ROOT, Project, clean_environment
@@ -260,3 +261,46 @@ def test_without_a_champion_it_is_one_sentence(registered: Registered) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("serve: the store sqlite:///")
     assert done.stderr.endswith("has no champion of model tweets-lstm; `make repro` registers one\n")
+
+
+def test_a_version_after_a_refused_one_is_taken_and_the_last_is_shown_alone(
+    followed: tuple[Champion, Any, Monitor],
+) -> None:
+    champion, registry, monitor = followed
+    for registry.at in ("3", "4"):
+        champion.look(registry)
+    assert (champion.served.version, champion.information()["refused"]) == ("4", None)
+    shown = [line for line in monitor.render().decode().splitlines() if line.startswith("serve_model_info{")]
+    assert shown == ['serve_model_info{name="moods",version="4"} 1.0']
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"), [("", ""), ("model", "sum to 1"), ("explainer", "ValueError: no words")]
+)
+def test_a_model_is_asked_and_explained_before_it_answers_anybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, sentence: str
+) -> None:
+    model, explainer = Counting(), Counting()
+    if fault == "model":
+        monkeypatch.setattr(model, "probabilities", lambda texts: np.full((len(texts), 3), 0.5))
+    if fault == "explainer":
+        monkeypatch.setattr(explainer, "explain", lambda text: (_ for _ in ()).throw(ValueError("no words")))
+    monkeypatch.setattr(subject.Predictor, "load", lambda folder: model)
+    monkeypatch.setattr(subject.Explainer, "beside", lambda predictor, folder: explainer)
+    write_json(tmp_path / "model.json", {"state": "s"})
+    write_json(tmp_path / "tokenizer.json", {"language": "en"})
+    if not fault:
+        assert subject.load_folder(tmp_path).predictor is model  # type: ignore[comparison-overlap]
+        return
+    with pytest.raises(PipelineError, match=sentence):
+        subject.load_folder(tmp_path)
+
+
+def test_a_temporary_folder_is_named_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(folder: Path, *_: object) -> Any:
+        raise PipelineError(f"{folder}/tokenizer.json is altered in {folder}")
+
+    monkeypatch.setattr(subject, "load_folder", load)
+    store = SimpleNamespace(download=lambda version, folder: folder / "model", test_figures=lambda version: {})
+    with pytest.raises(PipelineError, match=r"^tokenizer\.json is altered in its folder$"):
+        subject.load_version(store, SimpleNamespace(name="m", version=2))  # type: ignore[arg-type]

@@ -118,3 +118,9 @@ def test_training_rows_are_skewed_and_no_others(counts: dict[str, int], skew: fl
 def test_the_rows_of_a_smaller_skew_hold_those_of_a_larger_one() -> None:
     (_, table, less), (_, _, more) = (skewed({"a": 100, "b": 100}, skew) for skew in (5, 20))
     assert set(table.loc[~more, "id"]) < set(table.loc[~less, "id"])
+
+
+def test_which_rows_a_skew_leaves_is_told_by_their_hash_and_not_by_their_order() -> None:
+    _, table, gone = skewed({"a": 100, "b": 100}, 10)
+    turned = table.iloc[::-1].reset_index(drop=True)
+    assert set(turned.loc[clean.surplus(turned, 10), "id"]) == set(table.loc[gone, "id"])

@@ -5,18 +5,20 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import Project, set_params
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
-from pipeline import datasets, drift, ingest, params, paths, shifts
-from pipeline.calibration import Calibration
+from pipeline import datasets, drift, drift_report, ingest, params, paths, shifts
+from pipeline.calibration import Calibration, combine
 from pipeline.files import write_table
 from pipeline.prediction import Predictor
 from pipeline.shifts import MEASURES, Sample, Shift, measure, psi
@@ -382,3 +384,80 @@ def test_the_command_with_a_trained_model(reference: Project, tmp_path: Path) ->
     done = project.run(*command, "few.csv", "--fail", PIPELINE_TRACKING="off")
     assert "not judged: too few rows (drift.min_incoming)" in done.stdout
     assert project.run(*command, "few.csv", "--model", "7", check=False).returncode == 1
+
+
+def made(labels: Sequence[str], probabilities: np.ndarray | None = None, *, unknown: float = 0.0) -> Sample:
+    """A sample of texts of five words each, of which the vocabulary has none."""
+    rows, classes = len(labels), () if probabilities is None else ("a", "b", "c")
+    said = np.empty((rows, 0)) if probabilities is None else probabilities
+    lengths, missing = np.full(rows, 5), np.full(rows, unknown)
+    return Sample(np.array(labels, dtype=object), lengths, missing, csr_matrix((rows, 0)), (), classes, said)
+
+
+def test_a_class_that_vanishes_drifts_as_one_that_comes() -> None:
+    some, few = made(["a"] * 800 + ["b"] * 200), made(["a"] * 960 + ["b"] * 40)
+    for before, after in ((some, few), (few, some)):
+        effect, p_value, _ = shifts._classes(before, after, 0.01)
+        assert effect == pytest.approx(5, abs=0.1)
+        assert p_value < 0.001
+
+
+def test_a_new_class_of_one_row_does_not_hide_one_that_doubled() -> None:
+    """By chance alone, its factor is the larger one."""
+    before, after = made(["a"] * 900 + ["b"] * 100), made(["a"] * 779 + ["b"] * 220 + ["new"])
+    found = {shift.measure: shift for shift in measure(before, after, SETTINGS)}["classes"]
+    assert found.drifted
+    assert found.found.startswith('"b": 10.0 → 22.0')
+
+
+def test_the_p_values_count_how_many_classes_are_looked_at() -> None:
+    from scipy.stats import fisher_exact, ks_2samp
+
+    before, after = made(["a"] * 50 + ["b"] * 50), made(["a"] * 62 + ["b"] * 38)
+    assert shifts._classes(before, after, 0.01)[1] == pytest.approx(2 * fisher_exact([[50, 62], [50, 38]]).pvalue)
+    random = np.random.default_rng(0)
+    one, other = (random.dirichlet([1, 1, weight], 200) for weight in (1, 1.5))
+    found = shifts._scores(made(["a"] * 200, one), made(["a"] * 200, other), 0.01)
+    tests = [ks_2samp(*columns, method="asymp") for columns in zip(one.T, other.T, strict=True)]
+    most = max(tests, key=lambda each: each.statistic)
+    assert found[:2] == pytest.approx((most.statistic, 3 * most.pvalue))
+    assert 0 < found[1] < 1
+
+
+def test_accuracy_is_of_the_rows_with_a_label() -> None:
+    said = np.tile([0.8, 0.1, 0.1], (200, 1))
+    before, after = made(["a"] * 200, said), made(["a"] * 150 + [""] * 50, said)
+    effect, _, found = shifts._accuracy(before, after, 0.01)
+    assert (effect, found) == (0, "rows that the model gets right: 100.0 → 100.0 %")
+
+
+def test_fewer_unknown_words_are_a_change_too_and_as_many_rows_as_are_asked_for_are_enough() -> None:
+    rows = SETTINGS.min_incoming
+    found = measure(made(["a"] * 300, unknown=0.2), made(["a"] * rows, unknown=0.1), SETTINGS)
+    assert {shift.measure: shift.effect for shift in found}["unknown_words"] == pytest.approx(0.1)
+
+
+def test_the_report_tells_before_from_after_and_what_drifted(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(("old", "new", "same"), length=4)
+    texts = {"old": ["old same"] * 90 + ["new same"] * 10, "new": ["old same"] * 10 + ["new same"] * 90}
+    before, after = (drift.sample(pd.DataFrame({"text": of, "label": "x"}), None, tokenizer) for of in texts.values())
+    found = drift.report(before, after, measure(before, after, SETTINGS))
+    (first, second, last) = found["terms"]
+    assert {first["term"], second["term"]} == {"old", "new"}
+    assert last == {"term": "same", "reference": 1.0, "incoming": 1.0, "psi": pytest.approx(0)}
+    shares = {each["term"]: (each["reference"], each["incoming"]) for each in found["terms"]}
+    assert shares["old"] == (0.9, 0.1)
+    said = drift_report.markdown(found)
+    drifted, _, rest = said.partition("## What drifted")[2].partition("## Measures")
+    assert "**terms**" in drifted
+    assert "**length**" not in drifted
+    assert "| terms | **drift** |" in rest
+    assert "| length | no drift |" in rest
+
+
+def test_the_answers_compared_are_those_of_the_whole_model() -> None:
+    parts = [np.log([[0.9, 0.1]]), np.log([[0.5, 0.5]])]
+    calibration = Calibration((0.5, 0.5), 2.0, (0.1, -0.1))
+    model = SimpleNamespace(classes=("a", "b"), calibration=calibration, parts=lambda texts: parts)
+    found = drift.sample(pd.DataFrame({"text": ["good"]}), cast(Predictor, model), Tokenizer(("good",), length=2))
+    np.testing.assert_allclose(found.probabilities, combine(parts, calibration))

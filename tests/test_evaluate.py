@@ -55,3 +55,21 @@ def test_the_digest_of_the_rows_ignores_their_order_alone() -> None:
     assert rows_digest(rows[::-1], labels[::-1]) == digest
     assert rows_digest(rows, labels[::-1]) != digest
     assert rows_digest(rows[:1], labels[:1]) != digest
+
+
+def test_a_figure_that_is_undefined_has_no_interval() -> None:
+    rows = np.tile([0.9, 0.1], (50, 1))
+    figures, intervals = compare(np.zeros(50, dtype=int), rows, {"other": rows}, ["a", "b"], resamples=9, seed=0)
+    assert "roc_auc" not in figures["overall"]
+    assert list(intervals["overall"]) == [key for key in figures["overall"] if key != "num_samples"]
+
+
+def test_the_intervals_of_classes_are_of_the_same_resamples() -> None:
+    """Of balanced accuracy and recall in two classes, the low bounds are of the same draws: one seed, one number."""
+    random = np.random.default_rng(0)
+    labels, model = random.integers(2, size=60), random.dirichlet([1, 1], size=60)
+    found = [
+        compare(labels, model, {}, ["a", "b"], resamples=resamples, seed=seed)[1]["per_class"]
+        for resamples, seed in ((101, 0), (101, 1), (400, 0))
+    ]
+    assert len({str(each) for each in found}) == 3

@@ -192,6 +192,9 @@ def test_telling_words_are_of_the_vocabulary_common_and_no_placeholder(
     for row in table[table["word"] == "bad"].itertuples():
         assert row.contribution == pytest.approx(expected[int(row[1].split()[1])], abs=1e-4)
     assert (table.groupby("class")["contribution"].diff().dropna() <= 0).all()
+    monkeypatch.setattr(explain, "MOST_TEXTS", 4)
+    assert telling_words(explainer, texts + texts[:1] * 3).empty
+    monkeypatch.setattr(explain, "MOST_TEXTS", 1_000)
     monkeypatch.setattr(explain, "MOST_UNITS", 8)
     assert telling_words(explainer, texts + texts[:1] * 3).empty
     assert telling_words(explainer, []).empty
@@ -279,3 +282,9 @@ def test_json_is_utf8_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(explain, "load", lambda _: SimpleNamespace(explain=lambda _: said))
     explain.main()
     assert json.loads(written.getvalue().decode("utf-8"))["text"] == "good \u2614"
+
+
+def test_the_strongest_word_is_full_also_where_it_speaks_against() -> None:
+    page = explanation("awful nice", [[-4.0, 1.0], [2.0, 1.0]]).to_html()
+    assert '<mark class="against" style="--s:100%" title="-4.000">awful</mark>' in page
+    assert '<mark class="for" style="--s:50%" title="+2.000">nice</mark>' in page

@@ -2,13 +2,16 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from conftest import Project
+from conftest import Project, clean_environment
 
 from pipeline import batches, forget, forgotten, ingest, paths, repository
+from pipeline.files import read_table, sha256, write_table
 from pipeline.stage import PipelineError
 
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "text": ["Hello  WORLD", None, "hello world!"]})
@@ -101,3 +104,100 @@ def test_a_forgotten_row_is_in_no_later_training(reference: Project, tmp_path: P
         after = pd.read_parquet(folder / f"data/clean/{split}.parquet")
         assert row not in set(after["id"])
         assert set(before["id"]) - {row} <= set(after["id"])  # no other row leaves its split
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]:
+    """What is looked for in the registered versions: ids and cleaned texts; the current data have three rows."""
+    asked: list[tuple[set[str], set[str]]] = []
+    monkeypatch.setattr(forget, "versions_seen", lambda ids, texts: asked.append((ids, texts)) or (["2"], ["1"]))
+    monkeypatch.setattr(forget.params, "model_name", lambda: "m")
+    monkeypatch.setattr(repository, "dvc", lambda *_, **__: "")
+    paths.BATCHES.write_text(",".join(batches.COLUMNS) + "\n")
+    table = ingest.complete(
+        pd.DataFrame({"text": ["Hello  WORLD", None, "good"], "label": ["a", "a", "b"]}), source="s"
+    )
+    write_table(paths.INGEST_TABLE, table)
+    return asked
+
+
+def test_a_row_named_by_its_id_is_forgotten_by_its_text_too(
+    known: list[tuple[set[str], set[str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a batch it has another id where ingest.label_map renames its label."""
+    row = read_table(paths.INGEST_TABLE)["id"][0]
+    rows = pd.DataFrame({"text": ["hello world", "good"], "label": ["other", "b"]})
+    batches.add(ingest.complete(rows, source="x.csv"), source="x.csv", file="f" * 64, taken="now")
+    forget.forget([], {row})
+    assert forgotten.read_forgotten() == {forgotten.id_digest(row)}
+    assert batches.read_rows()["text"].tolist() == ["good"]
+    assert known == [({row}, {"hello world"})]
+    said = capsys.readouterr().out
+    assert "1 rows of the current data match" in said
+    assert "versions of m trained on them: 2\n" in said
+    assert "not known, because DVC's cache lacks their data (`dvc fetch --all-commits`): 1\n" in said
+
+
+def test_a_text_is_looked_for_by_the_ids_of_its_rows_too(known: list[tuple[set[str], set[str]]]) -> None:
+    forget.forget([" HELLO world "], set())
+    assert known == [({read_table(paths.INGEST_TABLE)["id"][0]}, {"hello world"})]
+
+
+def test_what_is_forgotten_stays_forgotten() -> None:
+    forget.append([forgotten.text_digest("first")])
+    forget.append([forgotten.text_digest("second")])
+    assert forgotten.read_forgotten() == {forgotten.text_digest(each) for each in ("first", "second")}
+
+
+def test_a_blank_line_of_a_file_forgets_no_row_without_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "texts.txt").write_text("hello\n\n  \nworld\n")
+    asked: list[list[str]] = []
+    monkeypatch.setattr("sys.argv", ["forget", "--file", "texts.txt"])
+    monkeypatch.setattr(forget, "forget", lambda texts, ids: asked.append(texts))
+    forget.main()
+    assert asked == [["hello", "world"]]
+
+
+def test_a_text_is_the_same_in_other_width_and_case() -> None:
+    assert forgotten.text_digest("Ｈｅｌｌｏ STRASSE") == forgotten.text_digest("hello  straße")
+
+
+def test_the_tables_of_every_state_in_git_are_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of train and validation rows, as far as the cache has them; test rows train nothing."""
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+    monkeypatch.setenv("PATH", clean_environment()["PATH"])
+    subprocess.run([*git, "init", "-q"], check=True)
+
+    def lock(state: str) -> None:
+        outs = [f"{{path: {path}, md5: {state}{split}}}" for split, path in paths.CLEAN_TABLES.items()]
+        Path("dvc.lock").write_text(f"schema: '2.0'\nstages: {{clean: {{cmd: x, outs: [{', '.join(outs)}]}}}}\n")
+
+    for state in ("aa", "bb"):
+        lock(state)
+        subprocess.run([*git, "add", "dvc.lock"], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", state], check=True)
+    lock("cc")  # not committed yet
+    for name in ("aatrain", "aatest", "aavalidation", "cctrain", "bbtest"):
+        place = tmp_path / ".dvc/cache/files/md5" / name[:2] / name[2:]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    found = ["/".join(each.parts[-2:]) for each in forget.tables_known()]
+    assert found == ["aa/train", "aa/validation", "cc/train"]
+
+
+def test_versions_are_told_apart_by_what_they_learnt_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tables = {"with": ["1", "2"], "without": ["3"]}
+    places = {name: tmp_path / f"{name}.parquet" for name in tables}
+    for name, ids in tables.items():
+        write_table(places[name], pd.DataFrame({"id": ids, "text": [f"text {each}" for each in ids]}))
+    learnt = {"1": ["with", "without"], "2": ["without"], "3": ["without", "gone"], "4": [], "5": ["gone", "with"]}
+    digests = {name: sha256(place) for name, place in places.items()} | {"gone": "0" * 64}
+    store = SimpleNamespace(
+        address="sqlite:///x",
+        learnt_from=lambda name: [(version, [digests[each] for each in of]) for version, of in learnt.items()],
+    )
+    monkeypatch.setattr(forget.tracking, "connect", lambda: store)
+    monkeypatch.setattr(forget.params, "model_name", lambda: "m")
+    monkeypatch.setattr(forget, "tables_known", lambda: iter(places.values()))
+    for ids, texts in (({"2"}, set()), (set(), {"text 1"})):
+        assert forget.versions_seen(ids, texts) == (["1", "5"], ["3", "4"])

@@ -85,6 +85,7 @@ PASSED = [
     ({"slices": {"with emoji": {"num_samples": 49, "accuracy": 0.0}}}, {}),
     ({}, {"macro_f1": part(-0.01, -0.02, 0.0)}),
     ({}, {"recalls": {"sad": part(-0.06, -0.2, 0.01)}}),  # chance explains the fall
+    ({}, {"recalls": {"sad": part(-0.06, -0.2, 0.0)}}),
     ({}, {"recalls": {"sad": part(-0.05, -0.06, -0.01)}}),
     ({}, {"recalls": {"sad": part(-0.5, -0.6, -0.4, rows=49)}}),
     ({}, {"recalls": {"sad": {"num_samples": 100, "difference": -0.5}}}),  # no interval
@@ -157,3 +158,20 @@ def test_two_models_on_the_same_rows() -> None:
     assert beside.accuracies == {"first": {"num_samples": 20, "difference": -1.0, "low": -1.0, "high": -1.0}}
     same = gate.compare(labels, sure, sure, ["a", "b"], {}, version="7", resamples=100, seed=0)
     assert same.macro_f1 == {"difference": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_classes_and_slices_have_limits_of_their_own() -> None:
+    rules, fallen = RULES.model_copy(update={"max_slice_drop": 0.1}), part(-0.08, -0.1, -0.01)
+    assert decide(GOOD, replace(EQUAL, accuracies={"with emoji": fallen}), rules).promote
+    assert not decide(GOOD, replace(EQUAL, recalls={"sad": fallen}), rules).promote
+
+
+def test_seed_and_resamples_decide_the_intervals() -> None:
+    random = np.random.default_rng(0)
+    labels, (new, old) = random.integers(2, size=300), random.dirichlet([1, 1], size=(2, 300))
+
+    def found(resamples: int, seed: int) -> Champion:
+        return gate.compare(labels, new, old, ["a", "b"], {}, version="7", resamples=resamples, seed=seed)
+
+    assert found(100, 1) == found(100, 1)
+    assert len({found(*given).macro_f1["low"] for given in ((100, 1), (100, 2), (400, 1))}) == 3

@@ -168,3 +168,25 @@ def test_intervals_of_a_class_hold_its_figures_and_narrow_with_its_rows() -> Non
         assert all(interval["low"] < figures[name][key] < interval["high"] for key, interval in of.items())
     width = {name: of["recall"]["high"] - of["recall"]["low"] for name, of in found.items()}
     assert width["small"] > 2 * width["large"]
+
+
+def test_an_impossible_row_that_came_true_makes_no_infinite_loss() -> None:
+    figures = metrics.overall(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    assert figures["loss"] == pytest.approx(-np.log(np.finfo(np.float64).eps) / 2)
+
+
+def test_the_rankings_have_a_hundred_resamples_however_many_rows_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "RANKING_BUDGET", 1)
+    drawn = metrics.bootstrap({"m": metrics.Measured(LABELS, PROBABILITIES)}, resamples=150, seed=0)["m"]
+    assert (len(drawn["roc_auc"]), len(drawn["loss"])) == (100, 150)
+
+
+def test_the_seed_decides_which_rows_are_drawn() -> None:
+    labels, probabilities, _ = sample(200, 3, 2)
+    measured = metrics.Measured(labels, probabilities)
+    first, again, other = (
+        metrics.bootstrap({"m": measured}, resamples=9, seed=seed)["m"]["loss"] for seed in (1, 1, 2)
+    )
+    assert first.tolist() == again.tolist() != other.tolist()
+    of_classes = [metrics.per_class_intervals(measured, ["a", "b", "c"], resamples=9, seed=seed) for seed in (1, 1, 2)]
+    assert of_classes[0] == of_classes[1] != of_classes[2]

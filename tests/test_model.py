@@ -235,6 +235,14 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
 
 def test_another_format_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({key: value for key, value in manifest.items() if key != "format"}))
+    with pytest.raises(PipelineError, match="has format None, this code reads 6"):
+        prediction.Predictor.load(folder)
     (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
     with pytest.raises(PipelineError, match="has format 99, this code reads 6"):
         prediction.Predictor.load(folder)
+
+
+def test_class_shares_that_sum_to_about_1_are_made_to() -> None:
+    found = prediction.read_shares('{"sad": 0.402, "happy": 0.6}', CLASSES)
+    assert found.tolist() == pytest.approx([0.6 / 1.002, 0.402 / 1.002])

@@ -3,6 +3,7 @@
 import itertools
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from pipeline import curves, metrics, paths, plots
-from pipeline.files import read_table, write_json, write_table
+from pipeline.files import read_json, read_table, write_json, write_table
 
 ODD = ["$a_b$ 50%", "好评与差评", "line\nbreak", r"\frac{1}", "x" * 200, "100"]
 
@@ -138,3 +139,59 @@ def test_shown(name: str, expected: str) -> None:
 
 def test_a_long_chinese_name_is_as_wide_as_an_english_one() -> None:
     assert plots._width(plots.shown("很" * 40)) <= plots.NAME_WIDTH
+
+
+def drawn(name: str, classes: list[str]) -> Any:
+    """One picture of `outputs`, as axes."""
+    axes = Figure(layout="constrained").add_subplot()
+    history, counts = read_table(paths.TRAIN_HISTORY), read_table(paths.CLEAN_COUNTS)
+    {
+        "learning_curve": lambda: plots.learning_curve(axes, history),
+        "confusion_matrix": lambda: plots.confusion_matrix(axes, read_table(paths.EVALUATE_PREDICTIONS), classes),
+        "class_counts": lambda: plots.class_counts(axes, counts, classes),
+        "reliability": lambda: plots.reliability(
+            axes, read_table(paths.EVALUATE_RELIABILITY), {"uncalibrated": 0.25, "calibrated": 0.125}
+        ),
+        "behaviour": lambda: plots.behaviour(axes, read_json(paths.EVALUATE_BEHAVIOUR)),
+    }[name]()
+    return axes
+
+
+def test_the_pictures_show_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    classes = ["a", "b", "c"]
+    outputs(classes)
+    table = pd.DataFrame({"id": "i", "actual": ["a", "a", "a", "b"], "predicted": ["a", "b", "b", "b"]})
+    write_table(paths.EVALUATE_PREDICTIONS, table)
+    losses = {"epoch": [1, 2, 3], "train_loss": [0.9, 0.5, 0.1], "validation_loss": [0.9, 0.5, 0.7]}
+    write_table(paths.TRAIN_HISTORY, pd.DataFrame(losses))
+    bins = {"probabilities": ["uncalibrated", "calibrated"], "bin": 9, "confidence": 0.6, "accuracy": [0.3, 0.5]}
+    write_table(paths.EVALUATE_RELIABILITY, pd.DataFrame({**bins, "num_samples": 4}))
+
+    matrix = drawn("confusion_matrix", classes)
+    texts = {text.get_position(): text.get_text() for text in matrix.texts}
+    assert (texts[1, 0], texts[0, 1], texts[1, 1]) == ("67%\n2", "0%\n0", "100%\n1")  # column, row
+    assert (matrix.get_xlabel(), matrix.get_ylabel()) == ("predicted", "actual")
+    curve = drawn("learning_curve", classes)
+    assert curve.lines[1].get_ydata().tolist() == losses["validation_loss"]
+    assert set(curve.lines[2].get_xdata()) == {2}
+    bars = [(bar.get_x(), bar.get_width()) for bar in drawn("class_counts", classes).patches]
+    assert bars == [(0, 10)] * 3 + [(10, 10)] * 3 + [(20, 10)] * 3
+    sure = drawn("reliability", classes)
+    assert [line.get_xydata().tolist() for line in sure.lines[1:]] == [[[0.6, 0.3]], [[0.6, 0.5]]]
+    alphas = [bar.get_alpha() for bar in drawn("behaviour", classes).patches[:4]]
+    assert alphas == [1, 1, 1, 0.35]
+
+
+def test_the_errors_beside_the_reliability_are_before_and_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outputs(["a", "b"])
+    figures = read_json(paths.EVALUATE_METRICS)
+    figures["uncalibrated"] = figures["uncalibrated"] | {"ece": 0.75}
+    write_json(paths.EVALUATE_METRICS, figures)
+    told: list[dict[str, float]] = []
+    monkeypatch.setattr(plots, "reliability", lambda axes, table, errors: told.append(errors))
+    plots.render(Path("reports"))
+    assert told == [{"uncalibrated": 0.75, "calibrated": figures["overall"]["ece"]}]

@@ -1,11 +1,13 @@
 """Pretraining: the loss is the documented one, whatever the texts are like, and it teaches the order of tokens."""
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.checkpoint import Checkpoint
 from pipeline.model import build
 from pipeline.network import log_softmax
 from pipeline.pretraining import SAMPLED, pretrain
@@ -106,3 +108,57 @@ def test_the_sample_holds_no_padding_and_no_unknown_token(keras: ModuleType, mon
     pretrain(network(keras), ids, LENGTHS, epochs=1, seed=0)
     assert {each.shape for each in seen} == {(1, SAMPLED)}
     assert min(each.min() for each in seen) == 2
+
+
+class ToldError(Exception):
+    """What a test wanted to know is known."""
+
+
+def test_tokens_are_drawn_by_their_frequency_to_the_power_of_three_quarters(
+    keras: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mikolov et al. 2013; how often each is expected among the sampled ones is told to the loss, and its frequency."""
+    from pipeline import layers
+
+    def softmax(embedding: Any, log_expected: np.ndarray, bias: np.ndarray) -> None:
+        expected = np.exp(log_expected)
+        assert expected[2] / expected[3] == pytest.approx(8)  # 16 to three quarters
+        assert expected.sum() == pytest.approx(SAMPLED)
+        assert expected[[0, 1, 4]] == pytest.approx(0, abs=1e-6)
+        assert bias[2:5].tolist() == np.log([17, 2, 1]).tolist()
+        raise ToldError
+
+    monkeypatch.setattr(layers, "SampledSoftmax", softmax)
+    ids = np.array([[2] * 8, [2] * 8, [3, 1, 1, 0, 0, 0, 0, 0]], dtype=np.int32)
+    with pytest.raises(ToldError):
+        pretrain(network(keras), ids, LENGTHS, epochs=1, seed=0)
+
+
+class Stopped(Checkpoint):
+    """A kill comes right after an epoch was kept."""
+
+    def save(self, *arguments: Any, **named: Any) -> None:
+        super().save(*arguments, **named)
+        raise KeyboardInterrupt
+
+
+def test_a_resumed_pretraining_takes_the_rows_and_samples_that_it_would_have(
+    keras: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline import pretraining
+
+    seen: list[tuple[bytes, bytes]] = []
+
+    def step(*_: Any, **__: Any) -> Any:
+        return lambda inputs, *others: seen.append((inputs[0].tobytes(), inputs[1].tobytes())) or 0.0, lambda: None
+
+    monkeypatch.setattr(pretraining, "training_step", step)
+    options: dict[str, Any] = {"lengths": LENGTHS, "epochs": 3, "seed": 0}
+    pretrain(network(keras), circling(64), **options)
+    undisturbed = list(seen)
+    assert len(set(undisturbed)) == len({rows for rows, _ in undisturbed}) == 3  # each epoch has an order of its own
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(network(keras), circling(64), **options, checkpoint=Stopped.of("s", "b", tmp_path))
+    pretrain(network(keras), circling(64), **options, checkpoint=Checkpoint.of("s", "b", tmp_path))
+    assert seen == undisturbed

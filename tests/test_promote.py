@@ -139,7 +139,7 @@ def test_back_and_back_again() -> None:
     with pytest.raises(PipelineError, match="m has no previous champion; name a version"):
         promote.rollback(registry, "m", "previous", "and again")  # type: ignore[arg-type]
     promote.rollback(registry, "m", "3", "it was right")  # type: ignore[arg-type]
-    assert registry.aliases["champion"] == "3"
+    assert registry.aliases == {"champion": "3"}  # which replaced version 2, withdrawn by now
 
 
 def test_a_person_may_promote_what_was_withdrawn() -> None:
@@ -194,3 +194,20 @@ def test_a_store_that_does_not_answer_says_nothing_of_a_model(error: Exception, 
     else:
         with pytest.raises(type(error)):
             ASK(process, store, None, [])  # type: ignore[arg-type]
+
+
+def test_a_rollback_gives_way_to_a_promotion_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(3)
+    publish(registry, 1, YES)
+    publish(registry, 2, YES)
+
+    @contextmanager
+    def meanwhile(purpose: str) -> Iterator[None]:
+        registry.aliases["champion"] = "3"
+        yield
+
+    monkeypatch.setattr(registry, "alone", meanwhile)
+    with pytest.raises(PipelineError, match="another champion of m was made meanwhile; look at it"):
+        promote.rollback(registry, "m", "previous", "rude")  # type: ignore[arg-type]
+    assert registry.aliases["champion"] == "3"
+    assert not promote.withdrawn(registry.versions["2"])

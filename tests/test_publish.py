@@ -1,5 +1,6 @@
 """Publish: what a person reads first of the figures; a new model beside the champion."""
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline import metrics, packaging, params, paths, publish, summary
-from pipeline.files import write_json, write_table
+from pipeline.files import read_yaml, write_json, write_table
 from pipeline.gate import Decision
 from pipeline.smoke import Answer
 from pipeline.store import MODEL_DIGEST
@@ -152,9 +153,9 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
     return answers
 
 
-def judge(champion: str | None) -> Decision:
+def judge(champion: str | None, **tags: str) -> Decision:
     old = SimpleNamespace(name="m", version=champion, tags={MODEL_DIGEST: "c"}) if champion else None
-    new = SimpleNamespace(name="m", version="2", tags={MODEL_DIGEST: "n"})
+    new = SimpleNamespace(name="m", version="2", tags={MODEL_DIGEST: "n", **tags})
     labels = np.array([0, 1] * 100)
     figures = {
         "overall": metrics.overall(labels, SURE),
@@ -233,3 +234,59 @@ def test_class_names_are_no_markdown_in_the_models_description() -> None:
     said = summary.registered(["x` ![p](http://evil.example/p.png) `y", "b" * 500])
     assert "![p](" not in said
     assert len(said) < 700
+
+
+def test_what_a_person_rolled_back_does_not_come_back_by_itself(evaluated: dict[str, Answer]) -> None:
+    decision = judge(None, **{"rollback.time": "noon", "rollback.reason": "rude"})
+    assert not decision.promote
+    assert "was rolled back at noon: rude" in decision.reason
+
+
+def test_a_sample_by_hash_is_asked_and_compared_with_its_own_rows(
+    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"{number * 37 % 200:04}" for number in range(200)]
+    table = pd.DataFrame({"id": ids, "text": [str(number) for number in range(200)], "label": LABELS})
+    write_table(paths.CLEAN_TABLES["test"], table)
+    write_table(paths.INGEST_TABLE, table)
+    asked: list[int] = []
+
+    def ask(process: str, store: Any, version: Any, texts: list[str]) -> Any:
+        asked[:] = map(int, texts)
+        return lambda: Answer({"glad": SURE[asked, 0].tolist(), "sad": SURE[asked, 1].tolist()}, 1.0)
+
+    monkeypatch.setattr(publish, "CHECKED", 50)
+    monkeypatch.setattr(publish.promote, "ask", ask)
+    assert judge(None).promote
+    assert sorted(ids[row] for row in asked) == [f"{number:04}" for number in range(50)]
+
+
+@pytest.mark.parametrize(("off", "passes"), [(5e-5, True), (2e-4, False)])
+def test_the_package_may_differ_by_what_rounding_does(evaluated: dict[str, Answer], off: float, passes: bool) -> None:
+    said = SURE.copy()
+    said[77] += [off, -off]
+    evaluated["2"] = Answer({"glad": said[:, 0].tolist(), "sad": said[:, 1].tolist()}, 1.0)
+    assert judge(None).promote is passes
+
+
+def test_what_evaluate_measured_of_another_package_is_neither_kept_nor_compared(evaluated: dict[str, Answer]) -> None:
+    evaluated["1"] = evaluated["2"]
+    evaluated["2"] = Answer({"glad": SURE[:, 1].tolist(), "sad": SURE[:, 0].tolist()}, 1.0)
+    (change,) = [check for check in judge("1").checks if check.rule == "change"]
+    assert (change.passed, change.found) == (False, "answers otherwise than evaluate measured")
+    new = SimpleNamespace(tags={MODEL_DIGEST: "n"})
+    assert publish._known(new, publish._test_texts()) is None  # type: ignore[arg-type]
+
+
+def test_the_comparison_is_made_as_the_parameters_say(
+    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated["1"] = evaluated["2"]
+    document = read_yaml(params.PARAMS_FILE)
+    document["evaluate"] |= {"bootstrap": 321, "seed": 9}
+    params.PARAMS_FILE.write_text(json.dumps(document))  # JSON is YAML
+    told: list[dict[str, Any]] = []
+    compare = publish.gate.compare
+    monkeypatch.setattr(publish.gate, "compare", lambda *given, **how: told.append(how) or compare(*given, **how))
+    judge("1")
+    assert [(how["resamples"], how["seed"]) for how in told] == [(321, 9)]

@@ -1,10 +1,16 @@
 """Rebalance: each strategy on a tiny literal array, its targets, many classes, one-row classes."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline import params, paths
+from pipeline import rebalance as rebalance_stage
+from pipeline.files import read_arrays, read_json, read_yaml, write_arrays, write_json
 from pipeline.rebalance import Plan, choose, rebalance
 from pipeline.stage import PipelineError
 
@@ -149,3 +155,42 @@ def test_auto_leaves_classes_alone_that_are_nearly_equal(counts: list[int], stra
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(ValueError, match="'smote'"):
         rebalance(LABELS, CLASSES, strategy="smote")
+
+
+Stage = Callable[..., tuple[dict[str, np.ndarray], Any]]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Run the stage with these parameters on training rows of 60 a, 30 b and 10 true; what it wrote."""
+    document = read_yaml(params.PARAMS_FILE)
+    monkeypatch.chdir(tmp_path)
+
+    def run(rows: tuple[int, ...] = (60, 30, 10), **changes: Any) -> tuple[dict[str, np.ndarray], Any]:
+        # JSON is YAML.
+        params.PARAMS_FILE.write_text(json.dumps(document | {"rebalance": document["rebalance"] | changes}))
+        labels = np.repeat(np.arange(len(rows)), rows)
+        write_json(paths.CLEAN_CLASSES, ["a", "b", "true"])
+        write_arrays(paths.TOKENIZE_ARRAYS["train"], {"label": labels})
+        rebalance_stage.main()
+        return read_arrays(paths.REBALANCE_TRAIN), read_json(paths.REBALANCE_SUMMARY)
+
+    return run
+
+
+def test_the_stage_obeys_its_parameters(stage: Stage) -> None:
+    assert stage()[1]["strategy"] == "class_weight"
+    assert stage(rows=(40, 30, 30))[1]["strategy"] == "none"
+    assert float(stage(strategy="focal", strength=3.5)[0]["gamma"]) == 3.5
+    assert float(stage(prior_correction=0.25)[0]["correction"]) == 0.25
+    aimed, summary = stage(strategy="random_under", target={"a": 20, "true": 5})
+    assert summary["classes"]["a"] == {"rows": 60, "rows_used": 20, "counts_as": pytest.approx(100 * 20 / 55, abs=0.1)}
+    assert summary["classes"]["true"]["rows_used"] == 5
+    other = stage(strategy="random_under", target={"a": 20, "true": 5}, seed=1)[0]
+    assert aimed["rows"].tolist() != other["rows"].tolist()
+
+
+def test_strength_is_focals_gamma_and_no_class_is_never_drawn() -> None:
+    assert rebalance(LABELS, CLASSES, strategy="focal", strength=0.5).gamma == 0.5
+    plan = rebalance(LABELS, CLASSES, strategy="balanced_batches", target={"a": 1_000, "c": 1})
+    assert plan.draw.tolist() == [10, 1, 1]

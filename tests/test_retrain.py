@@ -7,17 +7,18 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from conftest import ROOT, set_params
 
-from pipeline import batches, incoming, ingest, params, paths, repository, retrain, retrain_report
+from pipeline import batches, forgotten, incoming, ingest, params, paths, repository, retrain, retrain_report
 from pipeline.datasets import DATASETS
 from pipeline.files import sha256, write_table
 from pipeline.stage import PipelineError
@@ -283,3 +284,121 @@ def test_the_report_shows_files_and_reasons(project: Path, tweets: pd.DataFrame)
     assert json.loads((retrain_report.REPORTS / "report.json").read_text())["outcome"] == "rejected"
     assert "<script" not in (retrain_report.REPORTS / "report.html").read_text()
     assert not any(each in text for each in tweets["text"][:300] if len(each) > 20)
+
+
+def judged(said: str, labels: str, least: float = 0.1) -> list[tuple[bool, float | None, str]]:
+    """What agreement says of rows whose labels, and the champion's, are single letters."""
+    rows = pd.DataFrame({"text": [f"text {number}" for number in range(len(labels))], "label": list(labels)})
+    return [(each.kept, each.observed, each.found) for each in incoming.agreement(rows, lambda _: list(said), least)]
+
+
+def test_agreement_by_hand() -> None:
+    """The champion says a for 60 of 100 rows of a, and for 40 of 100 of b: 0.2, and up to 0.2 + 1.96 * 0.0693."""
+    said, labels = "a" * 60 + "b" * 40 + "a" * 40 + "b" * 60, "a" * 100 + "b" * 100
+    (found,) = judged(said, labels, 0.33)
+    assert found == (True, pytest.approx(0.2), "0.20 (class 'a')")  # chance may explain what is missing
+    assert judged(said, labels, 0.34)[0][0] is False
+
+
+def test_the_worst_class_decides_and_what_says_nothing_does_not() -> None:
+    swapped = judged("a" * 40 + "c" * 40 + "b" * 40, "a" * 40 + "b" * 40 + "c" * 40)
+    assert swapped == [(False, pytest.approx(-0.5), "-0.50 (class 'b')")]
+    assert judged("b" * 30 + "a" * 30, "a" * 30 + "b" * 30)[0][0] is False
+    assert judged("b" * 29 + "a" * 200, "a" * 29 + "b" * 200) == []  # too few rows of the one, and beside the other
+    assert judged("a" * 40 + "b" * 40, "a" * 40 + "n" * 40)[0][0]  # of a class that it never says
+    assert incoming.agreement(pd.DataFrame({"text": [], "label": []}), lambda _: [], 0.1) == []
+
+
+def test_only_the_new_rows_of_a_file_are_judged(project: Path, tweets: pd.DataFrame) -> None:
+    truth = dict(zip(tweets["text"], tweets["label"], strict=True))
+    new = tweets[1_000:1_300].assign(label=lambda rows: rows["label"].map(SWAPPED))
+    pd.concat([tweets[:1_000], new]).to_csv(project / "a.csv", index=False, quoting=1)
+    (arrival,) = examine([project / "a.csv"], tweets[:1_000], lambda texts: [truth[text] for text in texts])
+    assert "min_agreement" in arrival.refused
+
+
+def test_a_forgotten_text_does_not_come_in_again(project: Path, tweets: pd.DataFrame) -> None:
+    paths.FORGOTTEN.write_text(f"{forgotten.text_digest(tweets['text'][1_000].upper())}\n")
+    tweets[1_000:1_100].to_csv(project / "a.csv", index=False, quoting=1)
+    (arrival,) = examine([project / "a.csv"], tweets[:1_000])
+    assert (arrival.refused, len(arrival.new)) == ("", 99)
+    assert tweets["text"][1_000] not in set(arrival.new["text"])
+
+
+def test_a_file_that_came_in_and_a_copy_are_not_looked_at_again(project: Path, tweets: pd.DataFrame) -> None:
+    (project / "there").mkdir()
+    for name in ("a.csv", "b.csv", "copy.csv"):
+        tweets[: 10 + 10 * (name == "a.csv")].to_csv(project / "there" / name, index=False, quoting=1)
+    digest = sha256(project / "there/a.csv")
+    batches.add(ingest.complete(tweets[:20], source="a.csv"), source="a.csv", file=digest, taken="now")
+    with incoming.fetched("there") as files:
+        assert [name for _, name, _ in files] == ["b.csv"]
+
+
+SOME = slice(0, 30)  # a tenth of a file's rows, and few of the table's
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "why"),
+    [
+        ("label", lambda rows: "", "missing_labels"),
+        ("text", lambda rows: "caf\ufffd " + rows["text"], "max_undecodable"),
+        ("label", lambda rows: rows["label"].map(SWAPPED | {"neutral": "positive"}), "max_conflicts"),
+    ],
+)
+def test_what_a_large_table_would_hide_is_seen_in_the_file(
+    project: Path, tweets: pd.DataFrame, column: str, values: Callable[[pd.DataFrame], object], why: str
+) -> None:
+    rows = tweets[1_700:].reset_index(drop=True)
+    if why == "max_conflicts":  # the same texts once more, with another label
+        more = rows[:100].assign(label=values(rows[:100]))
+        rows = pd.concat([rows, more], ignore_index=True)
+    else:
+        rows.loc[rows.index[SOME], column] = values(rows[SOME])
+    rows.to_csv(project / "a.csv", index=False, quoting=1)
+    (arrival,) = examine([project / "a.csv"], tweets[:1_700])
+    assert arrival.refused.startswith(f"{why}: ")
+
+
+def test_files_that_are_good_alone_and_not_together_do_not_both_come_in(project: Path, tweets: pd.DataFrame) -> None:
+    others = tweets[300:].assign(label=lambda rows: rows["label"].map(SWAPPED | {"neutral": "positive"}))
+    for name, rows in {"a.csv": tweets[300:], "b.csv": others}.items():
+        rows.to_csv(project / name, index=False, quoting=1)
+    first, second = examine([project / "a.csv", project / "b.csv"], tweets[:300])
+    assert first.refused == ""
+    assert "with its rows the whole table breaks max_conflicts" in second.refused
+
+
+def test_a_line_that_two_branches_brought_counts_once(project: Path, tweets: pd.DataFrame) -> None:
+    batches.add(ingest.complete(tweets[:30], source="a.csv"), source="a.csv", file="f" * 64, taken="now")
+    header, line = paths.BATCHES.read_text().splitlines()
+    paths.BATCHES.write_text(f"{header}\n{line}\n{line}\n")
+    assert len(batches.read_rows()) == 30
+
+
+def test_who_watches_is_told_how_long_ago_the_last_night_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = (datetime.now(UTC) - timedelta(hours=30)).isoformat(timespec="seconds")
+    tags = {retrain.ENDED: ended, retrain.OUTCOME: "m: nothing to do"}
+    store = SimpleNamespace(address="sqlite:///x", model_tags=lambda name: tags)
+    monkeypatch.setattr(retrain.tracking, "connect", lambda: store)
+    assert retrain.overdue("m", 31.0) == "30.0 hours ago: m: nothing to do"
+    with pytest.raises(PipelineError, match=r"the last retraining of m ended 30\.0 hours ago"):
+        retrain.overdue("m", 29.0)
+    tags.clear()
+    with pytest.raises(PipelineError, match="no retraining of m has ever ended"):
+        retrain.overdue("m", 29.0)
+
+
+@pytest.mark.parametrize(("options", "status"), [([], 10), (["--alarm"], 0)])
+def test_the_exit_status_tells_the_outcome(
+    project: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], status: int
+) -> None:
+    def promoted(night: retrain_report.Night, *, dry: bool) -> None:
+        night.outcome = retrain_report.Outcome.PROMOTED
+
+    monkeypatch.setattr(retrain, "retrain", promoted)
+    monkeypatch.setattr(retrain, "let_go_when_stopped", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["retrain", *options])
+    with pytest.raises(SystemExit) as ended:
+        retrain.main()
+    assert ended.value.code == status

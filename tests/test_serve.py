@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from conftest import ROOT, Project
-from serving import Counting, Service, service, until
+from serving import Counting, Service, served, service, until
 
 from pipeline import datasets, serve
 from pipeline.champion import load_folder
@@ -424,3 +425,50 @@ def test_half_a_body_is_no_request(small: Service, caplog: pytest.LogCaptureFixt
     assert small.post("/predict", {"text": "a"})[0] == 200
     said = until(lambda: [record.getMessage() for record in caplog.records if "POST /predict " in record.getMessage()])
     assert [line.split()[2] for line in said] == ["200"]
+
+
+def test_a_body_of_as_many_bytes_as_are_allowed_is_taken(small: Service) -> None:
+    assert small.post("/predict", json.dumps({"text": "x" * 20}).encode().ljust(2_000))[0] == 200
+    assert small.post("/predict", json.dumps({"text": "x" * 20}).encode().ljust(2_001))[0] == 413
+
+
+def test_only_who_may_come_again_is_told_when(small: Service) -> None:
+    for body, expected in ((b" " * 2_001, 413), (b'{"text": "fail"}', 500)):
+        status, _, headers = small.ask("POST", "/predict", body)
+        assert (status, "retry-after" in headers) == (expected, False)
+
+
+def test_no_answer_is_kept_on_the_way(small: Service) -> None:
+    for path in ("/", "/model", "/metrics"):
+        assert small.ask("GET", path)[2]["cache-control"] == "no-store"
+
+
+def test_faults_and_methods_are_counted_and_those_of_strangers_as_one(
+    small: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="serve")
+    before = counters(small)
+    assert small.post("/predict", {"text": "fail"})[0] == 500
+    for method in ("HEAD", "PROPFIND", "UNSUBSCRIBE"):
+        with socket.create_connection(("127.0.0.1", small.port), timeout=10) as client:
+            client.sendall(f"{method} /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            assert b"".join(iter(lambda: client.recv(4_096), b""))
+    after = counters(small)
+
+    def more(name: str) -> float:
+        return after.get(name, 0) - before.get(name, 0)
+
+    assert more("serve_errors_total") == 1
+    assert more('serve_requests_total{method="HEAD",path="/health",status="200"}') == 1
+    assert more('serve_requests_total{method="other",path="/health",status="405"}') == 2
+    said = [record.getMessage().split()[:3] for record in caplog.records]
+    assert ["PROPFIND", "/health", "405"] in said  # a method of few letters is no text
+    assert ["other", "/health", "405"] in said
+
+
+def test_an_alias_is_followed_and_a_number_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SimpleNamespace(address="sqlite:///moods.db", version=lambda name, which: which)
+    monkeypatch.setattr(serve.tracking, "connect", lambda: store)
+    monkeypatch.setattr(serve, "load_version", lambda store, version: served(Counting(), "3"))
+    assert serve.load("champion", "moods")[1:] == (store, "champion")
+    assert serve.load("3", "moods")[1:] == (None, "")

@@ -21,6 +21,7 @@ class Model:
             pathlib.Path(__file__).parents[1].joinpath("pid").write_text(str(os.getpid()))
             time.sleep(600)
         assert "pipeline" not in sys.modules and "MLFLOW_RUN_ID" not in os.environ
+        assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
         lengths = table["text"].str.len() / 10
         return pd.DataFrame({"predicted_label": "short", "p_long": lengths, "p_short": 1 - lengths})
 

@@ -167,3 +167,16 @@ def test_a_split_that_the_column_never_names_is_drawn_from_train() -> None:
     assert set(found[:1_000]) == {"test"}
     assert "test" not in found[1_000:]
     assert (found[1_000:] == "validation").mean() == pytest.approx(0.15, abs=0.02)
+
+
+def test_so_many_rows_are_the_latest_however_long_their_groups_go_on() -> None:
+    """Each group has a row in every quarter of the time: the last of the latest group's are as late as others'."""
+    numbers = np.arange(4_000)
+    found = assign(frame(TEXTS, time=numbers.astype(float), group=[f"thread {n % 1_000}" for n in numbers]))
+    assert (found == "test").mean() == pytest.approx(0.15, abs=0.01)
+    assert set(np.flatnonzero(found == "test") % 1_000) == set(range(850, 1_000))
+
+
+def test_rows_of_the_time_at_the_cut_are_left_out_where_later_ones_are_left() -> None:
+    found = assign(frame(TEXTS, time=np.repeat([0.0, 1.0, 2.0], [2_000, 1_500, 500])))
+    assert set(np.flatnonzero(found == "test")) == set(range(3_500, 4_000))

@@ -250,3 +250,64 @@ def test_a_hold_that_nobody_may_end_is_told(monkeypatch: pytest.MonkeyPatch, vis
     held = Store("http://x", client, "1", FileLock("unused.lock"))  # type: ignore[arg-type]
     with pytest.raises(PipelineError, match=r"holds a model called 'm \(in use\)' for too long; delete it in MLflow"):
         held._take("m (in use)")
+
+
+def test_what_a_version_learnt_from_are_the_rows_of_train_and_validation(store: Store) -> None:
+    run = store.open_run(STATE)
+    names = {"training": "train", "validation": "validation", "test": "test"}
+    datasets = {context: (Path(f"{name}.parquet"), name * 9, 10) for context, name in names.items()}
+    store.log_datasets(run, "tweets", datasets)
+    store.client.create_registered_model("m")
+    store.client.create_model_version("m", "somewhere", run.info.run_id)
+    store.client.create_model_version("m", "elsewhere")
+    found = {version: sorted(digests) for version, digests in store.learnt_from("m")}
+    assert found == {"1": ["train" * 9, "validation" * 9], "2": []}
+
+
+def test_a_description_that_a_person_wrote_stays(store: Store) -> None:
+    store.client.create_registered_model("m")
+    store.describe("m", "ours")
+    assert store.client.get_registered_model("m").description == "ours"
+    store.client.update_registered_model("m", "a person's")
+    store.describe("m", "ours, changed")
+    assert store.client.get_registered_model("m").description == "a person's"
+
+
+def test_an_alias_is_taken_from_the_version_that_has_it_alone(store: Store) -> None:
+    store.client.create_registered_model("m")
+    first, second = (store.client.create_model_version("m", "somewhere") for _ in range(2))
+    store.move_alias("challenger", first)
+    store.drop_alias("challenger", second)
+    assert store.find("m", "challenger").version == first.version  # type: ignore[union-attr]
+    store.drop_alias("challenger", first)
+    assert store.find("m", "challenger") is None
+    assert store.find("m", "2").version == second.version  # type: ignore[union-attr]
+    assert (store.find("m", "3"), store.find("other", "1")) == (None, None)
+
+
+def test_what_another_holds_by_now_is_not_let_go() -> None:
+    deleted: list[str] = []
+    found = [SimpleNamespace(tags={store_module.HOLDER: "theirs"})]
+    client = SimpleNamespace(search_registered_models=lambda _: found, delete_registered_model=deleted.append)
+    held = Store("http://x", client, "1", FileLock("unused.lock"))  # type: ignore[arg-type]
+    held._release("m (in use)", "ours")
+    assert deleted == []
+    held._release("m (in use)", "theirs")
+    assert deleted == ["m (in use)"]
+
+
+def test_more_figures_than_a_server_takes_at_once_are_all_logged(store: Store) -> None:
+    run = store.open_run(STATE)
+    store.log_figures(run, {f"per_class/{number}/recall": number / 1_500 for number in range(1_500)})
+    assert len(store.client.get_run(run.info.run_id).data.metrics) == 1_500
+
+
+def test_no_short_cut_is_taken_where_a_run_of_mlflow_run_waits_for_its_link(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.finish(store.open_run(STATE), {PUBLISHED: "x"})
+    store.client.create_registered_model("m")
+    store.client.create_model_version("m", "somewhere", tags={MODEL_DIGEST: "d"})
+    assert tracking.published(content="x", digest="d")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "started by mlflow run")
+    assert not tracking.published(content="x", digest="d")

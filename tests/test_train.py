@@ -286,3 +286,70 @@ def test_calibration_knows_that_the_validation_rows_have_other_shares() -> None:
     for labels, offset in ((trained, np.log(10)), (validated, 0.0)):
         found = replace(own, labels={"train": labels, "validation": validated}).calibrate([said])
         assert found.offsets[1] - found.offsets[0] == pytest.approx(offset, abs=0.3)
+
+
+def test_every_epoch_and_every_seed_has_an_order_of_its_own(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[str] = []
+    cut = train.batches
+
+    def batches(*arguments: Any, **named: Any) -> Any:
+        taken = cut(*arguments, **named)
+        orders.append(str([numbers.tolist() for _, numbers in taken]))
+        return taken
+
+    monkeypatch.setattr(train, "batches", batches)
+    monkeypatch.setattr(train, "training_step", lambda *_, **__: (lambda *_: 0.0, lambda: None))
+    for seed in (0, 0, 1):
+        fit(network.build(**SIZES), rows(20), epochs=2, seed=seed)
+    assert orders[:2] == orders[2:4]
+    assert len(set(orders)) == 4
+
+
+def test_every_step_of_rows_that_are_drawn_has_its_part_of_each_class(
+    keras: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    step = lambda ids, labels, weights: seen.append(labels) or 0.0  # noqa: E731
+    monkeypatch.setattr(train, "training_step", lambda *_, **__: (step, lambda: None))
+    ids, labels = np.ones((220, 6), dtype=np.int32), np.repeat([0, 1], [200, 20]).astype(np.int32)
+    options = {"batch_size": 16, "epochs": 1, "learning_rate": 0.05, "adversarial": 0.0, "patience": 2, "seed": 0}
+    of_rows = (ids, labels, np.ones(220, dtype=np.float32))
+    train.fit(network.build(**SIZES), of_rows, (ids, labels), lengths=(6,), draw=np.array([80, 80]), **options)  # type: ignore[arg-type]
+    assert [np.bincount(of).tolist() for of in seen] == [[8, 8]] * 10
+
+
+def test_the_parameters_reach_training(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(train, "fit", lambda *_, **options: told.append(options) or [])
+    monkeypatch.setattr(train, "pretrain", lambda *_, **options: told.append(options))
+    changes: dict[str, Any] = {"batch_size": 8, "epochs": 3, "patience": 4, "learning_rate": 0.004, "adversarial": 0.25}
+    own = params.load(params.Train).model_copy(update={**changes, "pretraining_epochs": 5, "units": 4, "seed": 7})
+    first = train.train_lstm(data(), own)[0]
+    assert {key: told[0][key] for key in ("epochs", "seed")} == {"epochs": 5, "seed": 7}
+    assert {key: told[1][key] for key in (*changes, "seed")} == {**changes, "seed": 7}
+    again, other = (train.train_lstm(data(), own.model_copy(update={"seed": seed}))[0] for seed in (7, 8))
+    equal = [
+        all(np.array_equal(*pair) for pair in zip(first.get_weights(), each.get_weights(), strict=True))
+        for each in (again, other)
+    ]
+    assert equal == [True, False]
+
+
+@pytest.mark.parametrize("correction", [0.0, 0.5, 1.0])
+def test_calibration_takes_the_classes_back_as_far_as_it_is_told(correction: float) -> None:
+    """Of 10 : 1, trained as if 1 : 1: what such a model says are the odds of the evidence alone."""
+    labels = np.repeat([0, 1], [10_000, 1_000])
+    evidence = np.random.default_rng(0).normal(2 * labels - 1, 1.0)  # whose log-odds are twice it
+    said = np.stack([-np.logaddexp(0, 2 * evidence), -np.logaddexp(0, -2 * evidence)], axis=1)
+    own = replace(data(shift=np.log([20 / 11, 2 / 11])), correction=correction)
+    found = replace(own, labels={"train": labels, "validation": labels}).calibrate([said])
+    assert found.offsets[0] - found.offsets[1] == pytest.approx(correction * np.log(10), abs=0.2)
+
+
+def test_an_epoch_leaves_out_none_but_the_longest() -> None:
+    """Rows that fill no batch come first among the longer ones: the short ones are not left out again and again."""
+    ids, _ = rows(300)
+    used = (ids > 0).sum(axis=1)
+    for seed in range(5):
+        taken = {number for _, numbers in drawn(ids, 32, seed) for number in numbers}
+        assert used[list(set(range(300)) - taken)].min() > LENGTHS[-2]
