@@ -64,8 +64,7 @@ def test_a_figure_that_is_undefined_has_no_interval() -> None:
     assert list(intervals["overall"]) == [key for key in figures["overall"] if key != "num_samples"]
 
 
-def test_the_intervals_of_classes_are_of_the_same_resamples() -> None:
-    """Of balanced accuracy and recall in two classes, the low bounds are of the same draws: one seed, one number."""
+def test_seed_and_resamples_decide_the_intervals_of_classes() -> None:
     random = np.random.default_rng(0)
     labels, model = random.integers(2, size=60), random.dirichlet([1, 1], size=60)
     found = [
