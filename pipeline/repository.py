@@ -109,7 +109,8 @@ def start(branch: str | None) -> str:
     Raises
     ------
     PipelineError
-        This is no git checkout, tracked files have changes that are not committed, or the branches have diverged.
+        This is no git checkout, files that git or DVC tracks have changes that are not committed, or the branches have
+        diverged.
     """
     if git("rev-parse", "--is-inside-work-tree", check=False) != "true" or not git("rev-parse", "HEAD", check=False):
         raise PipelineError("retraining needs a git checkout with a commit: it delivers dvc.lock and a report in git")
@@ -118,6 +119,12 @@ def start(branch: str | None) -> str:
     if changed:
         files = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines()[:5])
         raise PipelineError(f"these files have changes that are not committed: {files}; commit or stash them first")
+    if edited := changed_data():
+        path = edited[0]
+        raise PipelineError(
+            f"{path} is not what DVC has of it; run `dvc add {path}` and commit, or `dvc checkout {path}`, first: "
+            "retraining would put the old one in its place"
+        )
     here = git("branch", "--show-current") or os.environ.get("CI_COMMIT_BRANCH", "")
     target = branch or here
     if not target:
@@ -186,8 +193,16 @@ def stale() -> list[str]:
     return [name for name in json.loads(dvc("status", "--json", capture=True)) if not name.endswith(".dvc")]
 
 
+def changed_data() -> list[str]:
+    """What `dvc add` tracks and was changed since, by path; what is not here is not among it."""
+    tracked = git("ls-files", "--", "*.dvc").splitlines()
+    stages = json.loads(dvc("status", "--json", *tracked, capture=True)) if tracked else {}
+    outs = [change.get("changed outs", {}) for of in stages.values() for change in of if isinstance(change, dict)]
+    return [path for of in outs for path, how in of.items() if how == "modified"]
+
+
 def pull() -> None:
-    """Bring data, and DVC's memory of what ran already, from the remote."""
+    """Bring data, and DVC's memory of what ran already, from the remote; what DVC has otherwise is overwritten."""
     dvc("pull", "--quiet", "--run-cache", "--allow-missing", "--force")
 
 

@@ -127,6 +127,13 @@ def finished(study: "Study") -> "list[FrozenTrial]":
     return trials
 
 
+def best_trial(study: "Study") -> "FrozenTrial | None":
+    """That of the lowest log-loss; None where none was trained to its end."""
+    from optuna.trial import TrialState
+
+    return study.best_trial if study.get_trials(states=(TrialState.COMPLETE,)) else None
+
+
 def run(place: Place, data: train.Data, base: params.Train, *, ngrams: crossfit.Ngrams | None, trials: int) -> "Study":
     """Go on to `trials` finished trials in all."""
     study = open_study(place)
@@ -135,7 +142,9 @@ def run(place: Place, data: train.Data, base: params.Train, *, ngrams: crossfit.
         for trial in finished(study)[len(done) :]:
             figures = trial.user_attrs.get(FIGURES)
             said = ", ".join(f"{key} {value:.4f}" for key, value in figures.items()) if figures else "cut short"
-            print(f"{len(done) + 1} of {trials}, trial {trial.number}: {said}; best log-loss {study.best_value:.4f}")
+            best = best_trial(study)
+            said += f"; best log-loss {best.value:.4f}" if best else ""
+            print(f"{len(done) + 1} of {trials}, trial {trial.number}: {said}")
     return study
 
 
@@ -159,7 +168,11 @@ def lines(settings: dict[str, Any]) -> str:
 
 def report(study: "Study", data: train.Data, *, title: str, state: str) -> None:
     """Write and print the best parameters, and log the trials to MLflow."""
-    best, done = study.best_trial, finished(study)
+    best, done = best_trial(study), finished(study)
+    if best is None:
+        raise PipelineError(
+            f"none of {len(done)} trials was trained to its end; lower train.learning_rate, with which the first began"
+        )
     figures = best.user_attrs[FIGURES]
     said = (
         f"trial {best.number}, the best of {len(done)}: cross-fitted validation "

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 STUDY, PART, CONTENT = "pipeline.study", "pipeline.part", "pipeline.content"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # MLflow's own: they nest runs, and describe them
 LONGEST_NOTE = 7_900  # characters of a tag's value that MLflow keeps, less a few
+MOST_COMPARED = 100  # runs in a link, the latest: each takes 42 characters of the note
 MOST_RUNS = 50_000  # that MLflow gives in one answer
 
 
@@ -131,7 +132,8 @@ def log(
             store.finish(run, part.tags)
             runs[part.key] = run
             new += 1
-        link = _comparison(store, [runs[part.key] for part in parts if part.compared])
+        compared = [runs[part.key] for part in parts if part.compared]
+        link = _comparison(store, compared[-MOST_COMPARED:])
         text = re.sub(r"\A# .*\n+", "", note)  # the run's name stands above it
         note = f"[Compare the runs]({link}). The metrics below are {shown}.\n\n{text}"
         if len(note) > LONGEST_NOTE:  # MLflow would cut it anywhere

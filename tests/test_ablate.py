@@ -15,6 +15,7 @@ from studying import FakeTraining, enter, here
 
 from pipeline import ablate, calibration, crossfit, params, process, studies, train
 from pipeline.files import read_json
+from pipeline.network import log_softmax
 from pipeline.rebalance import rebalance
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
@@ -264,3 +265,12 @@ def test_data_of_other_parameters_are_refused(project: Project) -> None:
         PipelineError, match=r"is not what params\.yaml says now under ingest; run `dvc repro rebalance`"
     ):
         ablate.main([])
+
+
+def test_the_seconds_of_the_n_grams_count_where_the_model_has_them() -> None:
+    labels = np.tile([0, 0, 1, 1], 10)
+    said = log_softmax(np.random.default_rng(0).normal(size=(40, 2)))
+    plan = rebalance(labels, ["a", "b"], strategy="none")
+    data = train.Data(["a", "b"], Tokenizer((), 1), {}, {}, dict.fromkeys(("train", "validation"), labels), plan, 0.5)
+    found = crossfit.compute(data, None, crossfit.Ngrams([said], 7.0))
+    assert (found.seconds, found.lstm) == (7.0, None)

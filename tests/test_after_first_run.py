@@ -11,7 +11,7 @@ import pytest
 from conftest import SMALL, Project, clean_environment
 from mlflow import MlflowClient
 
-from pipeline import baselines, evaluate, slices
+from pipeline import baselines, calibration, evaluate, metrics, slices
 from pipeline.files import read_arrays, read_json, read_table, read_yaml
 from pipeline.prediction import Predictor
 
@@ -172,3 +172,38 @@ def test_a_stage_without_its_input_is_one_sentence(reference: Project, tmp_path:
     assert done.stderr.startswith(f"{stage}: data/")
     assert "is missing; run `dvc repro`, which makes it" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_measured_of_the_model_is_what_it_says_of_the_test_rows(reference: Project) -> None:
+    """Before and after calibration, of each part alone, of slices; and the shares that it expects, of validation."""
+    data = reference.folder / "data"
+    test, validation = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("test", "validation"))
+    predictor, found = Predictor.load(data / "train/model"), read_json(data / "evaluate/metrics.json")
+    labels = test["label"].map({name: number for number, name in enumerate(predictor.classes)}).to_numpy()
+    parts = predictor.parts(test["text"].to_list())
+    said = calibration.combine(parts, predictor.calibration)
+    before = metrics.overall(labels, calibration.combine(parts, predictor.calibration.uncalibrated))
+    for key in ("accuracy", "loss", "ece"):
+        assert found["uncalibrated"][key] == pytest.approx(before[key], abs=2e-6)
+        assert found["overall"][key] == pytest.approx(metrics.overall(labels, said)[key], abs=2e-6)
+    assert found["overall"]["loss"] != pytest.approx(before["loss"], abs=1e-4)
+    assert found["temperature"] == predictor.calibration.temperature
+    for part, name in zip(parts, ("lstm", "tfidf", "nb"), strict=True):
+        assert found["parts"][name]["loss"] == pytest.approx(metrics.overall(labels, np.exp(part))["loss"], abs=2e-6)
+    lengths = (read_arrays(data / "tokenize/test.npz")["ids"] > 0).sum(axis=1)
+    members = slices.members(test, lengths, None)
+    assert found["slices"] == metrics.slices(labels, said, members)
+    kept = pd.read_parquet(data / "evaluate/slices.parquet")
+    assert all((kept[name].to_numpy() == rows).all() for name, rows in members.items())
+    predictions = read_table(data / "evaluate/predictions.csv")
+    assert predictions["actual"].to_list() == test["label"].to_list()
+    assert predictions["predicted"].to_list() == [predictor.classes[number] for number in said.argmax(axis=1)]
+    np.testing.assert_allclose(predictions.filter(like="p_"), said, atol=2e-6)
+    curve = read_table(data / "evaluate/reliability.csv")
+    errors = {}
+    for name, of in curve.groupby("probabilities"):
+        errors[name] = (of["num_samples"] * (of["accuracy"] - of["confidence"]).abs()).sum() / len(test)
+    assert errors["calibrated"] == pytest.approx(found["overall"]["ece"], abs=1e-5)
+    assert errors["uncalibrated"] == pytest.approx(found["uncalibrated"]["ece"], abs=1e-5)
+    expected = predictor.probabilities(validation["text"].to_list()).mean(axis=0)
+    np.testing.assert_allclose(predictor.class_shares, expected, atol=2e-5)

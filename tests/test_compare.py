@@ -1,12 +1,13 @@
 """Compare: changes are shown with their sign, and a real comparison leaves no trace in the checkout."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project
+from conftest import Project, set_params
 
-from pipeline import compare
+from pipeline import compare, params
 
 FIGURES = {
     "overall": {"num_samples": 4, "accuracy": 0.5, "macro_f1": 0.4, "loss": 0.9},
@@ -58,3 +59,13 @@ def test_a_change_is_compared_in_checkouts_of_their_own(small: Project) -> None:
     wrong = small.run("python", "-m", "pipeline.compare", "no-such-branch", check=False)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("compare: `git worktree` failed")
+
+
+@pytest.mark.parametrize(("before", "after"), [("null", 900), ("5000", 900), ("300", 300)])
+def test_a_sample_is_no_larger_than_the_parameters_say(tmp_path: Path, before: str, after: int) -> None:
+    path = tmp_path / "params.yaml"
+    text = params.PARAMS_FILE.read_text(encoding="utf-8")
+    path.write_text(set_params(text, {"max_rows": before}), encoding="utf-8")
+    compare._set_sample(path, 900)
+    assert params.load(params.Ingest, path).max_rows == after
+    assert path.read_text(encoding="utf-8").count(" # ") == text.count(" # ")

@@ -175,3 +175,10 @@ def test_seed_and_resamples_decide_the_intervals() -> None:
 
     assert found(100, 1) == found(100, 1)
     assert len({found(*given).macro_f1["low"] for given in ((100, 1), (100, 2), (400, 1))}) == 3
+
+
+def test_the_class_that_fell_most_decides() -> None:
+    fallen = {"sad": part(-0.02, -0.03, -0.01), "glad": part(-0.2, -0.3, -0.1)}
+    decision = decide(GOOD, replace(EQUAL, recalls=fallen), RULES)
+    assert not decision.promote
+    assert "recall of glad in points" in decision.reason

@@ -1,6 +1,7 @@
 """Imbalance: the study goes on after a kill, computes nothing twice, and says what each strategy gains and costs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,8 @@ def test_a_strategy_gets_no_target_or_strength_that_is_not_its_own(project: Proj
     project.set(strategy="focal", strength="3")
     document = params.read(params.PARAMS_FILE)
     assert "rebalance.strength" not in Training(None, "focal", 0).changes(document)
+    for strategy in imbalance.STRATEGIES:
+        params.check(imbalance.changed(document, Training(None, strategy, 0).changes(document)))
     project.set(strategy="class_weight", strength="null", target="0.5")
     document = params.read(params.PARAMS_FILE)
     for strategy in imbalance.STRATEGIES:
@@ -309,3 +312,25 @@ def test_the_strategies_are_those_of_the_parameters() -> None:
         "auto",
         *imbalance.STRATEGIES,
     }
+
+
+def test_the_smallest_class_is_that_of_the_training_rows() -> None:
+    assert (result(0.5).minority, replace(result(0.5), rows=(1_000, 3_000, 6_000)).minority) == (2, 0)
+
+
+def test_intervals_are_those_of_a_seed_and_of_one_skew() -> None:
+    some = {(None, "none"): [result(0.4)], (None, "focal"): [result(0.6)]}
+    more = some | {(10.0, name): [result(0.5)] for name in ("none", "focal", "class_weight", "random_over")}
+    bounds = [f"{name}_{end}" for name in imbalance_report.COMPARED for end in ("low", "high")]
+
+    def found(of: imbalance_report.Found, seed: int) -> list[float]:
+        table = imbalance_report.summarize(of, resamples=200, seed=seed)
+        return table[table["skew"].isna()].set_index("strategy").loc["focal", bounds].to_list()
+
+    assert found(some, 1) == found(more, 1) != found(some, 2)
+
+
+def test_a_sure_loss_is_bold_as_a_sure_gain_is() -> None:
+    found = {(None, "none"): [result(0.6)], (None, "focal"): [result(0.2)]}
+    text = imbalance_report.markdown(imbalance_report.summarize(found, resamples=200, seed=0), found, "mail")
+    assert re.search(r"\| focal \| \*\*-4\.0 \[-[\d.]+, -[\d.]+\]\*\* \|", text)

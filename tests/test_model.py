@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import export, prediction, train
 from pipeline import model as network
-from pipeline.calibration import Calibration, combine
+from pipeline.calibration import Calibration, combine, estimate_shares, reweigh
 from pipeline.ngrams import Ngrams
 from pipeline.stage import PipelineError
 from pipeline.text import Tokenizer
@@ -246,3 +246,12 @@ def test_another_format_is_refused(folder: Path) -> None:
 def test_class_shares_that_sum_to_about_1_are_made_to() -> None:
     found = prediction.read_shares('{"sad": 0.402, "happy": 0.6}', CLASSES)
     assert found.tolist() == pytest.approx([0.6 / 1.002, 0.402 / 1.002])
+
+
+def test_estimated_shares_are_those_that_explain_the_texts(folder: Path) -> None:
+    predictor = prediction.Predictor.load(folder)
+    given = [text for text in texts(200)[0] if text.startswith("good")]
+    plain, before = predictor.probabilities(given), np.array([0.6, 0.4])
+    expected = reweigh(plain, before, estimate_shares(plain, before))
+    np.testing.assert_allclose(predictor.probabilities(given, "estimate"), expected)
+    assert not np.allclose(expected, reweigh(plain, before, plain.mean(axis=0)), atol=1e-5)  # more than one step

@@ -202,3 +202,10 @@ def test_what_a_strategy_has(tmp_path: Path, strategy: str, changes: dict[str, A
     path.write_text(set_params(TEXT, {"strategy": strategy} | changes), encoding="utf-8")
     with pytest.raises(PipelineError, match=re.escape(sentence)):
         params.load(params.Rebalance, path)
+
+
+def test_pretraining_needs_the_states_of_all_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(set_params(TEXT, {"pooling": "last", "pretraining_epochs": "3"}), encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"train\.pretraining_epochs needs the states of all tokens"):
+        params.load(params.Train, path)

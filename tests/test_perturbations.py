@@ -96,3 +96,8 @@ def test_what_is_drawn_depends_on_the_row_and_reaches_every_option() -> None:
     assert set(drawn) == {0, 1, 2}
     text = "several words to choose from"
     assert len({ENGLISH["typos"](text, f"row {i}")[1].text for i in range(50)}) > 5
+
+
+def test_rows_are_signed_with_several_names_of_a_group() -> None:
+    signed = {ENGLISH["names"]("so it is", f"row {number}")[0].text for number in range(50)}
+    assert signed == {f"so it is - {name}" for name in ("melanie", "katie", "ellen", "heather")}

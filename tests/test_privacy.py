@@ -94,9 +94,9 @@ def test_account_numbers_are_found_wherever_they_begin(text: str, masked: str) -
 @pytest.mark.parametrize("text", [("ab12" + "a" * 36 + " ") * 490 + "12345678", "de89 " * 4_000 + "12345678"])
 def test_no_text_is_long_to_search_for_account_numbers(text: str) -> None:
     """The first took seconds: each of its words could be cut into groups in thousands of ways."""
-    start = time.perf_counter()
+    start = time.process_time()
     mask(text)
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5
 
 
 def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None:

@@ -200,7 +200,7 @@ def test_a_champion_with_its_classes_in_another_order_is_compared(evaluated: dic
     decision = judge("1")
     assert decision.promote, decision.reason
     (recall,) = [check for check in decision.checks if check.rule == "max_class_drop"]
-    assert recall.found.startswith("+0.0") or recall.found.startswith("+25.0")
+    assert recall.found.startswith("+0.0")
     assert "macro-F1 in points against the champion (version 1) on the same test rows +12." in decision.reason
     assert {check.rule for check in decision.checks} >= {"change", "max_class_drop", "max_slice_drop"}
 

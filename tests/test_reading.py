@@ -254,3 +254,14 @@ def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path: Path, name: str, c
 def test_a_file_that_names_its_delimiter_alone_has_no_column(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"a\.csv has no column 'text'"):
         read(tmp_path, "a.csv", b"sep=;\n")
+
+
+def test_lines_of_windows_1252_among_many_plain_ones_are_no_damage(tmp_path: Path) -> None:
+    content = b"text,label\n" + b"fine,x\n" * 2_000 + "gekürzt,x\n".encode("cp1252") * 10
+    assert (read(tmp_path, "a.csv", content)["text"] == "gekürzt").sum() == 10
+
+
+def test_big5_is_not_taken_for_gbk(tmp_path: Path) -> None:
+    content = csv_text([("很好我喜歡這個手機太差了再也不買", "正面")] * 9).encode("big5")
+    with pytest.raises(PipelineError, match="is neither UTF-8, UTF-16, GBK nor Windows-1252"):
+        read(tmp_path, "a.csv", content)

@@ -68,6 +68,24 @@ def test_what_people_pushed_is_brought_in_and_what_a_killed_run_left_is_not(chec
     assert not Path("data/batches/x.parquet.dvc").exists()
 
 
+def test_data_that_were_changed_and_not_added_are_not_overwritten(checkout: Path) -> None:
+    repository.dvc("init", "-q")
+    reviews = Path("data/reviews.csv")
+    reviews.write_text("text,label\n")
+    repository.dvc("add", "-q", str(reviews))
+    git("add", "-A")
+    git("commit", "-qm", "data")
+    assert repository.start(None) == "main"
+    reviews.write_text("text,label\nmine,x\n")
+    with pytest.raises(
+        PipelineError, match=r"data/reviews\.csv is not what DVC has of it; run `dvc add data/reviews\.csv`"
+    ):
+        repository.start(None)
+    assert "mine" in reviews.read_text()
+    reviews.unlink()  # as in a fresh clone
+    assert repository.start(None) == "main"
+
+
 def test_after_a_failure_people_may_change_the_lists(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,3 +269,29 @@ def test_a_killed_holder_of_this_machine_is_seen_at_once(checkout: Path) -> None
         held = git("ls-remote", "origin", repository.LOCK).partition("\t")[0]
         assert json.loads(git("log", "-1", "--format=%B", held))["pid"] == os.getpid()
     assert git("ls-remote", "origin", repository.LOCK) == ""
+
+
+def test_a_process_of_another_machine_is_not_looked_for_on_this_one(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = holding()
+    holder.kill()
+    holder.wait()
+    monkeypatch.setattr(repository, "_machine", lambda: ("elsewhere", "1"))
+    with pytest.raises(repository.BusyError, match="goes on"), repository.alone(1.0):
+        raise AssertionError
+
+
+def test_a_merge_that_fails_leaves_none_begun(checkout: Path) -> None:
+    """A file that one side removed and the other changed: no side's lines decide that."""
+    repository.start(None)
+    Path("code.py").write_text("ours\n")
+    git("commit", "-qam", "ours")
+    person(checkout, dvc_lock="three\n")
+    git("rm", "-q", "code.py", folder=checkout.parent / "person")
+    git("commit", "-qm", "theirs", folder=checkout.parent / "person")
+    git("push", "-q", "origin", "main", folder=checkout.parent / "person")
+    with pytest.raises(PipelineError, match="branch main of the remote cannot be merged here"):
+        repository.start(None)
+    assert git("status", "--porcelain", "--untracked-files=no") == ""
+    assert Path("code.py").read_text() == "ours\n"

@@ -389,6 +389,26 @@ def test_who_watches_is_told_how_long_ago_the_last_night_was(monkeypatch: pytest
         retrain.overdue("m", 29.0)
 
 
+def test_the_report_shows_the_figures_before_and_now() -> None:
+    found = retrain_report.Night(datetime(2026, 1, 2, tzinfo=UTC), "m")
+    old, new = ({"overall": {"num_samples": n, "accuracy": n / 8, "macro_f1": 0.5, "loss": 1.0}} for n in (4, 6))
+    found.figures = [old, new]
+    assert "| accuracy | 0.5 | 0.75 |" in retrain_report.markdown(found)
+    found.figures = [None, new]
+    assert "| accuracy |  | 0.75 |" in retrain_report.markdown(found)
+
+
+def test_the_report_tells_files_apart(project: Path, tweets: pd.DataFrame) -> None:
+    for name, rows in {"old.csv": tweets[:50], "bad.csv": tweets[50:90].assign(label="angry")}.items():
+        rows.to_csv(project / name, index=False, quoting=1)
+    arrivals = examine([project / "old.csv", project / "bad.csv"], tweets[:600])
+    found = retrain_report.Night(datetime(2026, 1, 2, tzinfo=UTC), "m", arrivals)
+    text = retrain_report.markdown(found)
+    assert "| old.csv | nothing new | 50 | 0 |" in text
+    assert re.search(r"\| bad\.csv \| \*\*in quarantine\*\*: labels.* \| 40 \| 40 \|", text)
+    assert found.sentence() == "m: nothing to do; 2 new files with 0 new rows; 1 in quarantine"
+
+
 @pytest.mark.parametrize(("options", "status"), [([], 10), (["--alarm"], 0)])
 def test_the_exit_status_tells_the_outcome(
     project: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], status: int

@@ -2,6 +2,8 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from pipeline.stage import PipelineError
 
 pytest.importorskip("optuna", reason="the search alone needs it")
 from optuna import TrialPruned, create_study, load_study
+from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
 
 
@@ -161,3 +164,57 @@ def test_a_trial_that_diverges_is_cut_short_and_ends_no_search(monkeypatch: pyte
     study = create_study()
     study.optimize(lambda trial: search.objective(trial, None, params.load(params.Train), None), n_trials=2)  # type: ignore[arg-type]
     assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
+
+
+def test_a_trial_counts_by_the_loss_of_the_whole_model_and_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs: list[int] = []
+
+    def compute(data: Any, settings: params.Train, ngrams: None, on_epoch: train.OnEpoch) -> Any:
+        for epoch in (1, 2, 3):
+            epochs.append(epoch)
+            on_epoch(epoch, {"validation_loss": float(epoch)})
+        return SimpleNamespace(figures=lambda labels: {"combined/loss": 0.25, "lstm/loss": 0.75})
+
+    monkeypatch.setattr(crossfit, "compute", compute)
+    data, base = SimpleNamespace(labels={"validation": None}), params.load(params.Train)
+    for pruner, told in ((NopPruner(), [1, 2, 3]), (ThresholdPruner(upper=1.5), [1, 2])):
+        study = create_study(pruner=pruner)
+        study.optimize(lambda trial: search.objective(trial, data, base, None), n_trials=1)  # type: ignore[arg-type]
+        assert epochs == told
+        epochs.clear()
+        values = [0.25] if len(told) == 3 else []
+        assert [trial.value for trial in study.trials if trial.state == TrialState.COMPLETE] == values
+
+
+def test_the_first_trial_has_the_parameters_in_force_and_no_other_is_proposed_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def objective(trial: Any, *_: object) -> float:
+        search.suggest(trial)
+        return 1.0
+
+    monkeypatch.setattr(search, "objective", objective)
+    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    base = params.load(params.Train)
+    start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
+    place = search.Place(tmp_path / "trials.db", "n", start)
+    search.run(place, None, base, ngrams=None, trials=4)  # type: ignore[arg-type]
+    proposed = [trial.params for trial in search.open_study(place).trials]
+    assert proposed[0] == start
+    assert len({each["learning_rate"] for each in proposed}) == 4
+
+
+def test_a_search_whose_first_trials_diverge_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverge(*_: object) -> None:
+        raise train.DivergedError("no number")
+
+    monkeypatch.setattr(crossfit, "compute", diverge)
+    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    base = params.load(params.Train)
+    start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
+    study = search.run(search.Place(tmp_path / "trials.db", "n", start), None, base, ngrams=None, trials=2)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == ["1 of 2, trial 0: cut short", "2 of 2, trial 1: cut short"]
+    with pytest.raises(PipelineError, match="none of 2 trials was trained to its end"):
+        search.report(study, None, title="t", state="s")  # type: ignore[arg-type]

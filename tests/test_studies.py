@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -174,3 +175,25 @@ def test_a_store_that_does_not_answer_is_one_sentence(folder: Path, monkeypatch:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(PipelineError, match=r"on disk, but not in MLflow: .* run the command again"):
         log(folder)
+
+
+def test_a_note_that_mlflow_would_cut_ends_at_a_line(folder: Path, experiment: str) -> None:
+    log(folder, note="\n".join(f"| row {number} | {'x' * 90} |" for number in range(200)))
+    _, (parent,), _ = runs(experiment)
+    *_, last, blank, end = parent.data.tags[studies.NOTE].split("\n")
+    assert re.fullmatch(r"\| row \d+ \| x{90} \|", last)
+    assert (blank, end) == ("", "The rest is in the run's artifacts.")
+    assert len(parent.data.tags[studies.NOTE]) < 8_000
+
+
+def test_a_link_compares_the_latest_runs_and_leaves_room_for_the_note(
+    folder: Path, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [SimpleNamespace(info=SimpleNamespace(run_id="a" * 32))] * studies.MOST_COMPARED
+    place = SimpleNamespace(experiment_id="1")
+    assert len(studies._comparison(place, many)) < studies.LONGEST_NOTE - 3_000  # type: ignore[arg-type]
+    monkeypatch.setattr(studies, "MOST_COMPARED", 2)
+    log(folder)
+    _, (parent,), children = runs(experiment)
+    latest = {run.info.run_id for run in children if run.info.run_name != "small · seed 0"}
+    assert set(described(parent)[1]) == latest

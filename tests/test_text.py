@@ -157,9 +157,9 @@ def test_vowel_signs_stay_in_their_word() -> None:
 
 def test_a_long_run_of_characters_takes_no_time() -> None:
     """Addresses were once looked for at every one of its characters: 12 seconds."""
-    started = time.perf_counter()
+    started = time.process_time()
     clean_text("a" * 50_000)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_tokenizer_goes_to_another_process() -> None:

@@ -91,6 +91,7 @@ def test_a_killed_run_is_taken_up_again(store: Store) -> None:
     assert run is not None
     assert run.info.status == "FAILED"
     with tracking.live_run(STATE) as on_epoch:
+        assert store.client.get_run(run.info.run_id).info.status == "RUNNING"
         for epoch, figures in enumerate(HISTORY, start=1):
             on_epoch(epoch, figures)
     assert len(store.client.search_runs([store.experiment_id])) == 1
