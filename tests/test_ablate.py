@@ -44,6 +44,7 @@ def measured(labels: np.ndarray, found: list[np.ndarray]) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow  # nine seconds
 def test_the_figures_are_those_of_the_network_cross_fitted(
     project: Project, keras: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,6 +164,7 @@ def test_large_effects_that_chance_explains_are_no_drift(world: World) -> None:
     assert [shift.measure for shift in found if shift.drifted] == []
 
 
+@pytest.mark.slow
 def test_the_psi_does_not_grow_as_rows_become_fewer(world: World) -> None:
     """As it is, it is 0.3 in 100 fresh rows, and 0.01 in 3,000."""
 
@@ -186,6 +187,7 @@ def test_of_100_fresh_samples_5_at_most_are_false_alarms(world: World, rows: int
     assert sum(bool(world.fired(world.draw(rows, seed))) for seed in range(100)) <= 5
 
 
+@pytest.mark.slow
 def test_chinese_reviews() -> None:
     table = cleaned(datasets.chinese_reviews(), 4_000)
     tokenizer = Tokenizer.fit(table["text"][:1_000], vocabulary_size=None, length=None, unit="chinese", language="zh")

@@ -86,7 +86,9 @@ def test_the_committed_lock_is_of_this_code(stage: str) -> None:
     assert code == {path: hashlib.md5((ROOT / path).read_bytes(), usedforsecurity=False).hexdigest() for path in code}
 
 
-@pytest.mark.parametrize("stage", ORDER)
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=pytest.mark.slow if stage == "train" else ()) for stage in ORDER]
+)
 def test_declared_inputs_alone_give_the_same_bytes_untracked(reference: Project, tmp_path: Path, stage: str) -> None:
     entry = STAGES[stage]
     modules = set().union(*(imported(module, set(), without=frozenset()) for module in UNLISTED))

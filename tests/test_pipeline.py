@@ -90,6 +90,7 @@ def test_the_model_says_what_it_is_made_of(small: Project) -> None:
     assert settings == {"batch_size": 64, "epochs": 2, "patience": 9, "pretraining_epochs": 0}
 
 
+@pytest.mark.slow  # six seconds
 def test_the_card_names_the_version_that_was_published(small: Project) -> None:
     small.run("python", "-m", "pipeline.card")
     text = (small.folder / "reports/card/model-card.md").read_text(encoding="utf-8")
