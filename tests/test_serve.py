@@ -398,7 +398,12 @@ def test_nobody_holds_an_answer_without_reading_it() -> None:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             slow.connect(("127.0.0.1", running.port))
             slow.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
-            time.sleep(2.5)
+
+            def held() -> bool:  # at the service's end, which is of this process too
+                return slow.getsockname() in [each.raddr for each in psutil.Process().net_connections()]
+
+            until(held)
+            until(lambda: not held())
             slow.settimeout(5)
             got = 0
             with suppress(ConnectionResetError):
