@@ -75,10 +75,10 @@ def _recur(inputs: Any, recurrent: Any, real: Any) -> Any:
     """
     length, rows, width = inputs.shape
     units = width // 4
-    zeros = ops.zeros((rows, units))
+    zeros, unwritten = ops.zeros((rows, units)), ops.zeros((length, rows, units))
 
     def step(carry: Any, at: Any) -> Any:
-        (state, cell), (from_input, here) = carry, at
+        (state, cell), (here, _, _, from_input) = carry, at
         tanhs = ops.tanh(from_input + ops.matmul(state, recurrent))
         i, f, o = _sigmoids(tanhs)
         new_cell = f * cell + i * tanhs[:, 3 * units :]
@@ -86,30 +86,30 @@ def _recur(inputs: Any, recurrent: Any, real: Any) -> Any:
         state, cell = state + here * (new_state - state), cell + here * (new_cell - cell)
         return (state, cell), (state, cell, tanhs)
 
-    shapes = ((rows, units), (rows, units), (rows, width))
-    states, cells, tanhs = _loop(step, (zeros, zeros), (inputs, real), length, shapes)
+    states, cells, tanhs = _loop(step, (zeros, zeros), (real,), (unwritten, unwritten, inputs))
 
     def gradient(*given: Any, upstream: Any = None) -> Any:
         outside = keras.tree.flatten(given if upstream is None else upstream)[0]
         transposed = ops.transpose(recurrent)
         # All that does not depend on the way back is computed for all steps at once.
         i, f, o = _sigmoids(tanhs)
+        slopes = ops.split(1 - tanhs * tanhs, 4, axis=2)
         before = ops.concatenate([zeros[None], cells[:-1]], axis=0)
         shown = ops.tanh(cells)
         to_cell = real * o * (1 - shown * shown)
-        parts = [tanhs[..., 3 * units :] / 2, before / 2, real * shown / 2, i]
-        to_z = ops.concatenate(parts, axis=2) * (1 - tanhs * tanhs)
+        parts = (tanhs[..., 3 * units :] / 2, before / 2, real * shown / 2, i)
+        to_z = ops.concatenate([part * slope for part, slope in zip(parts, slopes, strict=True)], axis=2)
         kept = 1 - real
 
         def back(carry: Any, at: Any) -> Any:
-            (d_state, d_cell), (d_outside, real, kept, to_cell, to_z, f) = carry, at
+            (d_state, d_cell), (d_outside, real, kept, to_cell, f, to_z) = carry, at
             d_state = d_state + d_outside
             d_new = real * d_cell + d_state * to_cell
             d_z = ops.concatenate([d_new, d_new, d_state, d_new], axis=1) * to_z
             return (ops.matmul(d_z, transposed) + kept * d_state, d_new * f + kept * d_cell), (d_z,)
 
-        at = (outside, real, kept, to_cell, to_z, f)
-        (d_inputs,) = _loop(back, (zeros, zeros), at, length, ((rows, width),), backwards=True)
+        at = (outside, real, kept, to_cell, f)
+        (d_inputs,) = _loop(back, (zeros, zeros), at, (to_z,), backwards=True)
         old_states = ops.concatenate([zeros[None], states[:-1]], axis=0)
         d_recurrent = ops.matmul(
             ops.transpose(ops.reshape(old_states, (-1, units))), ops.reshape(d_inputs, (-1, width))
@@ -119,25 +119,22 @@ def _recur(inputs: Any, recurrent: Any, real: Any) -> Any:
     return (states, cells), gradient
 
 
-def _loop(step: Any, carry: Any, inputs: Any, length: int, shapes: Any, *, backwards: bool = False) -> Any:
-    """What `step` gives at each of `length` places along the first axis of `inputs`; each of one of the `shapes`.
+def _loop(step: Any, carry: Any, inputs: Any, outputs: Any, *, backwards: bool = False) -> Any:
+    """What `step` makes of `outputs`, place by place along the first axis of all of them and of `inputs`.
 
-    `ops.scan` takes twice the time on TensorFlow.
+    It is given the carry and what `inputs` and `outputs` have there; it returns the next carry and what `outputs` get,
+    which takes the place of what they had: a long loop's time is that of memory. `ops.scan` takes twice the time on
+    TensorFlow.
     """
-
-    def place(i: Any, tensor: Any) -> Any:
-        return (length - 1 - i if backwards else i,) + (0,) * (len(tensor.shape) - 1)
+    length = outputs[0].shape[0]
 
     def body(i: Any, carry: Any, outputs: Any) -> Any:
-        at = tuple(ops.squeeze(ops.slice(x, place(i, x), (1, *x.shape[1:])), 0) for x in inputs)
+        place = (length - 1 - i if backwards else i, 0, 0)
+        at = [ops.squeeze(ops.slice(x, place, (1, *x.shape[1:])), 0) for x in (*inputs, *outputs)]
         carry, values = step(carry, at)
-        return (
-            i + 1,
-            carry,
-            tuple(ops.slice_update(o, place(i, o), v[None]) for o, v in zip(outputs, values, strict=True)),
-        )
+        return i + 1, carry, tuple(ops.slice_update(o, place, v[None]) for o, v in zip(outputs, values, strict=True))
 
-    start = (ops.convert_to_tensor(0, "int32"), carry, tuple(ops.zeros((length, *shape)) for shape in shapes))
+    start = (ops.convert_to_tensor(0, "int32"), carry, outputs)
     return ops.while_loop(lambda i, *_: i < length, body, start)[2]
 
 
