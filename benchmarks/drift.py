@@ -1,7 +1,7 @@
 """How often drift calls texts of the same source drifted, and how large a shift it finds: `python -m benchmarks.drift`.
 
 Of the current state's validation and test rows, half by chance is the reference, and samples are drawn from the others:
-rows that neither the reference, the vocabulary nor the model saw. See docs/drift.md.
+rows that neither the vocabulary nor the model was made of, though validation rows chose the epoch. See docs/drift.md.
 """
 
 import argparse

@@ -261,10 +261,10 @@ def _split(facts: Facts) -> str:
         return f'The test rows are the latest, by the column "{named(settings["time_column"])}".'
     if settings["dataset"] == "keras_imdb":
         return "The test rows are the official ones."
-    grouped = {"imdb": " Neighbouring reviews, often of one film, stay in one split."}.get(settings["dataset"], "")
-    if settings["group_column"]:
-        grouped = f' Rows of one "{named(settings["group_column"])}" stay in one split.'
-    return f"A hash of each text draws the splits, class by class; no text is in two of them.{grouped}"
+    key = f'"{named(settings["group_column"])}"' if settings["group_column"] else "text"
+    if settings["dataset"] == "imdb":
+        key = "group of neighbouring reviews, often of one film,"
+    return f"A hash of each {key} draws the splits, whatever the class; none, and no text, is in two of them."
 
 
 def _preprocessing(facts: Facts) -> list[str]:
@@ -447,16 +447,16 @@ def _cost(facts: Facts, seconds: float | None) -> list[str]:
 
 def _privacy(facts: Facts) -> list[str]:
     said = [
-        "Web and e-mail addresses, user names and phone numbers are masked before anything is learnt. **Names in "
-        "running text stay.**",
+        "Web and e-mail addresses, user names, and phone, card, identity and IP numbers are masked before anything is "
+        "learnt. **Names in running text stay.**",
         "Raw texts lie in `data/ingest/`, cleaned ones in `data/clean/`, and both in DVC's cache and remote: protect "
-        "these as the texts themselves. Whoever must delete a text deletes it there, and trains again.",
+        "these as the texts themselves. Whoever must delete a text uses `python -m pipeline.forget`.",
         "This card, logs, reports, metrics and the MLflow store hold no texts. The model folder holds "
         f"{facts.tokenizer['units']:,} single units of the training texts"
         + (", and n-grams that occur in two training rows or more." if "n-grams" in facts.weights else ".")
         + " Names can be among them.",
     ]
-    for name, how in (("names", "people get other names"), ("gender", "he and she change places")):
+    for name, how in (("names", "texts are signed with other names"), ("gender", "he and she change places")):
         gaps = facts.behaviour.get(name, {}).get("gaps", {})
         if gaps:
             most = max(of["gap"] for of in gaps.values())

@@ -104,7 +104,7 @@ def read(path: Path) -> pd.DataFrame:
     for file in reading.table_files(path):
         try:
             cells = reading.read(file, [settings.text_column, settings.label_column], **how)
-        except PipelineError:  # what else is wrong than that the labels are missing, the next call says again
+        except reading.MissingColumnError:  # the labels, or else the next call says it again
             cells = reading.read(file, [settings.text_column], **how).assign(**{settings.label_column: None})
         labels = ingest.names(cells[settings.label_column].astype(object), file)
         tables.append(pd.DataFrame({"text": ingest.texts(cells[settings.text_column], file), "label": labels}))

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
+# Parameters that choose the test rows: under other ones, yesterday's training rows may be today's test rows.
+SPLITTING: dict[type[params.Section], tuple[str, ...]] = {
+    params.Clean: ("split_seed", "test_share"),
+    params.Ingest: ("test_path", "group_column", "split_column", "time_column"),
+}
 FOR_FILES = {f"ingest.{key}" for key in params.FILE_DEFAULTS}  # parameters that other data sets do not have
 CHECKED = 1_000  # test rows, drawn by hash, that the packaged model is asked: it answers as evaluate measured, or not
 TOLERANCE = 1e-4  # between the probabilities that evaluate wrote, to six decimals, and those of the packaged model
@@ -127,12 +132,14 @@ def _judge(
     """Ask a registered model, and the champion, the test rows in processes of their own, and decide between them."""
     classes, test = read_json(paths.CLEAN_CLASSES), read_table(paths.CLEAN_TABLES["test"])
     asked = np.sort(np.argsort(test["id"].to_numpy(), kind="stable")[:CHECKED])  # ids are hashes
+    beside = None if champion is None else _resplit(store, champion, new=str(version.version))
+    if beside is not None:
+        champion = None
     answer = promote.ask(processes.new(), store, version, [texts[row] for row in asked])
     known = None if champion is None else _known(champion, texts)
     others = [] if champion is None or known else [promote.ask(processes.new(), store, champion, texts)]
     # While they are at work:
     measured = read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy()
-    beside = None
     if champion is not None:
         parts, theirs = read_table(paths.EVALUATE_SLICES), known or others[0]()
         if known is None:
@@ -158,6 +165,20 @@ def _judge(
     if beside is not None and failure and not beside.failure:  # what evaluate measured is not this package's
         beside = Champion(beside.version, failure=failure)
     return gate.decide(candidate, beside, params.load(params.Gate))
+
+
+def _resplit(store: Store, champion: "ModelVersion", *, new: str) -> Champion | None:
+    """The champion as one that cannot be compared, where its test rows were chosen otherwise; else None."""
+    theirs = store.parameters(champion)
+    ours = {f"{each.name}.{key}": getattr(params.load(each), key) for each, keys in SPLITTING.items() for key in keys}
+    changed = [key for key, value in ours.items() if theirs.get(key) != (str(value) if _given(value) else None)]
+    if not theirs or not changed:
+        return None
+    return Champion(
+        str(champion.version),
+        failure=f"{' and '.join(changed)} changed since, so that it may have learnt from these rows; put back what "
+        f"changed, or promote by hand: python -m pipeline.promote {new}",
+    )
 
 
 def _beside(
@@ -256,7 +277,11 @@ def _parameters() -> dict[str, Any]:
     values |= chosen | {f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()}
     if values["ingest.dataset"] != "file":
         values = {key: value for key, value in values.items() if key not in FOR_FILES}
-    return {key: value for key, value in values.items() if value is not None and value != str(params.NO_FILE)}
+    return {key: value for key, value in values.items() if _given(value)}
+
+
+def _given(value: Any) -> bool:
+    return value is not None and value != str(params.NO_FILE)
 
 
 def _datasets() -> dict[str, tuple[Path, str, int]]:

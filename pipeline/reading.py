@@ -31,6 +31,10 @@ BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\
 DAMAGED = 0.001
 
 
+class MissingColumnError(PipelineError):
+    """A table has no column of a name that is wanted."""
+
+
 def table_files(path: Path) -> list[Path]:
     """The tables that a path names: the file itself, or all files of a known format in a folder, by name.
 
@@ -123,7 +127,7 @@ def detect_encoding(content: bytes) -> str | None:
     if _decodes(content, "utf-8") or _damage(content, "utf-8")[1]:
         return "utf-8"
     sample = b"\n".join(line for line in content.split(b"\n") if not line.isascii())
-    if _decodes(sample, "gb18030") and _share_of_gb2312(sample.decode("gb18030")) > 0.9:
+    if _decodes(sample, "gb18030") and _is_everyday_chinese(sample.decode("gb18030")):
         return "gb18030"
     # Languages of the west write mostly plain letters; a page of accents is text in another encoding.
     if _decodes(sample, "cp1252") and len(re.findall(rb"[\x80-\xff]", sample)) < len(re.findall(rb"[A-Za-z]", sample)):
@@ -345,7 +349,7 @@ def _check_columns(found: list[str], wanted: Sequence[str], path: Path) -> None:
             there = f"did you mean {close[0]!r}?" if close else f"it has {names}"
             hint = "; is the header its first line, and ingest.delimiter right?" if len(found) == 1 else ""
             absent = f"{path} has no column {column!r}"
-            raise PipelineError(f"{absent}; {there}{hint}", f"{absent} among its {len(found)}")
+            raise MissingColumnError(f"{absent}; {there}{hint}", f"{absent} among its {len(found)}")
         if found.count(column) > 1:
             raise PipelineError(f"{path} has the column {column!r} {found.count(column)} times; rename or remove one")
 
@@ -373,7 +377,14 @@ def _decodes(content: bytes, encoding: str) -> bool:
     return True
 
 
-def _share_of_gb2312(text: str) -> float:
-    """Share of the characters beyond ASCII that are everyday Chinese; other encodings read as GBK give rare ones."""
+def _is_everyday_chinese(text: str) -> bool:
+    """Whether nine in ten characters beyond ASCII are in GB 2312: what other encodings read as GBK give is rarer.
+
+    But EUC-KR and EUC-JP, which share their code space with GB 2312: Korean syllables are the first half of the Chinese
+    characters there, and Japanese letters are Japanese letters.
+    """
     other = "".join(re.findall(r"[^\x00-\x7f]", text))
-    return len(other.encode("gb2312", errors="ignore")) / 2 / max(len(other), 1)
+    places = "".join(set(other)).encode("gb2312", errors="ignore")[::2]
+    korean = len(places) >= 20 and max(places) <= 0xC8
+    japanese = len(re.findall("[\u3040-\u30ff]", other)) > 0.1 * len(other)
+    return len(other.encode("gb2312", errors="ignore")) > 0.9 * 2 * len(other) and not korean and not japanese

@@ -119,12 +119,7 @@ def start(branch: str | None) -> str:
     if changed:
         files = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines()[:5])
         raise PipelineError(f"these files have changes that are not committed: {files}; commit or stash them first")
-    if edited := changed_data():
-        path = edited[0]
-        raise PipelineError(
-            f"{path} is not what DVC has of it; run `dvc add {path}` and commit, or `dvc checkout {path}`, first: "
-            "retraining would put the old one in its place"
-        )
+    refuse_changed_data()
     here = git("branch", "--show-current") or os.environ.get("CI_COMMIT_BRANCH", "")
     target = branch or here
     if not target:
@@ -201,9 +196,19 @@ def changed_data() -> list[str]:
     return [path for of in outs for path, how in of.items() if how == "modified"]
 
 
-def pull() -> None:
-    """Bring data, and DVC's memory of what ran already, from the remote; what DVC has otherwise is overwritten."""
-    dvc("pull", "--quiet", "--run-cache", "--allow-missing", "--force")
+def refuse_changed_data() -> None:
+    """Raise a `PipelineError` where what `dvc add` tracks was changed since."""
+    if edited := changed_data():
+        path = edited[0]
+        raise PipelineError(
+            f"{path} is not what DVC has of it; run `dvc add {path}` and commit, or `dvc checkout {path}`, first: "
+            "retraining would put the old one in its place"
+        )
+
+
+def pull(*, force: bool) -> None:
+    """Bring data, and DVC's memory of what ran already, from the remote; `force` overwrites what DVC has otherwise."""
+    dvc("pull", "--quiet", "--run-cache", "--allow-missing", *(["--force"] if force else []))
 
 
 def reproduce(*, storage: bool) -> None:

@@ -83,7 +83,8 @@ def retrain(night: Night, *, dry: bool) -> None:
     night : Night
         New.
     dry : bool
-        Look at what came in and decide, and change neither git nor the registry nor the lists of batches.
+        Look at what came in and decide, and change neither git nor the registry nor the lists of batches; only what is
+        missing here of DVC's files comes from the remote.
 
     Raises
     ------
@@ -103,10 +104,12 @@ def retrain(night: Night, *, dry: bool) -> None:
             stack.push(_put_back)
             branch = repository.start(settings.branch)
             recover.main()
+        else:
+            repository.refuse_changed_data()
         storage = repository.has_storage()
         night.figures[0] = read_json(paths.EVALUATE_METRICS) if paths.EVALUATE_METRICS.is_file() else None
         if storage:
-            repository.pull()
+            repository.pull(force=not dry)
         stale = repository.stale()
         store = tracking.connect()
         with tracking.store_errors(store.address):
@@ -118,8 +121,9 @@ def retrain(night: Night, *, dry: bool) -> None:
         if not files and not stale and champion:
             if branch and repository.waits(branch):
                 print(f"what an earlier night could not push: {repository.push(branch)}")
-            _end(night, store)
-            repository.done()
+            if not dry:
+                _end(night, store)
+                repository.done()
             return
         if not dry and (not paths.INGEST_TABLE.is_file() or "ingest" in stale):
             repository.dvc("repro", "ingest")
@@ -251,7 +255,9 @@ def main() -> None:
         description=(__doc__ or "").partition("\n")[0],
         epilog="Exit status: 0 nothing to do, 10 promoted, 11 not promoted, 12 another one is in progress, 1 failed.",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would happen; only brings what is missing of DVC's files"
+    )
     parser.add_argument(
         "--alarm", action="store_true", help="for CI: exit 0 unless a person should look, at a failure or a quarantine"
     )

@@ -96,7 +96,6 @@ def by_language(texts: Sequence[str]) -> dict[str, np.ndarray]:
     if not counts:
         return {}
     main = max(counts, key=lambda name: (counts[name], name))
-    counts[main] += sure.count("")
     common = {name for name, rows in counts.items() if rows >= MIN_LANGUAGE_ROWS} | {main}
     rows = np.array([name or main if (name or main) in common else "other" for name in sure])
     found = {f"language {name}": rows == name for name in sorted(common)}

@@ -49,7 +49,7 @@ def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: fl
     table : DataFrame of shape (n_rows, >= 5)
         Has `raw` (the text before cleaning), `label`, `group`, `split` and `time`.
     validation_share, test_share : float
-        Expected share of the rows, of each class alike; between 0 and 1, together below 1. A split that `table` gives
+        Expected share of the rows, whatever their class; between 0 and 1, together below 1. A split that `table` gives
         rows for gets no others; where it is the test split, or time decides that, `validation_share` is of the rest.
     seed : int
         Another seed draws another split.

@@ -254,6 +254,11 @@ class Store:
             raise PipelineError(f"{version.name} version {version.version} is no model of this pipeline")
         return place / data
 
+    def parameters(self, version: "ModelVersion") -> dict[str, str]:
+        """The parameters that the version's run shows; empty where it has no run."""
+        found: dict[str, str] = self.client.get_run(version.run_id).data.params if version.run_id else {}
+        return found
+
     def test_figures(self, version: "ModelVersion") -> dict[str, float]:
         """The figures on the test rows that the version's run shows, such as accuracy."""
         metrics = self.client.get_run(version.run_id).data.metrics if version.run_id else {}

@@ -187,8 +187,8 @@ def sizes(rows: int) -> tuple[int, int, int]:
 
     Few rows need small steps to take enough of them, many rows larger ones to be done in time: about 600 steps an
     epoch, 8,000 steps in all, in powers of two from 32 to 128 rows and from 3 to 40 epochs. Patience is two epochs, or
-    300 steps where those are more: of few rows, the validation loss rises now and then before the LSTM has learned
-    anything.
+    about 300 steps where those are more: of few rows, the validation loss rises now and then before the LSTM has
+    learned anything.
     """
     batch_size = 2 ** int(np.clip(round(np.log2(rows / 600)), 5, 7))
     epochs, patience = (round(steps * batch_size / rows) for steps in (8_000, 300))

@@ -359,6 +359,9 @@ def test_reading_by_the_columns_of_ingest() -> None:
     Path("d.csv").write_text("text\none\n")
     with pytest.raises(PipelineError, match="review"):
         drift.read(Path("d.csv"))
+    Path("e.csv").write_text("review,stars,stars\none,1,1\n")
+    with pytest.raises(PipelineError, match="has the column 'stars' 2 times"):
+        drift.read(Path("e.csv"))
 
 
 @pytest.mark.slow

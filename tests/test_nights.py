@@ -64,6 +64,12 @@ class World:
 
         return dict(MlflowClient(self.server.address, self.server.address).get_registered_model(MODEL).aliases)
 
+    def tags(self) -> dict[str, str]:
+        """Of the registered model."""
+        from mlflow import MlflowClient
+
+        return dict(MlflowClient(self.server.address, self.server.address).get_registered_model(MODEL).tags)
+
     def registered(self, version: str) -> float:
         """When, in seconds since 1970."""
         from mlflow import MlflowClient
@@ -136,10 +142,15 @@ def test_night_1_trains_and_promotes(world: World) -> None:
 
 
 def test_night_2_has_nothing_to_do(world: World) -> None:
-    before, began = world.commits(), time.monotonic()
+    before, tags = world.commits(), world.tags()
+    planned = world.night("--dry-run")
+    assert "would train: no" in planned.stdout, planned.stderr
+    assert world.tags() == tags  # a look is no retraining that ended
+    began = time.monotonic()
     done = world.night()
     assert done.returncode == NOTHING, done.stdout + done.stderr
     assert time.monotonic() - began < 30
+    assert world.tags() != tags
     assert world.commits() == before
     overdue = world.runner().run(*RETRAIN, "--overdue", "1", **world.environment)
     assert "nothing to do" in overdue.stdout

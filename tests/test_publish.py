@@ -121,6 +121,7 @@ def test_what_mlflow_shows() -> None:
 
 ROOT = Path(__file__).parent.parent
 LABELS = ["glad", "sad"] * 100
+PARAMETERS = {"clean.split_seed": "0", "clean.test_share": "0.15"}  # of the champion's run, of those that split rows
 SURE = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1)
 
 
@@ -164,7 +165,8 @@ def judge(champion: str | None, **tags: str) -> Decision:
         "slices": {},
     }
     processes = SimpleNamespace(new=lambda: "a process")
-    return publish._judge(figures, publish._test_texts(), processes, SimpleNamespace(), new, old)  # type: ignore[arg-type]
+    store = SimpleNamespace(parameters=lambda version: {"1": PARAMETERS}[version.version])
+    return publish._judge(figures, publish._test_texts(), processes, store, new, old)  # type: ignore[arg-type]
 
 
 def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> None:
@@ -210,6 +212,31 @@ def test_a_champion_of_other_classes_is_refused_with_what_to_do(evaluated: dict[
     reason = judge("1").reason
     assert "its classes are others (glad, mad, sad)" in reason
     assert "name another model with publish.model" in reason
+
+
+@pytest.mark.parametrize(
+    ("theirs", "changed"),
+    [
+        (PARAMETERS | {"clean.split_seed": "1"}, "clean.split_seed changed since"),
+        (
+            PARAMETERS | {"clean.test_share": "0.1", "ingest.test_path": "b.csv"},
+            "clean.test_share and ingest.test_path",
+        ),
+        (PARAMETERS | {"ingest.time_column": "at"}, "ingest.time_column changed"),
+        (PARAMETERS | {"ingest.group_column": "by", "train.units": "7"}, ": ingest.group_column changed"),
+    ],
+)
+def test_a_champion_that_may_have_learnt_from_these_rows_is_not_compared(
+    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch, theirs: dict[str, str], changed: str
+) -> None:
+    evaluated["1"] = evaluated["2"]
+    monkeypatch.setattr("test_publish.PARAMETERS", theirs)
+    decision = judge("1")
+    assert not decision.promote
+    assert changed in decision.reason
+    assert "promote by hand: python -m pipeline.promote 2" in decision.reason
+    monkeypatch.setattr("test_publish.PARAMETERS", {})  # its run is gone
+    assert judge("1").promote
 
 
 def test_a_champion_that_does_not_answer_is_no_reason_to_replace_it(evaluated: dict[str, Answer]) -> None:

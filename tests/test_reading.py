@@ -261,7 +261,15 @@ def test_lines_of_windows_1252_among_many_plain_ones_are_no_damage(tmp_path: Pat
     assert (read(tmp_path, "a.csv", content)["text"] == "gekürzt").sum() == 10
 
 
-def test_big5_is_not_taken_for_gbk(tmp_path: Path) -> None:
-    content = csv_text([("很好我喜歡這個手機太差了再也不買", "正面")] * 9).encode("big5")
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("big5", "很好我喜歡這個手機太差了再也不買"),
+        ("euc_kr", "이 영화는 정말 재미있고 배우들의 연기도 훌륭해서 다시 보고 싶은 작품입니다"),
+        ("euc_jp", "この映画はとても面白くて、俳優の演技も素晴らしかったです"),
+    ],
+)
+def test_other_asian_encodings_are_not_taken_for_gbk(tmp_path: Path, encoding: str, text: str) -> None:
+    content = csv_text([(text, "正面" if encoding == "big5" else "good")] * 9).encode(encoding)
     with pytest.raises(PipelineError, match="is neither UTF-8, UTF-16, GBK nor Windows-1252"):
         read(tmp_path, "a.csv", content)

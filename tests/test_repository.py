@@ -81,6 +81,9 @@ def test_data_that_were_changed_and_not_added_are_not_overwritten(checkout: Path
         PipelineError, match=r"data/reviews\.csv is not what DVC has of it; run `dvc add data/reviews\.csv`"
     ):
         repository.start(None)
+    shutil.copy(ROOT / params.PARAMS_FILE, params.PARAMS_FILE)
+    with pytest.raises(PipelineError, match=r"data/reviews\.csv is not what DVC has"):
+        retrain.retrain(retrain_report.Night(datetime.now(UTC), "m"), dry=True)
     assert "mine" in reviews.read_text()
     reviews.unlink()  # as in a fresh clone
     assert repository.start(None) == "main"
