@@ -7,6 +7,7 @@ LOCKS := requirements.lock requirements-dev.lock
 OUTPUTS := ingest validate clean tokenize rebalance train
 
 SHELL := /bin/bash
+export MLFLOW_DISABLE_TELEMETRY ?= true
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: repro test test-all lint env ui serve ablation search imbalance benchmark lock clean \

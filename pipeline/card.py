@@ -253,7 +253,7 @@ def _data(facts: Facts) -> list[str]:
 def _split(facts: Facts) -> str:
     """Which rows test."""
     settings = facts.ingest
-    if settings["test_path"] != str(params.NO_FILE):
+    if settings["test_path"] != params.NO_FILE.as_posix():
         return f"The test rows are those of your test file, {named(Path(settings['test_path']).name)}."
     if settings["split_column"]:
         return f'The column "{named(settings["split_column"])}" says which rows train, validate and test.'

@@ -4,7 +4,6 @@ No stage: it runs in two checkouts of its own, and touches neither this one nor 
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import pandas as pd
 from . import card, document, params, paths, stage
 from .files import read_json, read_table
 from .markdown import escaped, pipe_table
-from .repository import git
+from .repository import data_files, git, own_python
 from .stage import PipelineError, shown
 
 FOLDER = paths.REPORTS / "compare"
@@ -61,9 +60,9 @@ def run(revision: str, folder: Path, max_rows: int) -> Side:
     git("worktree", "add", "--quiet", "--detach", str(folder), revision)
     try:
         _set_sample(folder / params.PARAMS_FILE, max_rows)
-        cache = Path(git("rev-parse", "--show-toplevel")) / ".dvc/cache"
-        _call(folder, "config", "--local", "cache.dir", str(cache.resolve()))
-        tracked = git("-C", str(folder), "ls-files", "*.dvc").split()
+        cache = _call(Path(git("rev-parse", "--show-toplevel")), "cache", "dir").strip()
+        _call(folder, "config", "--local", "cache.dir", cache)
+        tracked = data_files(folder)
         if tracked:  # the user's own file
             _call(folder, "pull" if _call(folder, "remote", "list").strip() else "checkout", *tracked)
         print(f"compare: running the pipeline of {revision}", flush=True)
@@ -93,13 +92,13 @@ def _set_sample(path: Path, max_rows: int) -> None:
 
 def _call(folder: Path, *arguments: str) -> str:
     """Run DVC in a checkout."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
+    kept = {key: value for key, value in own_python().items() if not key.startswith(("DVC_", "MLFLOW_"))}
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
         env=kept | {"PIPELINE_TRACKING": "off"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     if done.returncode:

@@ -45,7 +45,7 @@ def tables_known() -> Iterator[Path]:
     locks = [repository.git("show", f"{revision}:{DVC_LOCK}", check=False) for revision in revisions]
     locks += [DVC_LOCK.read_text(encoding="utf-8")] if DVC_LOCK.is_file() else []
     cache = Path(repository.dvc("cache", "dir", capture=True).strip())
-    wanted = {str(paths.CLEAN_TABLES[split]) for split in ("train", "validation")}
+    wanted = {paths.CLEAN_TABLES[split].as_posix() for split in ("train", "validation")}
     digests = set()
     for lock in filter(None, locks):
         outs = YAML(typ="safe").load(lock)["stages"].get("clean", {}).get("outs", [])

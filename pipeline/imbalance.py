@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,7 +23,7 @@ import pandas as pd
 from . import crossfit, metrics, params, paths, stage, studies, tracking
 from .files import read_yaml, sha256, sha256_json, write_table, write_text
 from .imbalance_report import COMPARED, Found, Result, markdown, render, summarize
-from .repository import git
+from .repository import git, own_python
 from .stage import PipelineError
 from .state import DVC_FILE
 
@@ -95,9 +94,11 @@ def identity(document: Mapping[str, Any]) -> str:
 
 def untracked(document: Mapping[str, Any]) -> list[str]:
     """The user's files that neither git nor DVC knows, so that an experiment's folder needs a copy of them."""
-    named = [path for key in ("path", "test_path") if (path := document["ingest"][key]) != str(params.NO_FILE)]
+    named = [path for key in ("path", "test_path") if (path := document["ingest"][key]) != params.NO_FILE.as_posix()]
     inside = [path for path in named if not Path(path).is_absolute() and not Path(f"{path}.dvc").is_file()]
-    listed = subprocess.run(["git", "ls-files", "-z", "--", *inside], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *inside], capture_output=True, encoding="utf-8", check=False
+    )
     known_files = [Path(name) for name in listed.stdout.split("\0")]
     return [path for path in inside if not any(name.is_relative_to(Path(path)) for name in known_files)]
 
@@ -129,8 +130,7 @@ def experiment(changes: Mapping[str, Any], name: str, folder: Path, *, copied: S
     settings = [("-S", f"{key}={json.dumps(value, ensure_ascii=False)}") for key, value in changes.items()]
     options = itertools.chain(*settings, *(("--copy-paths", path) for path in copied))
     command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
-    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # for dvc, and its python
-    environment = os.environ | {"PATH": search, "PYTHONUNBUFFERED": "1", "PIPELINE_TRACKING": "off"}
+    environment = own_python() | {"PYTHONUNBUFFERED": "1", "PIPELINE_TRACKING": "off"}
     log, started, seconds, said = folder / "log.txt", None, None, ""
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -157,10 +157,12 @@ def experiments() -> set[str]:
     Raises
     ------
     PipelineError
-        This is no git repository with a commit.
+        This is no git repository with a commit, or a shallow clone.
     """
     if not git("rev-parse", "--verify", "-q", "HEAD", check=False):
         raise PipelineError("DVC's experiments need a git repository with a commit; run `git init`, then `git commit`")
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        raise PipelineError("DVC keeps no experiments in a shallow clone; run `git fetch --unshallow` first")
     return {ref.rpartition("/")[2] for ref in git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()}
 
 

@@ -92,7 +92,7 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
             suffix = "".join(Path(address.partition("?")[0]).suffixes)
             place = place.with_suffix(suffix) if suffix else place
             command = [sys.executable, "-m", "dvc", "get-url", address, str(place)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
             if "does not exist" in done.stderr and not address.startswith("http"):
                 place.mkdir()  # object stores know no empty folders, so this may be one
                 print(f"retrain: nothing lies at {shown_address(address)}", file=sys.stderr)

@@ -125,7 +125,7 @@ class Ingest(Section):
         given = [key for key, default in FILE_DEFAULTS.items() if getattr(self, key) != default]
         if self.dataset != "file" and given:
             raise ValueError(f"ingest.{given[0]} is for ingest.dataset: file alone; the data set is {self.dataset}")
-        if self.dataset == "file" and self.path == str(NO_FILE):
+        if self.dataset == "file" and self.path == NO_FILE.as_posix():
             raise ValueError("ingest.path must name the file or folder of ingest.dataset: file")
         if "://" in self.path + self.test_path:
             raise ValueError(
@@ -316,8 +316,8 @@ SECTIONS: tuple[type[Section], ...] = (
     Drift,
 )
 FILE_DEFAULTS: dict[str, str | None] = {
-    "path": str(NO_FILE),
-    "test_path": str(NO_FILE),
+    "path": NO_FILE.as_posix(),
+    "test_path": NO_FILE.as_posix(),
     "text_column": "text",
     "label_column": "label",
     "group_column": None,

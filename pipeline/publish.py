@@ -281,7 +281,7 @@ def _parameters() -> dict[str, Any]:
 
 
 def _given(value: Any) -> bool:
-    return value is not None and value != str(params.NO_FILE)
+    return value is not None and value != params.NO_FILE.as_posix()
 
 
 def _datasets() -> dict[str, tuple[Path, str, int]]:

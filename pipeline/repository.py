@@ -47,7 +47,7 @@ def git(*arguments: str, check: bool = True) -> str:
     environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
     command = ["git", *arguments]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment
+        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False, env=environment
     )
     if check and done.returncode:
         reason = shown_address(" ".join(done.stderr.split()))[:300]
@@ -60,7 +60,7 @@ def dvc(*arguments: str, capture: bool = False, environment: Mapping[str, str] |
     command = [sys.executable, "-m", "dvc", *arguments]
     pipe = subprocess.PIPE if capture else None
     with subprocess.Popen(
-        command, stdout=pipe, stderr=pipe, text=True, env=os.environ | dict(environment or {})
+        command, stdout=pipe, stderr=pipe, encoding="utf-8", env=own_python() | dict(environment or {})
     ) as running:
         try:
             said, wrong = running.communicate()
@@ -71,6 +71,12 @@ def dvc(*arguments: str, capture: bool = False, environment: Mapping[str, str] |
         reason = f": {shown_address(' '.join((wrong or '').split()))[:300]}" if capture else ", see above"
         raise PipelineError(f"`dvc {' '.join(arguments[:1])}` failed{reason}")
     return said or ""
+
+
+def own_python() -> dict[str, str]:
+    """The environment, with this interpreter as the first `python`: stages are told to run by that name."""
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return os.environ | {"PATH": search}
 
 
 def _end(running: "subprocess.Popen[str]") -> None:
@@ -178,9 +184,14 @@ def _merge(branch: str) -> None:
 
 
 def identity() -> list[str]:
-    """Options for git's author where none is configured, as on a CI runner."""
-    named = git("config", "user.email", check=False) or os.environ.get("GIT_AUTHOR_EMAIL")
-    return [] if named else ["-c", "user.name=retrain", "-c", "user.email=retrain@localhost"]
+    """Options for git's author where none is configured, as on a CI runner; environment variables go before them."""
+    unknown = {"user.name": "retrain", "user.email": "retrain@localhost"}
+    return [
+        part
+        for key, value in unknown.items()
+        if not git("config", key, check=False)
+        for part in ("-c", f"{key}={value}")
+    ]
 
 
 def stale() -> list[str]:
@@ -188,9 +199,14 @@ def stale() -> list[str]:
     return [name for name in json.loads(dvc("status", "--json", capture=True)) if not name.endswith(".dvc")]
 
 
+def data_files(folder: Path = Path()) -> list[str]:
+    """What `dvc add` tracks in a checkout, as the `.dvc` files that git knows."""
+    return list(filter(None, git("-C", str(folder), "ls-files", "-z", "--", "*.dvc").split("\0")))
+
+
 def changed_data() -> list[str]:
     """What `dvc add` tracks and was changed since, by path; what is not here is not among it."""
-    tracked = git("ls-files", "--", "*.dvc").splitlines()
+    tracked = data_files()
     stages = json.loads(dvc("status", "--json", *tracked, capture=True)) if tracked else {}
     outs = [change.get("changed outs", {}) for of in stages.values() for change in of if isinstance(change, dict)]
     return [path for of in outs for path, how in of.items() if how == "modified"]

@@ -39,7 +39,7 @@ def tags() -> dict[str, str]:
     """Git's and DVC's revisions, and who runs; what is unknown has no tag."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     known = {
@@ -71,4 +71,6 @@ def dvc_tags() -> dict[str, str]:
         return {}
     outs = {out["path"]: out["md5"] for out in read_yaml(DVC_LOCK)["stages"].get("train", {}).get("outs", [])}
     history = hashlib.md5(paths.TRAIN_HISTORY.read_bytes(), usedforsecurity=False).hexdigest()
-    return {"dvc.model": outs[str(paths.TRAIN_MODEL)]} if outs.get(str(paths.TRAIN_HISTORY)) == history else {}
+    return (
+        {"dvc.model": outs[paths.TRAIN_MODEL.as_posix()]} if outs.get(paths.TRAIN_HISTORY.as_posix()) == history else {}
+    )

@@ -55,7 +55,7 @@ class Processes:
     def __exit__(self, *error: object) -> None:
         with self._folder:
             if self._process:
-                with self._process, suppress(ProcessLookupError):
+                with self._process, suppress(ProcessLookupError, PermissionError):  # macOS: of one that has ended
                     os.killpg(self._process.pid, signal.SIGKILL)
 
     def start(self) -> "subprocess.Popen[bytes]":
@@ -64,8 +64,9 @@ class Processes:
             environment = {
                 key: value for key, value in os.environ.items() if key not in {"MLFLOW_RUN_ID", "PYTHONPATH"}
             }
-            environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-            environment["OPENBLAS_NUM_THREADS"] = "1"  # a process is safely forked while it has one thread
+            environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+            # A process is safely forked while it has one thread.
+            environment |= {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
             place = Path(self._folder.name)
             with (place / ERRORS).open("w") as errors:
                 self._process = subprocess.Popen(
@@ -117,7 +118,7 @@ class Asking:
         question = {"model": str(model), "texts": list(texts)}
         (self.folder / QUESTION).write_text(json.dumps(question), encoding="utf-8")
         with suppress(OSError):  # it is dead: then there is no answer
-            self._process.stdin.write(f"{self.folder}\n".encode())  # type: ignore[union-attr]
+            self._process.stdin.write(os.fsencode(self.folder) + b"\n")  # type: ignore[union-attr]
 
     def answer(self) -> Answer:
         """Wait for it; what fails is said in the answer."""
@@ -172,9 +173,9 @@ def answer_in(folder: Path) -> None:
 def main() -> None:
     import mlflow.pyfunc  # noqa: F401 - before anybody asks
 
-    for line in sys.stdin:
+    for line in sys.stdin.buffer:
         if os.fork() == 0:
-            return answer_in(Path(line.rstrip("\n")))
+            return answer_in(Path(os.fsdecode(line.rstrip(b"\n"))))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How a stage ends: in success, or in one clear sentence."""
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -29,6 +30,9 @@ def shown(name: str) -> str:
 
 def run(name: str, main: Callable[[], None]) -> None:
     """Call `main`; turn what a person can mend into a sentence on standard error and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # which a test's is not
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks ends nothing
     try:
         main()
     except PipelineError as error:

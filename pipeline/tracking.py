@@ -11,7 +11,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,6 @@ def connect() -> Store:
     # A server that is down shall cost seconds: the default is seven tries, minutes a call.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
     from filelock import FileLock
@@ -109,10 +108,11 @@ def connect() -> Store:
     # Beside a database, because other checkouts may share it.
     beside = Path(f"{address.removeprefix('sqlite:///')}.lock") if address.startswith("sqlite:") else None
     lock = FileLock(beside or root() / ".state/mlflow.lock", is_singleton=True)
-    with store_errors(address):
-        (root() / ".state").mkdir(exist_ok=True)
-    with store_errors(address), lock:  # two processes that create the database at once break it
-        if beside:
+    if not beside:
+        with suppress(OSError):  # who only reads may do so where nothing may be written, and takes no lock
+            (root() / ".state").mkdir(exist_ok=True)
+    with store_errors(address), lock if beside else nullcontext():
+        if beside:  # two processes that create the database at once break it
             _create_database(Path(address.removeprefix("sqlite:///")))
         client = MlflowClient(address, address)
         place = (root() / "mlruns").as_uri() if beside else None  # a server has its own

@@ -201,7 +201,7 @@ def test_a_strategy_gets_no_target_or_strength_that_is_not_its_own(project: Proj
     assert "rebalance.target" not in Training(None, "random_over", 0).changes(document)
 
 
-def test_files_that_git_does_not_know_are_copied(project: Project) -> None:
+def test_files_that_git_does_not_know_are_copied(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     document = params.read(params.PARAMS_FILE)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for name in ("known.csv", "评论.csv", "unknown.csv", "kept.csv", "kept.csv.dvc"):
@@ -209,6 +209,12 @@ def test_files_that_git_does_not_know_are_copied(project: Project) -> None:
     project.run("git", "init", "-q")
     project.run("git", "add", "known.csv", "评论.csv", "data/none")
     project.run(*git, "commit", "-q", "-m", "one")
+    assert imbalance.experiments() == set()
+    project.run("git", "clone", "-q", "--depth", "1", project.folder.as_uri(), "shallow")
+    with monkeypatch.context() as there:
+        there.chdir("shallow")
+        with pytest.raises(PipelineError, match="run `git fetch --unshallow` first"):
+            imbalance.experiments()
     found = {}
     for name in ("known.csv", "评论.csv", "unknown.csv", "kept.csv", str(Path("unknown.csv").resolve())):
         found[name] = imbalance.untracked(imbalance.changed(document, {"ingest.path": name}))

@@ -1,15 +1,18 @@
 """Privacy: what is masked and what is left alone, by 673 labelled cases of invented people."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Project
 
-from pipeline import repository
+from pipeline import paths, repository
 from pipeline.masking import PLACEHOLDERS, mask
 from pipeline.text import clean_text
 
@@ -131,3 +134,22 @@ def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None
 def test_each_form_by_itself(text: str, cleaned: str) -> None:
     """Of the cases above, one in fifty may be missed, which is more than some forms have."""
     assert clean_text(text) == cleaned
+
+
+def test_no_library_reports_its_use(reference: Project, tmp_path: Path) -> None:
+    """In the home folder is no id of the machine, and nothing that waits to be sent."""
+    model = paths.TRAIN_MODEL / "model.onnx"
+    code = f"""
+from pipeline.network import Network
+from pipeline import tracking
+Network({str(reference.folder / model)!r})
+tracking._failures()
+from mlflow.telemetry.utils import is_telemetry_disabled
+assert is_telemetry_disabled()
+"""
+    told = ("MLFLOW_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY", "CI", "PYTEST_VERSION")
+    environment = {key: value for key, value in os.environ.items() if key not in (*told, "PYTEST_CURRENT_TEST")}
+    environment |= {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True)
+    left = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in left if re.search("onnxruntime|mlflow", file)], left

@@ -89,6 +89,41 @@ def test_data_that_were_changed_and_not_added_are_not_overwritten(checkout: Path
     assert repository.start(None) == "main"
 
 
+def test_any_name_may_be_tracked_and_stages_run_by_this_python(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository.dvc("init", "-q")
+    for name in ("data/über uns.csv", "data/评论.csv"):
+        Path(name).write_text("text,label\n")
+        repository.dvc("add", "-q", name)
+    git("add", "-A")
+    assert repository.data_files() == ["data/über uns.csv.dvc", "data/评论.csv.dvc"]
+    Path("data/评论.csv").write_text("text,label\nmine,x\n")
+    assert repository.changed_data() == ["data/评论.csv"]
+    # The lock of the fixture is none.
+    Path("dvc.lock").unlink()
+    command = "python -c \"import sys; open('who', 'w').write(sys.executable)\""
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"who": {"cmd": command, "outs": ["who"]}}}))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    repository.dvc("repro", "-q")
+    assert Path("who").read_text() == sys.executable
+
+
+def test_half_an_identity_is_completed(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(checkout))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    git("config", "user.email", "me@localhost")
+    assert repository.identity() == ["-c", "user.name=retrain"]
+    git("config", "--unset", "user.email")
+    git("config", "user.name", "me")
+    assert repository.identity() == ["-c", "user.email=retrain@localhost"]
+    git("config", "user.email", "me@localhost")
+    assert repository.identity() == []
+
+
+def test_every_checkout_has_the_same_bytes(checkout: Path) -> None:
+    git("clone", "-q", "-c", "core.autocrlf=true", str(checkout.parent / "hub.git"), str(checkout.parent / "windows"))
+    assert (checkout.parent / "windows/dvc.lock").read_bytes() == b"one\n"
+
+
 def test_after_a_failure_people_may_change_the_lists(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

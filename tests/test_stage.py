@@ -1,6 +1,10 @@
 """Stage: how a command ends that a person stops, or that finds a disk full."""
 
+import subprocess
+import sys
+
 import pytest
+from conftest import ROOT
 
 from pipeline import stage
 from pipeline.stage import PipelineError
@@ -24,3 +28,10 @@ def test_every_end_is_one_sentence(
         stage.run("x", main)
     assert ended.value.code == status
     assert capsys.readouterr().err == said
+
+
+def test_a_name_that_the_terminal_lacks_ends_nothing() -> None:
+    code = "from pipeline import stage; stage.run('x', lambda: print('喜悦'))"
+    command = [sys.executable, "-X", "utf8=0", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, rb"\u559c\u60a6" + b"\n"), done.stderr
