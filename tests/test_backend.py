@@ -130,6 +130,7 @@ def test_prediction_follows_the_weights(keras: ModuleType) -> None:
     np.testing.assert_allclose(forward(ids), 4 * before, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="this system counts no page faults")
 def test_steps_on_long_texts_ask_the_system_for_no_memory(keras: ModuleType) -> None:
     """Nor does a step touch pages that the system has to clear first."""

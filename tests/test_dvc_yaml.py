@@ -87,7 +87,7 @@ def test_the_committed_lock_is_of_this_code(stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", [pytest.param(stage, marks=pytest.mark.slow if stage == "train" else ()) for stage in ORDER]
+    "stage", [pytest.param(stage, marks=pytest.mark.slow if stage in {"train", "evaluate"} else ()) for stage in ORDER]
 )
 def test_declared_inputs_alone_give_the_same_bytes_untracked(reference: Project, tmp_path: Path, stage: str) -> None:
     entry = STAGES[stage]

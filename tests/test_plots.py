@@ -46,7 +46,14 @@ def outputs(classes: list[str]) -> None:
     write_json(paths.EVALUATE_BEHAVIOUR, {"tests": tests, "not_applicable": {}})
 
 
-@pytest.mark.parametrize("classes", [["neg", "pos"], ODD, [f"an awfully long name of topic {i}" for i in range(50)]])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["neg", "pos"],
+        ODD,
+        pytest.param([f"an awfully long name of topic {i}" for i in range(50)], marks=pytest.mark.slow),
+    ],
+)
 def test_every_picture_is_drawn_without_a_warning(
     classes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

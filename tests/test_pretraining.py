@@ -69,6 +69,7 @@ def test_the_loss_is_that_of_telling_each_neighbour_from_the_sample(keras: Modul
     np.testing.assert_allclose(told, expected * len(ids) / guessed, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_learns_what_follows_what_in_both_directions_and_nothing_else_moves(keras: ModuleType) -> None:
     model = network(keras)
     before = {v.path: np.asarray(v.value) for v in model.variables}

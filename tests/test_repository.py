@@ -91,9 +91,10 @@ def test_data_that_were_changed_and_not_added_are_not_overwritten(checkout: Path
 
 def test_any_name_may_be_tracked_and_stages_run_by_this_python(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.dvc("init", "-q")
-    for name in ("data/über uns.csv", "data/评论.csv"):
+    names = ("data/über uns.csv", "data/评论.csv")
+    for name in names:
         Path(name).write_text("text,label\n")
-        repository.dvc("add", "-q", name)
+    repository.dvc("add", "-q", *names)
     git("add", "-A")
     assert repository.data_files() == ["data/über uns.csv.dvc", "data/评论.csv.dvc"]
     Path("data/评论.csv").write_text("text,label\nmine,x\n")

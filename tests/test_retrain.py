@@ -124,7 +124,7 @@ def test_a_bad_file_is_refused_and_the_others_come_in(
         assert {name for _, name, _ in waiting if name.endswith(".csv") and "/" not in name} == {"a.csv", "c.csv"}
 
 
-@pytest.mark.parametrize("name", ["new.csv", "new.csv?signature=a/b"])
+@pytest.mark.parametrize("name", ["new.csv?signature=a/b", pytest.param("new.csv", marks=pytest.mark.slow)])
 def test_files_come_from_an_address(project: Path, tweets: pd.DataFrame, name: str) -> None:
     (project / "there").mkdir()
     (project / ".state").mkdir()

@@ -111,6 +111,7 @@ def test_an_alert_is_one_issue(tmp_path: Path) -> None:
         assert "https://x/a/b/actions/runs/7" in said.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
 def test_a_pull_request_is_opened_where_results_wait_and_none_is_open(tmp_path: Path) -> None:
     said = stand_in(tmp_path)
