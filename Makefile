@@ -71,9 +71,9 @@ retrain: env
 	python -m pipeline.retrain $(ARGS)
 
 # What this checkout changes in the model, beside BASE, on a sample: reports/compare/comparison.md.
-BASE ?= main
+export BASE ?= main
 compare: env
-	python -m pipeline.compare "$(BASE)" $(ARGS)
+	python -m pipeline.compare "$$BASE" $(ARGS)
 
 # What DVC needs for a remote that is no folder: S3, GCS, Azure or SSH, by STORAGE_URL.
 storage: env

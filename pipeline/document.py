@@ -87,7 +87,8 @@ def html(markdown: str, folder: Path) -> str:
         for child in inside.children or []:
             child.content = re.sub(TOGETHER, "\\1\u00a0", child.content)
             if child.type == "image":
-                content = base64.b64encode((folder / str(child.attrs["src"])).resolve().read_bytes()).decode()
+                source = (folder / str(child.attrs["src"])).resolve()
+                content = base64.b64encode(source.read_bytes() if source.suffix == ".png" else b"").decode()
                 child.attrs["src"] = f"data:image/png;base64,{content}"
     heading, rest = parser.renderer.render(tokens, parser.options, {}).split("</h1>\n", 1)
     title = escape("".join(child.content for child in tokens[1].children or []))

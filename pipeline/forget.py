@@ -89,11 +89,11 @@ def purge_batches(digests: Sequence[str]) -> list[str]:
         place = batches.without(batch, table[~rows])
         old = paths.BATCH_FILES / f"{batch}.parquet"
         pointer = old.with_name(f"{old.name}.dvc")
+        if place:
+            repository.dvc("add", "--quiet", str(place), capture=True)
         if pointer.is_file():
             repository.dvc("remove", str(pointer), capture=True)
         old.unlink(missing_ok=True)
-        if place:
-            repository.dvc("add", "--quiet", str(place), capture=True)
         said.append(
             f"batch {batch[:16]}: {int(rows.sum()):,} rows removed{f', now {place.stem[:16]}' if place else ''}"
         )

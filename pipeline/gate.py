@@ -13,6 +13,7 @@ import numpy as np
 from . import metrics
 from .markdown import escaped, pipe_table
 from .params import Gate
+from .stage import shown
 
 Figures = Mapping[str, float]
 MACRO_F1 = "macro-F1"
@@ -101,8 +102,8 @@ class Decision:
         rows = [
             (
                 escaped(check.name),
-                check.found,
-                check.limit,
+                escaped(check.found),
+                escaped(check.limit),
                 "passed" if check.passed else "**failed**",
                 f"`gate.{check.rule}`" if check.rule else "",
             )
@@ -151,12 +152,14 @@ def _floors(model: Candidate, rules: Gate) -> Iterator[Check]:
     recalls = {name: of["recall"] for name, of in model.per_class.items() if of["num_samples"] >= rules.min_samples}
     if recalls:
         name = min(recalls, key=lambda each: recalls[each])
-        yield _at_least(f"lowest recall of a class ({name})", "min_class_recall", recalls[name], rules.min_class_recall)
+        yield _at_least(
+            f"lowest recall of a class ({shown(name)})", "min_class_recall", recalls[name], rules.min_class_recall
+        )
     parts = {name: of["accuracy"] for name, of in model.slices.items() if of["num_samples"] >= rules.min_samples}
     if parts:
         name = min(parts, key=lambda each: parts[each])
         yield _at_least(
-            f"lowest accuracy of a slice ({name})", "min_slice_accuracy", parts[name], rules.min_slice_accuracy
+            f"lowest accuracy of a slice ({shown(name)})", "min_slice_accuracy", parts[name], rules.min_slice_accuracy
         )
     yield _at_most("calibration error (ECE)", "max_ece", model.overall["ece"], rules.max_ece)
     if not np.isnan(model.latency):
@@ -186,7 +189,7 @@ def _changes(champion: Champion, rules: Gate) -> Iterator[Check]:
             name = min(fallen or known, key=lambda each: known[each]["difference"])
             passed = fallen.get(name, 0.0) >= -most
             limit = f"no clear fall by more than {100 * most:g}"
-            yield Check(f"{what} {name} in points {against}", rule, _points(known[name]), limit, passed)
+            yield Check(f"{what} {shown(name)} in points {against}", rule, _points(known[name]), limit, passed)
 
 
 def _at_least(name: str, rule: str, found: float, limit: float) -> Check:

@@ -28,6 +28,7 @@ from .store import shown_address
 from .validate import Outcome, Rule
 
 QUARANTINED = ("file", "name", "found", "why")  # columns of data/quarantine.csv
+DEEP = 350  # folders: more than the ".." that the 1,024 bytes of an object's name hold
 # Rules that say something of a file alone; the others hold for the table that it would become part of.
 OF_A_FILE = (
     "missing_texts",
@@ -91,7 +92,10 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
             place = Path(temporary) / "incoming"
             suffix = "".join(Path(address.partition("?")[0]).suffixes)
             place = place.with_suffix(suffix) if suffix else place
-            command = [sys.executable, "-m", "dvc", "get-url", address, str(place)]
+            # An object's name may hold "..", which DVC follows: from so deep a folder none leads out of the temporary.
+            deep = Path(temporary, *["deep"] * DEEP, place.name)
+            deep.parent.mkdir(parents=True)
+            command = [sys.executable, "-m", "dvc", "get-url", address, str(deep)]
             done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
             if "does not exist" in done.stderr and not address.startswith("http"):
                 place.mkdir()  # object stores know no empty folders, so this may be one
@@ -99,6 +103,8 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
             elif done.returncode:
                 reason = shown_address(" ".join(done.stderr.partition("Having any troubles?")[0].split()))[:300]
                 raise PipelineError(f"retrain.incoming {shown_address(address)} cannot be read: {reason}")
+            else:
+                deep.rename(place)
         elif not place.exists():
             raise PipelineError(f"retrain.incoming names {place}, which does not exist; make the folder, or correct it")
         seen = set(batches.read_list()["file"]) | set(batches.read_list(paths.QUARANTINE, QUARANTINED)["file"])
@@ -106,6 +112,9 @@ def fetched(address: str) -> Iterator[list[tuple[Path, str, str]]]:
         files = tables_in(place) if place.is_dir() else named
         listed: dict[str, tuple[Path, str, str]] = {}
         for path in files:
+            if path != place and not path.resolve().is_relative_to(place.resolve()):
+                print(f"retrain: {path} is left out: it is a link to elsewhere", file=sys.stderr)
+                continue
             digest = sha256(path)
             name = path.relative_to(place).as_posix() if place.is_dir() else path.name
             name = os.fsencode(name).decode("utf-8", errors="replace")  # the list is UTF-8; names need not be
@@ -166,8 +175,9 @@ def _examine_alone(
     try:
         raw = ingest.read_file(path, settings, name)
         mapped = ingest.map_labels(raw.assign(given=raw["label"]), _of_file(settings.label_map, raw))
-    except PipelineError as error:
-        why = error.kept.replace(str(path), name)  # the list stands in git
+    except (PipelineError, ArithmeticError, MemoryError, ValueError) as error:  # of whatever sort the file is
+        kept = error.kept if isinstance(error, PipelineError) else f"{name} cannot be read ({type(error).__name__})"
+        why = kept.replace(str(path), name)  # the list stands in git
         rule = Rule("readable", "table", "", {}, "the file can be read in the columns named under ingest")
         nothing = table.iloc[:0].assign(given="")
         return Arrival(path, name, digest, 0, nothing, why, [Outcome(rule, False, None, why)])
@@ -217,7 +227,8 @@ def agreement(rows: pd.DataFrame, predict: Predict, least: float) -> list[Outcom
 def put_into_quarantine(arrival: Arrival, found: str) -> Path:
     """Copy a refused file, with the report of its rules, to `data/quarantine/`, and list it; give the folder."""
     folder = paths.QUARANTINE_FILES / arrival.file[:16]
-    with atomic(folder / Path(arrival.name).name) as temporary:
+    name = os.fsencode(Path(arrival.name).name)[-200:].decode(errors="ignore")  # systems take 255 bytes
+    with atomic(folder / name) as temporary:
         shutil.copyfile(arrival.path, temporary)
     shown_rules = validate.results(list(arrival.outcomes), {"table": arrival.new, "classes": _classes(arrival.new)})
     write_json(folder / "results.json", {"name": arrival.name, "why": arrival.refused, **shown_rules})

@@ -3,13 +3,13 @@
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import cache
 
-from stdnum import iban, luhn
+from stdnum import iban, luhn, numdb
 from stdnum.es import dni, nie
 from stdnum.fr import nir
 from stdnum.iso7064 import mod_11_2
 
-SHORTEST_IBAN = 15  # characters: Norway's
 PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]", "[card]", "[id]", "[ip]")
 
 # An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
@@ -157,11 +157,20 @@ def _masked_ibans(text: str) -> str:
 
 def _length_of_iban(groups: str) -> int:
     """Characters of the account number that begins here, up to a space or the end; 0 if none does."""
-    while len(groups) >= SHORTEST_IBAN:
-        if iban.is_valid(groups.replace(" ", "")):
-            return len(groups)
-        groups = groups.rpartition(" ")[0]
+    wanted, seen = _characters_of_iban(groups[:2].upper()), 0
+    for place, character in enumerate(groups, start=1):
+        seen += character != " "
+        if seen == wanted:
+            ends = groups[place : place + 1] in {"", " "}
+            return place if ends and iban.is_valid(groups[:place].replace(" ", "")) else 0
     return 0
+
+
+@cache
+def _characters_of_iban(country: str) -> int:
+    """How long a country's account numbers are; 0 if it has none."""
+    found = numdb.get("iban").info(country)[0][1].get("bban", "")
+    return 4 + sum(map(int, re.findall(r"\d+", found))) if found else 0
 
 
 def _masked_card(found: re.Match[str]) -> str:

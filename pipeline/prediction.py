@@ -40,6 +40,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} has format {manifest.get('format')}, this code reads {FORMAT}; use the code that wrote it, or "
             "train the model anew"
         )
+    if missing := {ONNX, TOKENIZER} - set(manifest["sha256"]):
+        raise PipelineError(
+            f"{folder / MANIFEST} has no digest of {' and '.join(sorted(missing))}; train the model anew"
+        )
     for name, digest in manifest["sha256"].items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise PipelineError(
@@ -64,7 +68,7 @@ class Predictor:
         """Load a model folder, after checking its digests; `threads` as in `network.Network`."""
         manifest = read_manifest(folder)
         return cls(
-            Network(folder / ONNX, threads=threads),
+            Network((folder / ONNX).read_bytes(), threads=threads),  # by its bytes it can name no files beside it
             Tokenizer.load(folder / TOKENIZER),
             Ngrams.load(folder) if GRAMS in manifest["sha256"] else None,
             tuple(manifest["classes"]),

@@ -16,8 +16,10 @@ import sys
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -29,6 +31,7 @@ DELIMITERS = ",;\t|"
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 # Up to this share of all lines, broken UTF-8 is damage, not another encoding.
 DAMAGED = 0.001
+MOST_UNPACKED = 4_000_000_000  # bytes of a compressed file
 
 
 class MissingColumnError(PipelineError):
@@ -202,15 +205,19 @@ def _report_damage(content: bytes, encoding: str, path: Path, error: UnicodeDeco
 
 def _decompress(path: Path) -> bytes:
     """The file's bytes, unpacked by its name's ending."""
-    unpack: dict[str, Callable[[bytes], bytes]] = {
-        ".gz": gzip.decompress,
-        ".bz2": bz2.decompress,
-        ".xz": lzma.decompress,
-        ".zst": _unpack_zstd,
-        ".zip": lambda content: _unpack_zip(content, path),
+    unpack: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
+        ".gz": gzip.GzipFile,
+        ".bz2": bz2.BZ2File,
+        ".xz": lzma.LZMAFile,
+        ".zst": _open_zstd,
+        ".zip": _open_zip,
     }
+    ending = path.suffix.lower()
     try:
-        return unpack.get(path.suffix.lower(), bytes)(path.read_bytes())
+        if ending not in unpack:
+            return path.read_bytes()
+        with unpack[ending](path) as stream:
+            return _whole(stream, path)
     except FileNotFoundError as error:
         raise PipelineError(f"{path} does not exist") from error
     except IsADirectoryError as error:
@@ -219,28 +226,38 @@ def _decompress(path: Path) -> bytes:
         raise PipelineError(f"{path} cannot be read ({error}); is it whole and what its ending says?") from error
 
 
-def _unpack_zstd(content: bytes) -> bytes:
+def _whole(stream: Any, path: Path) -> bytes:
+    """What a stream holds: a small file may unpack to more than there is memory."""
+    content = bytearray()
+    while part := stream.read(1 << 24):
+        content += part
+        if len(content) > MOST_UNPACKED:
+            raise PipelineError(f"{path} is more than {MOST_UNPACKED / 1e9:.0f} GB unpacked; split it, or unpack it")
+    return bytes(content)
+
+
+def _open_zstd(path: Path) -> Any:
     import pyarrow as pa
 
-    with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as stream:
-        unpacked: bytes = stream.read()
-    return unpacked
+    return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
 
 
-def _unpack_zip(content: bytes, path: Path) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+@contextmanager
+def _open_zip(path: Path) -> Iterator[Any]:
+    with zipfile.ZipFile(path) as archive:
         files = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
         names = [name for name in files if not Path(name).name.startswith(".")]
         if len(names) != 1:
             raise PipelineError(f"{path} holds {len(names)} files; it must hold one table")
-        return archive.read(names[0])
+        with archive.open(names[0]) as stream:
+            yield stream
 
 
 def _parse_csv(content: bytes, columns: Sequence[str], delimiter: str | None, path: Path) -> pd.DataFrame:
     content = content.lstrip(b"\n")
     if content.startswith(b"sep="):  # Excel's own way to name the delimiter
         first, _, content = content.partition(b"\n")
-        delimiter = delimiter or first[4:5].decode() or None
+        delimiter = delimiter or first[4:].decode(errors="replace")[:1] or None
     headers = {each: _header(content, each) for each in (delimiter or DELIMITERS)}
     best = max(headers, key=lambda each: (set(columns) <= set(headers[each]), len(headers[each])))
     header = headers[best]
@@ -338,7 +355,10 @@ def _parse_parquet(content: bytes, columns: Sequence[str], path: Path) -> pd.Dat
     if table.num_rows == 0:
         raise PipelineError(f"{path} has columns and no rows")
     # Of nested columns, only the leaf names would match: what is not flat shows as what it is, and is refused later.
-    return pd.DataFrame({column: pd.Series(table[column].to_pylist(), dtype=object) for column in columns})
+    try:
+        return pd.DataFrame({column: pd.Series(table[column].to_pylist(), dtype=object) for column in columns})
+    except (UnicodeDecodeError, OverflowError, ValueError) as error:  # strings that are no text, times without end
+        raise PipelineError(f"{path} holds what cannot be read ({type(error).__name__}); write it anew") from error
 
 
 def _check_columns(found: list[str], wanted: Sequence[str], path: Path) -> None:

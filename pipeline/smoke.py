@@ -5,6 +5,7 @@ It runs as a script and imports nothing of the project: a model must bring all t
 
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -18,6 +19,23 @@ from pathlib import Path
 
 MOST_SECONDS = 600  # that a model may take for all texts
 ASKED = 30  # texts asked one by one, to tell the time that one takes
+# Environment variables that a model gets, by how they begin.
+HANDED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_",
+    "TMP",
+    "TEMP",
+    "TZ",
+    "LD_LIBRARY",
+    "OMP_",
+    "ORT_",
+    "MLFLOW_DISABLE_TELEMETRY",
+)
+RAISED = re.compile(r"([\w.]*(?:Error|Exception))(?::|$)")  # the line of a traceback that names the exception
+# Those that may be quoted: what others say may hold the texts that the model was asked.
+TOLD = ("ModuleNotFoundError", "ImportError", "OSError", "FileNotFoundError", "PermissionError", "AttributeError")
 QUESTION, ANSWER, ERRORS, ENDED = "question.json", "answer.json", "errors", "ended"  # files
 
 
@@ -61,9 +79,8 @@ class Processes:
     def start(self) -> "subprocess.Popen[bytes]":
         """Begin to import, unless it has begun."""
         if self._process is None:
-            environment = {
-                key: value for key, value in os.environ.items() if key not in {"MLFLOW_RUN_ID", "PYTHONPATH"}
-            }
+            # A registered model is code that others may have put there: it gets no credentials.
+            environment = {key: value for key, value in os.environ.items() if key.startswith(HANDED_ON)}
             environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
             # A process is safely forked while it has one thread.
             environment |= {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
@@ -133,9 +150,11 @@ class Asking:
         if code == 0:
             return Answer(**json.loads((self.folder / ANSWER).read_text(encoding="utf-8")))
         errors = (self.folder if ended.exists() else self.folder.parent).joinpath(ERRORS).read_text(errors="replace")
-        said = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "no word of why")
-        quoted = any(text and text in said for text in self._texts)  # no user's text gets into a report
-        return Answer({}, failure=f"fails: {said.partition(':')[0] if quoted else said[:300]}")
+        raised = [found for line in errors.splitlines() if (found := RAISED.match(line))]
+        if not raised:
+            return Answer({}, failure="fails: no word of why")
+        kind = raised[-1][1]
+        return Answer({}, failure=f"fails: {raised[-1].string[:300] if kind in TOLD else kind}")
 
 
 def ask(model: str, texts: list[str]) -> Answer:

@@ -34,7 +34,7 @@ Figures = Mapping[str, float]
 
 def shown_address(address: str) -> str:
     """An address, or a message that holds some, as messages and logs show it: without user name and password."""
-    return re.sub(r"(?<=://)[^/\s]*@", "***@", address)
+    return re.sub(r"(?<=://)\S*@", "***@", address)
 
 
 @dataclass(frozen=True)

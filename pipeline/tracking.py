@@ -183,9 +183,9 @@ def store_errors(address: str) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        reason = " ".join(str(error).split()).partition(" failed with exception")[0][:300]
+        reason = shown_address(" ".join(str(error).split()).partition(" failed with exception")[0])[:300]
         raise PipelineError(
-            f"the MLflow store {shown_address(address)} failed ({shown_address(reason)}); the pipeline's files are "
+            f"the MLflow store {shown_address(address)} failed ({reason}); the pipeline's files are "
             "complete: once it answers, run `python -m pipeline.publish`"
         ) from error
 

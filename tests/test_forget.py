@@ -63,7 +63,7 @@ def test_a_batch_is_written_anew_without_the_row(tmp_path: Path, monkeypatch: py
     assert not old.exists()
     assert batches.read_rows()["text"].tolist() == ["good", "bad", "good"]
     new = paths.BATCH_FILES / f"{batches.files()[0]}.parquet"
-    assert said == [("remove", f"{old}.dvc"), ("add", "--quiet", str(new))]
+    assert said == [("add", "--quiet", str(new)), ("remove", f"{old}.dvc")]  # the rows that stay are kept first
     assert forget.purge_batches([forgotten.text_digest("good")]) != []
     assert not other.exists()
     assert batches.read_rows()["text"].tolist() == ["bad"]

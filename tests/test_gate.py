@@ -141,6 +141,13 @@ def test_the_table_shows_each_check_once_and_class_names_break_no_cell() -> None
     )
 
 
+def test_what_a_champion_says_and_a_text_that_is_a_class_are_no_markup() -> None:
+    said = Champion("3", failure="its classes are others (![x](https://evil.example/p.png))")
+    assert r"(\!\[x\](https\://evil" in decide(GOOD, said, RULES).table()
+    long = replace(GOOD, per_class={"Jane Roe of Elm Street hates it " * 4: {"num_samples": 50, "recall": 0.1}})
+    assert "Jane" not in decide(long, EQUAL, RULES).table() + decide(long, EQUAL, RULES).reason
+
+
 def test_two_models_on_the_same_rows() -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1] * 20)
     sure = np.where(labels[:, None] == [0, 1], 0.9, 0.1)

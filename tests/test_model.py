@@ -233,6 +233,14 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
         prediction.Predictor.load(tmp_path / "bad")
 
 
+def test_a_model_that_vouches_for_none_of_its_files_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "bad")
+    manifest = json.loads((tmp_path / "bad/model.json").read_text(encoding="utf-8"))
+    (tmp_path / "bad/model.json").write_text(json.dumps(manifest | {"sha256": {}}), encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"has no digest of model\.onnx and tokenizer\.json"):
+        prediction.Predictor.load(tmp_path / "bad")
+
+
 def test_another_format_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({key: value for key, value in manifest.items() if key != "format"}))

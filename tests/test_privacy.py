@@ -94,12 +94,14 @@ def test_account_numbers_are_found_wherever_they_begin(text: str, masked: str) -
     assert " ".join(mask(text).split()) == masked
 
 
-@pytest.mark.parametrize("text", [("ab12" + "a" * 36 + " ") * 490 + "12345678", "de89 " * 4_000 + "12345678"])
+@pytest.mark.parametrize(
+    "text", [("ab12" + "a" * 36 + " ") * 490 + "12345678", "de89 " * 4_000 + "12345678", "123456 " + "GB12 " * 3_950]
+)
 def test_no_text_is_long_to_search_for_account_numbers(text: str) -> None:
     """The first took seconds: each of its words could be cut into groups in thousands of ways."""
     start = time.process_time()
     mask(text)
-    assert time.process_time() - start < 1.5
+    assert time.process_time() - start < 0.1
 
 
 def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None:
@@ -108,9 +110,11 @@ def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None
         return done.stdout.splitlines()
 
     texts = ["data/reviews.csv", "data/own/part.jsonl", "data/evaluate/worst.csv", "data/ingest/table.parquet"]
+    texts += ["data/batches/ab.parquet", "data/batches/.partial-abcab.parquet", "data/quarantine/ab/bad.csv"]
     assert git("check-ignore", "--no-index", *texts) == texts
     kept = [*git("ls-files", "data"), *map(str, (*repository.OWN, repository.REPORT))]
     assert "data/batches.csv" in kept
+    kept += ["data/batches/ab.parquet.dvc", "data/quarantine/ab.dvc", "data/batches/.gitignore"]
     assert git("check-ignore", "--no-index", *kept, "data/reviews.csv.dvc", "data/own.dvc") == []
 
 

@@ -88,6 +88,19 @@ def test_compressed_files(tmp_path: Path, ending: str, pack: Callable[[bytes], b
     assert rows(read(tmp_path, f"A.CSV{ending}", pack(csv_text(CHINESE).encode()))) == CHINESE
 
 
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zip", ".zst"])
+def test_a_small_file_that_unpacks_to_more_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zip": zipped, ".zst": zstd}[ending]
+    monkeypatch.setattr(reading, "MOST_UNPACKED", 1_000)
+    content = csv_text(ENGLISH * 100).encode()
+    with pytest.raises(PipelineError, match="GB unpacked; split it"):
+        read(tmp_path, f"a.csv{ending}", pack(content))
+    monkeypatch.setattr(reading, "MOST_UNPACKED", len(content))
+    assert len(read(tmp_path, f"a.csv{ending}", pack(content))) == 100 * len(ENGLISH)
+
+
 def test_what_a_mac_adds_to_a_zip_is_no_table(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
         for name in ("a.csv", "__MACOSX/._a.csv"):

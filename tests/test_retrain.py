@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -76,6 +77,66 @@ def examine(
     listed = [(file, file.name, sha256(file)) for file in files]
     known = ingest.complete(table, source="tweets")
     return incoming.examine(listed, known, whole=known, predict=predict, min_agreement=0.1)
+
+
+def test_every_kind_of_broken_file_is_refused(project: Path, tweets: pd.DataFrame) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def parquet(name: str, texts: pa.Array) -> None:
+        pq.write_table(pa.table({"text": texts, "label": ["positive"] * len(texts)}), project / name)
+
+    parquet(
+        "bytes.parquet", pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
+    )
+    parquet("time.parquet", pa.array([2**62], pa.timestamp("us")))
+    (project / "sep.csv").write_bytes(b"sep=\xe9\ntext\xe9label\na\xe9positive\n")
+    (project / "late.jsonl").write_text('{"text": "a", "label": "positive", "when": 1' + "0" * 400 + "}\n")
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    changes = {"dataset": "file", "path": "a.csv", "time_column": "when"}
+    for each in ("bytes.parquet", "time.parquet", "sep.csv"):
+        assert examine([project / each], tweets)[0].refused, each
+    Path("params.yaml").write_text(set_params(text, changes), encoding="utf-8")
+    (late,) = examine([project / "late.jsonl"], tweets)
+    assert "late.jsonl cannot be read (OverflowError)" in late.refused
+    odd = Path(os.fsdecode(b"\xff" * 100 + b".csv"))
+    odd.write_text("text,mood\na,b\n")
+    with incoming.fetched(str(project)) as files:
+        (named,) = [file for file in files if "\ufffd" in file[1]]
+    (arrival,) = incoming.examine(
+        [named], ingest.complete(tweets, source="x"), whole=tweets.assign(text=""), predict=None, min_agreement=0.1
+    )
+    folder = incoming.put_into_quarantine(arrival, "2026-01-01")
+    assert [file.suffix for file in folder.iterdir() if "\ufffd" in file.name] == [".csv"]
+
+
+def test_nothing_that_arrives_leads_out_of_its_folder(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.csv"
+    elsewhere.write_text("text,label\nsecret,positive\n")
+    (project / "in").mkdir()
+    (project / "in/link.csv").symlink_to(elsewhere)
+    (project / "in/own.csv").write_text("text,label\nmine,positive\n")
+    with incoming.fetched("in") as files:
+        assert [name for _, name, _ in files] == ["own.csv"]
+
+    def get(command: list[str], **_: object) -> SimpleNamespace:
+        """As DVC does with an object whose name holds "..", which S3 allows."""
+        target = Path(command[-1])
+        target.mkdir()
+        (target / "ok.csv").write_text("text,label\nmine,positive\n")
+        out = target.joinpath(*[".."] * 300, "a.csv")
+        assert out.resolve().is_relative_to(tempfile.gettempdir())
+        out.write_text("owned")
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere.parent))
+    monkeypatch.setattr(incoming.subprocess, "run", get)
+    with incoming.fetched("s3://bucket/in") as files:
+        assert [name for _, name, _ in files] == ["ok.csv"]
+    assert "secret" in elsewhere.read_text()
+    assert [file.name for file in elsewhere.parent.iterdir()] == ["a.csv"]
 
 
 def test_known_rows_are_skipped_and_new_ones_are_not(project: Path, tweets: pd.DataFrame) -> None:

@@ -197,6 +197,12 @@ def test_a_kill_while_the_database_is_made_breaks_nothing(tmp_path: Path) -> Non
     assert not list(tmp_path.glob(".partial-*"))
 
 
+@pytest.mark.parametrize("password", ["secret", "se/cret", "se@cret"])
+def test_no_password_is_shown(password: str) -> None:
+    shown = store_module.shown_address(f"no answer of postgresql://me:{password}@db/mlflow after 3 s")
+    assert shown == "no answer of postgresql://***@db/mlflow after 3 s"
+
+
 def test_a_store_address_is_the_same_in_a_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
