@@ -140,7 +140,10 @@ def _name(cell: Any, place: int, cells: "pd.Series[Any]", file: Path) -> str | N
 
 def times(cells: "pd.Series[Any]", file: Path) -> "pd.Series[float]":
     """The cells of a column of times as numbers in their order: ISO 8601 as seconds since 1970, numbers as they are."""
-    found = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    try:
+        found = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    except OverflowError as error:
+        raise PipelineError(f"{file}: column {cells.name!r} holds an integer that is no time; correct it") from error
     if found.isna().any():
         iso = cells.astype("str").str.strip().str.removesuffix(" UTC")
         iso = iso.str.replace(r"^(\d{4})/(\d\d?)/", r"\1-\2-", regex=True)

@@ -118,7 +118,6 @@ class Asking:
 
     def __init__(self, process: "subprocess.Popen[bytes]", folder: Path) -> None:
         self._process, self.folder = process, folder
-        self._texts: Sequence[str] = ()
         folder.mkdir()
 
     def ask(self, model: Path, texts: Sequence[str]) -> None:
@@ -131,7 +130,6 @@ class Asking:
         texts : sequence of str
             Raw texts.
         """
-        self._texts = texts
         question = {"model": str(model), "texts": list(texts)}
         (self.folder / QUESTION).write_text(json.dumps(question), encoding="utf-8")
         with suppress(OSError):  # it is dead: then there is no answer
