@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Project
+from scmrepo.git import Git
 
 from pipeline import paths, repository
 from pipeline.masking import PLACEHOLDERS, mask
@@ -114,6 +115,10 @@ def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None
     assert git("check-ignore", "--no-index", *texts) == texts
     kept = [*git("ls-files", "data"), *map(str, (*repository.OWN, repository.REPORT))]
     assert "data/batches.csv" in kept
+    with Git(str(ROOT)) as seen:  # by DVC, which understands some patterns otherwise, and looks into no ignored folder
+        assert not any(
+            seen.is_ignored(str(ROOT / path) + os.sep) for path in (paths.BATCH_FILES, paths.QUARANTINE_FILES)
+        )
     kept += ["data/batches/ab.parquet.dvc", "data/quarantine/ab.dvc", "data/batches/.gitignore"]
     assert git("check-ignore", "--no-index", *kept, "data/reviews.csv.dvc", "data/own.dvc") == []
 
