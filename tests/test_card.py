@@ -1,5 +1,6 @@
 """The model card: every figure is that of the stages' files, and names from the data are text, whatever they hold."""
 
+import base64
 import dataclasses
 import re
 import shutil
@@ -397,3 +398,11 @@ def test_the_figures_of_each_class_stand_in_its_row() -> None:
     assert '**Weakest class**: "angry", with an F1 of 0.5000' in text
     assert '50 % of "calm" are called "angry"; 10 % of "angry" are called "calm"' in text
     assert "differs by at most 3.1 points" in text
+
+
+def test_a_page_takes_in_pictures_alone(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "a.png").write_bytes(b"picture")
+    page = document.html("# Title\n\n![x](secret.txt) ![y](a.png)\n", tmp_path)
+    assert base64.b64encode(b"picture").decode() in page
+    assert base64.b64encode(b"secret").decode() not in page
