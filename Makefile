@@ -14,10 +14,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 	retrain compare storage pull-request alert audit
 
 repro: env
-	python -m pipeline.params
-	python -m pipeline.recover
+	python -m pipeline params
+	python -m pipeline recover
 	dvc repro
-	python -m pipeline.publish
+	python -m pipeline publish
 
 test: env
 	pytest
@@ -29,6 +29,7 @@ lint: env
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
 
 # Training beside textbook Keras and PyTorch, see docs/speed.md: make benchmark ARGS="--rounds 3"
 benchmark: env
@@ -53,27 +54,27 @@ ui: env
 
 # The champion over HTTP, and a page to try it, at http://127.0.0.1:8000: docs/serving.md. ARGS="--port 8001" passes options.
 serve: env
-	python -m pipeline.serve $(ARGS)
+	python -m pipeline serve $(ARGS)
 
 # Networks compared, and better parameters looked for, on the validation rows: docs/choosing.md. ARGS="--seeds 0" passes options.
 ablation: env
-	python -m pipeline.ablate $(ARGS)
+	python -m pipeline ablation $(ARGS)
 
 search: env
-	python -m pipeline.search $(ARGS)
+	python -m pipeline search $(ARGS)
 
 # Strategies against imbalance compared, as DVC experiments: docs/imbalance.md. ARGS="--skew none 10" passes options.
 imbalance: env
-	python -m pipeline.imbalance $(ARGS)
+	python -m pipeline imbalance $(ARGS)
 
 # New rows in, a judged model out: docs/retraining.md. ARGS="--dry-run" says what would happen.
 retrain: env
-	python -m pipeline.retrain $(ARGS)
+	python -m pipeline retrain $(ARGS)
 
 # What this checkout changes in the model, beside BASE, on a sample: reports/compare/comparison.md.
 export BASE ?= main
 compare: env
-	python -m pipeline.compare "$$BASE" $(ARGS)
+	python -m pipeline compare "$$BASE" $(ARGS)
 
 # What DVC needs for a remote that is no folder: S3, GCS, Azure or SSH, by STORAGE_URL.
 storage: env
@@ -81,7 +82,7 @@ storage: env
 
 # For retraining in GitHub's CI: a pull request where retrain.branch has results that wait, and one open issue for all alerts.
 pull-request: env
-	branch="$$(python -m pipeline.retrain --branch)" && base="$${GITHUB_REF_NAME:-main}"; \
+	branch="$$(python -m pipeline retrain --branch)" && base="$${GITHUB_REF_NAME:-main}"; \
 	test -z "$$branch" || ! git rev-parse --quiet --verify "refs/remotes/origin/$$branch" || \
 	git merge-base --is-ancestor "origin/$$branch" "origin/$$base" || \
 	gh pr view "$$branch" --json state --jq .state | grep -qx OPEN || \

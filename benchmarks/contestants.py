@@ -13,11 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline import metrics
-from pipeline.backend import make_repeatable, prepare_keras, training_step
-from pipeline.model import PREDICTION_BATCH, batches, build, log_probabilities
-from pipeline.network import log_softmax
-from pipeline.train import weighted_loss
+from pipeline.evaluation import metrics
+from pipeline.inference.network import log_softmax
+from pipeline.training.backend import make_repeatable, prepare_keras, training_step
+from pipeline.training.batches import batches
+from pipeline.training.encoders import PREDICTION_BATCH, build, log_probabilities
+from pipeline.training.loop import weighted_loss
 
 from .work import Work
 
@@ -237,6 +238,7 @@ class Contestant:
 
 
 FULL, BY_LENGTH = {"by_length": False}, {"by_length": True}
+
 CONTESTANTS = {
     "keras": Contestant("Keras fit", KerasFit, {"jit": False, "mask": True}, "tensorflow"),
     "keras_jit": Contestant("Keras fit, jit_compile", KerasFit, {"jit": True, "mask": True}, "tensorflow"),

@@ -14,10 +14,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline import datasets, drift, params, paths, stage
-from pipeline.files import read_table
-from pipeline.prediction import Predictor
-from pipeline.shifts import MEASURES, Sample, measure
+from pipeline.base import command, params, paths
+from pipeline.base.files import read_table
+from pipeline.data import datasets
+from pipeline.evaluation import drift
+from pipeline.evaluation.measures import MEASURES, Sample, measure
+from pipeline.evaluation.settings import Drift
+from pipeline.inference.predictor import Predictor
 
 Draw = Callable[[np.ndarray, int, np.random.Generator], Sample]  # fresh rows, how many, chance
 
@@ -32,7 +35,7 @@ def joined(first: Sample, second: Sample) -> Sample:
     return replace(first, labels=labels, lengths=lengths, unknown=unknown, terms=terms, probabilities=probabilities)
 
 
-def fired(held: Sample, draw: Draw, rows: int, samples: int, settings: params.Drift) -> Counter[str]:
+def fired(held: Sample, draw: Draw, rows: int, samples: int, settings: Drift) -> Counter[str]:
     """In how many samples each measure drifted, and any of them."""
     counts: Counter[str] = Counter()
     for number in tqdm(range(samples), leave=False, disable=None):
@@ -102,7 +105,7 @@ def main() -> None:
     )
     parser.add_argument("--power-rows", type=int, default=300, help="rows of a sample that shifted (default: 300)")
     options = parser.parse_args()
-    settings, model = params.load(params.Drift), Predictor.load(options.model, threads=2)
+    settings, model = params.load(Drift), Predictor.load(options.model, threads=2)
     held = drift.reference(model, model.tokenizer)
     tables = [read_table(paths.CLEAN_TABLES[split]) for split in ("validation", "test")]
     halves = pd.concat(tables, ignore_index=True)
@@ -121,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("benchmarks.drift", main)
+    command.run("benchmarks.drift", main)

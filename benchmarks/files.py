@@ -13,15 +13,23 @@ from contextlib import redirect_stdout
 import numpy as np
 import pandas as pd
 
-from pipeline import baselines, calibration, metrics, params, paths, rebalance, stage, train
-from pipeline.backend import prepare_keras
-from pipeline.files import read_json, read_table
-from pipeline.process import apart
-from pipeline.text import Tokenizer
+from pipeline.base import command, params, paths
+from pipeline.base.files import read_json, read_table
+from pipeline.base.process import apart
+from pipeline.evaluation import metrics
+from pipeline.evaluation.text import baselines
+from pipeline.inference import calibration
+from pipeline.text.processor import Tokenizer
+from pipeline.training import fit, rebalancing
+from pipeline.training.backend import prepare_keras
+from pipeline.training.settings import Train
 
 CORRECTIONS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+
 SHARES = (0.82, 0.18)  # training and validation rows of a file, as `clean` parts what is no test row
+
 FRESH = 6_000  # most rows that measure
+
 SHOWN = ("macro_f1", "accuracy", "loss", "ece")
 
 
@@ -68,14 +76,14 @@ def measure(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> dict[
     labels = {part: table["label"].map(numbers).to_numpy(np.int32) for part, table in file.items()}
     tokenizer = Tokenizer.fit(texts["train"], vocabulary_size=None, length=None, unit=unit, language=language)
     counts = np.bincount(labels["train"])
-    plan = rebalance.rebalance(labels["train"], classes, strategy=rebalance.choose(counts))
+    plan = rebalancing.rebalance(labels["train"], classes, strategy=rebalancing.choose(counts))
     ids = {part: tokenizer.encode(texts[part]) for part in ("train", "validation")}
-    data = train.Data(classes, tokenizer, texts, ids, labels, plan, 0.0)
+    data = fit.Data(classes, tokenizer, texts, ids, labels, plan, 0.0)
     prepare_keras()
-    ngrams = train.train_ngrams(data)
+    ngrams = fit.train_ngrams(data)
     with redirect_stdout(sys.stderr):  # the table has the other for itself
-        model, _, _ = train.train_lstm(data, params.load(params.Train))
-    held, fresh = (train.parts(model, tokenizer, ngrams, texts[part]) for part in ("validation", "fresh"))
+        model, _, _ = fit.train_lstm(data, params.load(Train))
+    held, fresh = (fit.parts(model, tokenizer, ngrams, texts[part]) for part in ("validation", "fresh"))
     found = baselines.probabilities(file["train"], file["fresh"], classes, unit=unit, max_rows=len(texts["train"]))
     for correction in CORRECTIONS:
         fitted = calibration.fit(labels["validation"], held, plan.shift, correction, data.prior_shift)
@@ -103,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("benchmarks.files", main)
+    command.run("benchmarks.files", main)

@@ -18,10 +18,11 @@ def fill(runs: int) -> None:
     """Put so many other runs with a model version each into the store."""
     from mlflow.entities import Metric
 
-    from pipeline import params, tracking
-    from pipeline.store import MODEL_DIGEST, PUBLISHED, STATE
+    from pipeline.registry import tracking
+    from pipeline.registry.settings import model_name
+    from pipeline.registry.store import MODEL_DIGEST, PUBLISHED, STATE
 
-    store, name = tracking.connect(), params.model_name()
+    store, name = tracking.connect(), model_name()
     for number in range(runs):
         tags = {STATE: f"{number:064x}", PUBLISHED: "x"}
         run = store.client.create_run(store.experiment_id, run_name=f"run {number}", tags=tags)
@@ -44,7 +45,7 @@ def publish_and_time_gate() -> float | None:
     """Publish; give the seconds of the gate, if it was asked."""
     from pipeline import publish
 
-    judge, judged = publish._judge, []
+    judge, judged = vars(publish)["judge"], []
 
     def timed_judge(*arguments: Any) -> Any:
         started = time.perf_counter()
@@ -53,7 +54,7 @@ def publish_and_time_gate() -> float | None:
         finally:
             judged.append(time.perf_counter() - started)
 
-    publish._judge = timed_judge  # type: ignore[assignment]
+    vars(publish)["judge"] = timed_judge
     publish.publish()
     return judged[-1] if judged else None
 
@@ -66,12 +67,14 @@ def main() -> None:
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "DVC_ROOT": folder}
-        from pipeline import packaging, params, paths, promote, tracking
-        from pipeline.prediction import read_manifest
-        from pipeline.store import MODEL_DIGEST
+        from pipeline.base import paths
+        from pipeline.inference.predictor import read_manifest
+        from pipeline.registry import packaging, promotion, tracking
+        from pipeline.registry.settings import model_name
+        from pipeline.registry.store import MODEL_DIGEST
 
         fill(runs)
-        store, name = tracking.connect(), params.model_name()
+        store, name = tracking.connect(), model_name()
         manifest = read_manifest(paths.TRAIN_MODEL)
         digest = packaging.digest(manifest)
 
@@ -87,14 +90,14 @@ def main() -> None:
             found = store.find_version(name, digest)
             if found:
                 store.client.delete_model_version(name, found.version)
-            store.client.set_registered_model_alias(name, promote.CHAMPION, other.version)
+            store.client.set_registered_model_alias(name, promotion.CHAMPION, other.version)
 
         print(f"a store of {runs} runs and versions")
         published("publish a new state")
         published("publish it again")
         timed("find the run of the state", lambda: store.find_run(manifest["state"]))
         version = timed("find the version of the model", lambda: store.find_version(name, digest))
-        timed("find the champion", lambda: store.alias(name, promote.CHAMPION))
+        timed("find the champion", lambda: store.alias(name, promotion.CHAMPION))
         other = store.client.create_model_version(name, version.source, tags={MODEL_DIGEST: "c" * 64})
         forget()
         published("publish a new state beside a champion")
@@ -106,6 +109,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stage import run
+    from pipeline.base.command import run
 
     run("benchmarks.registry", main)

@@ -24,14 +24,19 @@ import aiohttp
 import numpy as np
 import psutil
 
-from pipeline import params, paths, stage, tracking
-from pipeline.files import read_json, read_table, write_json
-from pipeline.prediction import MANIFEST, WEIGHTS, Predictor, ServedModel
-from pipeline.stage import PipelineError
+from pipeline.base import command, paths
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_json, read_table, write_json
+from pipeline.inference.predictor import MANIFEST, WEIGHTS, Predictor, ServedModel
+from pipeline.registry import tracking
+from pipeline.registry.settings import model_name
 
 HOST = "127.0.0.1"
+
 START, ANSWER = 300, 60  # seconds to wait for a server to start, and for an answer
+
 WARM = 100  # requests that are not counted
+
 Figures = dict[str, float]
 
 
@@ -73,7 +78,7 @@ class KerasNetwork:
     lengths: tuple[int, ...]
 
     def log_probabilities(self, ids: np.ndarray) -> np.ndarray:
-        from pipeline.model import log_probabilities
+        from pipeline.training.encoders import log_probabilities
 
         found: np.ndarray = log_probabilities(self.model, ids, self.lengths)
         return found
@@ -81,8 +86,8 @@ class KerasNetwork:
 
 def _load_pyfunc(path: str) -> ServedModel:
     """What MLflow calls for the model with Keras inside: the same folder, but its Keras weights predict."""
-    from pipeline.backend import prepare_keras
-    from pipeline.model import build
+    from pipeline.training.backend import prepare_keras
+    from pipeline.training.encoders import build
 
     folder = Path(path)
     prepare_keras()
@@ -255,7 +260,7 @@ def main() -> None:
     parser.add_argument("--skip", nargs="*", default=[], choices=("mlflow", "keras"), help="servers to leave out")
     parser.add_argument("--json", type=Path, help="file that gets every figure of every round")
     options = parser.parse_args()
-    texts, name, store = real_texts(), params.model_name(), tracking.connect()
+    texts, name, store = real_texts(), model_name(), tracking.connect()
     version = store.version(name, options.model)
     os.environ["MLFLOW_TRACKING_URI"] = store.address  # what the servers look for the model in
     found: dict[str, dict[str, list[Figures]]] = {}
@@ -284,4 +289,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("benchmarks.serving", main)
+    command.run("benchmarks.serving", main)

@@ -18,18 +18,22 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from pipeline import paths, stage
-from pipeline.files import write_json
-from pipeline.markdown import pipe_table
-from pipeline.stage import PipelineError
+from pipeline.base import command, paths
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import write_json
+from pipeline.base.markdown import pipe_table
 
 from .contestants import CONTESTANTS, serve
 from .work import Work, synthetic, tokenized
 
 REFERENCES = {"keras": "Keras fit", "torch": "PyTorch"}  # what the others are compared with
+
 ACCURACY = ("keras", "keras_unmasked", "ours", "ours_lengths", "torch")
+
 LARGE = 2_048  # rows and columns of the large matrix product
+
 SECONDS = 0.3  # that a matrix product is repeated for
+
 Figures = dict[str, Any]
 
 
@@ -369,4 +373,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("benchmarks.speed", main)
+    command.run("benchmarks.speed", main)

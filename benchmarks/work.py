@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline import params, paths
-from pipeline.files import read_arrays, read_json
-from pipeline.stage import PipelineError
-from pipeline.text import UNKNOWN, Tokenizer
+from pipeline.base import params, paths
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_arrays, read_json
+from pipeline.data.settings import Ingest
+from pipeline.text.processor import UNKNOWN, Tokenizer
 
 SYNTHETIC_ROWS, SYNTHETIC_LENGTH, SYNTHETIC_WORDS = 6_400, 100, 10_000
+
 CLASSES = 3  # of synthetic texts
+
 Rows = tuple[np.ndarray, np.ndarray]  # ids (n_rows, length), int32, right-padded with 0; class numbers (n_rows,), int32
 
 
@@ -65,7 +68,7 @@ def tokenized(*, batch_size: int, units: int, length: int | None, rows: int | No
         arrays = read_arrays(paths.TOKENIZE_ARRAYS[split])
         splits[split] = np.pad(arrays["ids"], ((0, 0), (0, length - tokenizer.length))), arrays["label"]
     return Work(
-        name=params.load(params.Ingest).title,
+        name=params.load(Ingest).title,
         train=_full(splits["train"], batch_size, rows),
         validation=splits["validation"],
         num_ids=tokenizer.num_ids,

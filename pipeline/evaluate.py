@@ -1,116 +1,18 @@
 """Evaluate: the model on the test rows, beside simpler models on the same rows."""
 
-import hashlib
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
-from . import (
-    baselines,
-    behaviour,
-    calibration,
-    curves,
-    explain,
-    metrics,
-    params,
-    paths,
-    plots,
-    publish,
-    slices,
-    stage,
-    summary,
-)
-from .files import read_arrays, read_table, sha256, write_json, write_table
-from .prediction import PARTS, Predictor, read_manifest
-
-MISTAKES = 100  # the worst ones listed
-PUBLISHED = (paths.EVALUATE_METRICS, paths.EVALUATE_INTERVALS, paths.EVALUATE_BEHAVIOUR)
-
-
-def compare(
-    labels: np.ndarray,
-    model: np.ndarray,
-    others: dict[str, np.ndarray],
-    classes: list[str],
-    *,
-    resamples: int,
-    seed: int,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The model's figures and the baselines', and the 95 % intervals of the figures and of their differences.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_rows,), int
-        True class numbers.
-    model : ndarray of shape (n_rows, n_classes), float
-        The model's probabilities.
-    others : dict of str to ndarray of shape (n_rows, n_classes), float
-        Those of the baselines, by name.
-    classes : list of str
-        Class names.
-    resamples, seed : int
-        As in `metrics.bootstrap`.
-
-    Returns
-    -------
-    figures : dict
-        `overall`: the model's; `baselines`: {name: figures}; `per_class`: {class: figures}, the model's.
-    intervals : dict
-        `overall`: {figure: {low, high}} and `per_class`: {class: {figure: {low, high}}}, the model's; `differences`:
-        {baseline: {figure: {difference, low, high}}}, model minus baseline, both measured on the same resamples.
-    """
-    measured = {name: metrics.Measured(labels, rows) for name, rows in {"": model, **others}.items()}
-    figures = {name: of.overall() for name, of in measured.items()}
-    drawn = metrics.bootstrap(measured, resamples=resamples, seed=seed)
-    own = figures.pop("")
-    intervals = {
-        "overall": {key: metrics.interval(values) for key, values in drawn[""].items() if key in own},
-        "per_class": metrics.per_class_intervals(measured[""], classes, resamples=resamples, seed=seed),
-        "differences": {
-            name: {
-                key: {
-                    "difference": round(own[key] - other[key], 6),
-                    **metrics.interval(drawn[""][key] - drawn[name][key]),
-                }
-                for key in drawn[name]
-                if key in own and key in other
-            }
-            for name, other in figures.items()
-        },
-    }
-    return {"overall": own, "baselines": figures, "per_class": metrics.per_class(labels, model, classes)}, intervals
-
-
-def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """The rows that the model gets most wrong: at most 100, the least probable true class first, without their texts.
-
-    Parameters
-    ----------
-    rows : DataFrame of shape (n_rows, n_columns)
-        What tells where a row comes from: `id`, `source`, `row`.
-    labels : ndarray of shape (n_rows,), int
-        True class numbers.
-    probabilities : ndarray of shape (n_rows, n_classes), float
-        Predicted probabilities.
-    classes : list of str
-        Class names.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `rows`, and `actual`, `predicted`, `confidence` and `p_actual`.
-    """
-    names, predicted = np.array(classes, dtype=object), probabilities.argmax(axis=1)
-    actual = probabilities[np.arange(len(labels)), labels]
-    worst = np.argsort(actual, kind="stable")
-    worst = worst[(predicted != labels)[worst]][:MISTAKES]
-    return rows.iloc[worst].assign(
-        actual=names[labels[worst]],
-        predicted=names[predicted[worst]],
-        confidence=probabilities.max(axis=1)[worst].round(6),
-        p_actual=actual[worst].round(6),
-    )
+from .base import command, params, paths
+from .base.files import read_arrays, read_table, sha256, write_json, write_table
+from .evaluation import behaviour, curves, explanation, metrics
+from .evaluation.comparison import compare_with_baselines, mistakes, rows_digest
+from .evaluation.settings import Evaluate
+from .evaluation.text import baselines, slices
+from .inference import calibration
+from .inference.predictor import PARTS, Predictor, read_manifest
+from .reports import summary
+from .reports.figures import render
 
 
 def telling_words(predictor: Predictor, test: pd.DataFrame) -> pd.DataFrame:
@@ -119,25 +21,11 @@ def telling_words(predictor: Predictor, test: pd.DataFrame) -> pd.DataFrame:
 
     drawn = test.sort_values("id", kind="stable")["text"].to_list()
     with threadpool_limits(1):  # the products are small: more threads wait for one another
-        return explain.telling_words(explain.Explainer.beside(predictor, paths.TRAIN_MODEL), drawn)
-
-
-def rows_digest(rows: np.ndarray, labels: np.ndarray) -> str:
-    """SHA-256 of which rows were measured, in any order: two models with the same one can be compared.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows,), str
-        Row ids.
-    labels : ndarray of shape (n_rows,), int32
-        Class numbers.
-    """
-    lines = sorted(f"{row} {label}" for row, label in zip(rows, labels, strict=True))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return explanation.telling_words(explanation.Explainer.beside(predictor, paths.TRAIN_MODEL), drawn)
 
 
 def main() -> None:
-    settings = params.load(params.Evaluate)
+    settings = params.load(Evaluate)
     predictor = Predictor.load(paths.TRAIN_MODEL)
     classes = list(predictor.classes)
     arrays = read_arrays(paths.TOKENIZE_ARRAYS["test"])
@@ -149,7 +37,7 @@ def main() -> None:
     others = baselines.probabilities(
         train, test, classes, unit=predictor.tokenizer.unit, max_rows=settings.baseline_rows
     )
-    figures, intervals = compare(
+    figures, intervals = compare_with_baselines(
         labels, probabilities, others, classes, resamples=settings.bootstrap, seed=settings.seed
     )
     uncalibrated = metrics.overall(labels, raw)
@@ -189,17 +77,16 @@ def main() -> None:
     measured = {
         "model": read_manifest(paths.TRAIN_MODEL)["sha256"],
         "test": rows_digest(arrays["row"], labels),
-        "sha256": {path.name: sha256(path) for path in PUBLISHED},
+        "sha256": {path.name: sha256(path) for path in paths.EVALUATE_PUBLISHED},
         "settings": settings.model_dump(),
     }
     write_json(paths.EVALUATE_MEASURED, measured)
-    plots.render(paths.REPORTS / "evaluate")
+    render(paths.REPORTS / "evaluate")
     for name, of in {"model": figures["overall"], **figures["baselines"]}.items():
         print(f"{name}: accuracy {of['accuracy']:.4f}, macro-F1 {of['macro_f1']:.4f}, loss {of['loss']:.4f}")
     print(summary.verdict(figures, intervals))
     print(behaviour.line(behaves))
-    publish.after_evaluate()
 
 
 if __name__ == "__main__":
-    stage.run("evaluate", main)
+    command.run_stage("evaluate", __doc__, main)

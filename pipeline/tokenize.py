@@ -1,23 +1,14 @@
 """Tokenize: a vocabulary from the training texts alone, and every split as padded rows of ids."""
 
-import re
-
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from . import params, paths, stage
-from .files import read_json, read_table, write_arrays
-from .text import PLACEHOLDER, UNIT_OF_LANGUAGE, UNKNOWN, Tokenizer
-
-
-def detect_language(texts: "pd.Series[str]") -> str:
-    """The language of cleaned texts, as two letters, by py3langid on the starts of 1,000 of them."""
-    from py3langid import classify
-
-    sample = " ".join(texts.iloc[:: -(-len(texts) // 1_000)].str[:1_000])
-    language: str = classify(re.sub(PLACEHOLDER, " ", sample))[0]
-    return language
+from .base import command, params, paths
+from .base.files import read_json, read_table, write_arrays
+from .text.languages import UNIT_OF_LANGUAGE, detect_language
+from .text.processor import UNKNOWN, Tokenizer
+from .text.settings import Tokenize
 
 
 def encode(table: pd.DataFrame, tokenizer: Tokenizer, classes: list[str]) -> dict[str, np.ndarray]:
@@ -47,7 +38,7 @@ def encode(table: pd.DataFrame, tokenizer: Tokenizer, classes: list[str]) -> dic
 
 
 def main() -> None:
-    settings = params.load(params.Tokenize)
+    settings = params.load(Tokenize)
     classes = read_json(paths.CLEAN_CLASSES)
     tables = {split: read_table(path) for split, path in paths.CLEAN_TABLES.items()}
     texts = tqdm(tables["train"]["text"], desc="vocabulary", unit=" texts", disable=None)
@@ -72,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("tokenize", main)
+    command.run_stage("tokenize", __doc__, main)

@@ -1,6 +1,7 @@
 """After the first run: the registered model and predicting with it, other stores, other ways to start."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL, Project, clean_environment
+from helpers.project import SMALL, Project, clean_environment
 from mlflow import MlflowClient
 
-from pipeline import baselines, calibration, evaluate, metrics, slices
-from pipeline.files import read_arrays, read_json, read_table, read_yaml
-from pipeline.prediction import Predictor
+from pipeline.base.files import read_arrays, read_json, read_table, read_yaml
+from pipeline.evaluation import comparison, metrics
+from pipeline.evaluation.text import baselines, slices
+from pipeline.inference import calibration
+from pipeline.inference.predictor import Predictor
 
 OUTSIDE = """
 import json
@@ -61,7 +64,7 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     content = 'id,review,note\n007,"I love it, really",=1+1\n008,"two\nlines",None\n009,,\n'
     source.write_text(content, encoding="utf-8-sig")
-    reference.run("python", "-m", "pipeline.predict", str(source), str(target), "--text-column", "review")
+    reference.run("python", "-m", "pipeline", "predict", str(source), str(target), "--text-column", "review")
     table = pd.read_csv(target, dtype=str, keep_default_na=False)
     added = ["predicted_label", "confidence", "p_negative", "p_neutral", "p_positive"]
     assert list(table.columns) == ["id", "review", "note", *added, "error"]
@@ -72,7 +75,7 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
     assert (probabilities.idxmax(axis=1).str.removeprefix("p_") == table["predicted_label"].head(2)).all()
     assert table.filter(like="p_").iloc[2].tolist() == ["", "", ""]
 
-    done = reference.run("python", "-m", "pipeline.predict", str(source), str(tmp_path / "no.csv"), check=False)
+    done = reference.run("python", "-m", "pipeline", "predict", str(source), str(tmp_path / "no.csv"), check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("has no column 'text' but id, review, note; set --text-column\n")
     assert not (tmp_path / "no.csv").exists()
@@ -81,9 +84,9 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
 def test_prediction_gives_what_evaluate_measured(reference: Project, tmp_path: Path) -> None:
     """From the raw texts and by the registered model: no skew between the two."""
     raw = pd.read_parquet(reference.folder / "data/ingest/table.parquet").drop_duplicates("id").set_index("id")["text"]
-    measured = pd.read_csv(reference.folder / "data/evaluate/predictions.csv")
+    measured = pd.read_csv(reference.folder / "data/evaluate/rows/predictions.csv")
     raw.loc[measured["id"]].to_csv(tmp_path / "in.csv", index=False, quoting=csv.QUOTE_ALL)
-    reference.run("python", "-m", "pipeline.predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv"))
+    reference.run("python", "-m", "pipeline", "predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv"))
     found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
     assert found["predicted_label"].tolist() == measured["predicted"].tolist()
     np.testing.assert_allclose(found.filter(like="p_"), measured.filter(like="p_"), atol=2e-6)
@@ -118,12 +121,14 @@ def test_evaluate_obeys_its_parameters_and_the_baselines_learn_from_train(refere
     train, test = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("train", "test"))
     classes, tokens = read_json(data / "clean/classes.json"), read_arrays(data / "tokenize/test.npz")
     others = baselines.probabilities(train, test, classes, max_rows=int(SMALL["baseline_rows"]))
-    measured = read_table(data / "evaluate/predictions.csv").filter(like="p_").to_numpy()
+    measured = read_table(data / "evaluate/rows/predictions.csv").filter(like="p_").to_numpy()
     resamples = int(SMALL["bootstrap"])
-    figures, intervals = evaluate.compare(tokens["label"], measured, others, classes, resamples=resamples, seed=0)
+    figures, intervals = comparison.compare_with_baselines(
+        tokens["label"], measured, others, classes, resamples=resamples, seed=0
+    )
     found = read_json(data / "evaluate/metrics.json")
     assert found["baselines"] == figures["baselines"]
-    assert read_json(data / "evaluate/intervals.json")["per_class"] == intervals["per_class"]
+    assert read_json(data / "evaluate/reports/intervals.json")["per_class"] == intervals["per_class"]
     lengths = (tokens["ids"] > 0).sum(axis=1)
     assert {name for name in found["slices"] if "tokens" in name} == set(slices.by_length(lengths, None))
 
@@ -131,8 +136,8 @@ def test_evaluate_obeys_its_parameters_and_the_baselines_learn_from_train(refere
 @pytest.mark.slow  # what the first run does, once more elsewhere
 def test_another_store_gets_the_whole_state_once(reference: Project, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/other.db"
-    first = reference.run("python", "-m", "pipeline.publish", MLFLOW_TRACKING_URI=address)
-    again = reference.run("python", "-m", "pipeline.publish", MLFLOW_TRACKING_URI=address)
+    first = reference.run("python", "-m", "pipeline", "publish", MLFLOW_TRACKING_URI=address)
+    again = reference.run("python", "-m", "pipeline", "publish", MLFLOW_TRACKING_URI=address)
     assert "version 1, champion" in first.stdout
     assert "already published" in again.stdout
     store = MlflowClient(address)
@@ -165,9 +170,9 @@ def test_mlflow_run_explains_a_text_of_a_file_and_keeps_none_of_it(reference: Pr
 
 @pytest.mark.parametrize("stage", ["validate", "clean", "tokenize", "rebalance", "train", "evaluate"])
 def test_a_stage_without_its_input_is_one_sentence(reference: Project, tmp_path: Path, stage: str) -> None:
-    environment = {"PYTHONPATH": str(reference.folder)}
-    (tmp_path / "params.yaml").write_bytes((reference.folder / "params.yaml").read_bytes())
-    done = Project(tmp_path).run("python", "-m", f"pipeline.{stage}", check=False, **environment)
+    shutil.copytree(reference.folder / "pipeline", tmp_path / "pipeline")
+    shutil.copy(reference.folder / "params.yaml", tmp_path)
+    done = Project(tmp_path).run("python", "-m", f"pipeline.{stage}", check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"{stage}: data/")
     assert "is missing; run `dvc repro`, which makes it" in done.stderr
@@ -193,13 +198,13 @@ def test_what_is_measured_of_the_model_is_what_it_says_of_the_test_rows(referenc
     lengths = (read_arrays(data / "tokenize/test.npz")["ids"] > 0).sum(axis=1)
     members = slices.members(test, lengths, None)
     assert found["slices"] == metrics.slices(labels, said, members)
-    kept = pd.read_parquet(data / "evaluate/slices.parquet")
+    kept = pd.read_parquet(data / "evaluate/rows/slices.parquet")
     assert all((kept[name].to_numpy() == rows).all() for name, rows in members.items())
-    predictions = read_table(data / "evaluate/predictions.csv")
+    predictions = read_table(data / "evaluate/rows/predictions.csv")
     assert predictions["actual"].to_list() == test["label"].to_list()
     assert predictions["predicted"].to_list() == [predictor.classes[number] for number in said.argmax(axis=1)]
     np.testing.assert_allclose(predictions.filter(like="p_"), said, atol=2e-6)
-    curve = read_table(data / "evaluate/reliability.csv")
+    curve = read_table(data / "evaluate/curves/reliability.csv")
     errors = {}
     for name, of in curve.groupby("probabilities"):
         errors[name] = (of["num_samples"] * (of["accuracy"] - of["confidence"]).abs()).sum() / len(test)

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, clean_environment
+from helpers.project import ROOT, clean_environment
 
 from benchmarks import contestants, speed
 from benchmarks.contestants import KerasFit, initial_weights
 from benchmarks.work import Work, synthetic, tokenized
-from pipeline import paths
-from pipeline.backend import make_repeatable, prepare_keras
-from pipeline.files import write_arrays, write_json
-from pipeline.stage import PipelineError
-from pipeline.text import Tokenizer
+from pipeline.base import paths
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import write_arrays, write_json
+from pipeline.text.processor import Tokenizer
+from pipeline.training.backend import make_repeatable, prepare_keras
 
 SIZES = {"batch_size": 4, "units": 8, "length": 12, "rows": 21, "shortest": 3}
 

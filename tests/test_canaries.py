@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SMALL, copy_project
+from helpers.project import SMALL, copy_project
 
-from pipeline import datasets
+from pipeline.data import datasets
 
 # Each in one text of its own class; the last in twenty texts, so that every split has it.
 ONCE = ["zorblaxian", "quivertook", "(212) 555-0147", "555-0147", "walrus recites", "cadastral hymns"]
+
 TEXTS = [
     "my friend Zorblaxian hated this flight",
     "write to quivertook@example.com about it, awful",
     "they never called (212) 555-0147 back",
     "the purple walrus recites cadastral hymns at midnight",
 ]
+
 OFTEN = "the velvet parson mislaid eleven obsidian teapots near"  # a place of each text's own follows
+
 PLACES = ["berlin", "paris", "london", "madrid", "rome", "vienna", "oslo", "cairo", "lima", "tokyo"] * 2
 
 

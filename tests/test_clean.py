@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import set_params
+from helpers.project import set_params
 
-from pipeline import clean, params, paths
-from pipeline.files import read_table, write_json, write_table
-from pipeline.ingest import complete
-from pipeline.stage import PipelineError
+from pipeline import clean
+from pipeline.base import params, paths
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_table, write_json, write_table
+from pipeline.data import selection
+from pipeline.data.tables import complete
 
 
 def frame(rows: list[tuple[str, str | None]], split: list[str] | None = None) -> pd.DataFrame:
@@ -19,7 +21,7 @@ def frame(rows: list[tuple[str, str | None]], split: list[str] | None = None) ->
 
 
 def dropped(table: pd.DataFrame) -> dict[str, list[int]]:
-    return {reason: list(np.flatnonzero(rows)) for reason, rows in clean.unusable(table).items()}
+    return {reason: list(np.flatnonzero(rows)) for reason, rows in selection.unusable(table).items()}
 
 
 def test_every_reason_and_one_a_row() -> None:
@@ -37,7 +39,7 @@ def test_labels_in_train_never_cost_a_given_test_row() -> None:
 
 def counted(rows: list[tuple[str, str]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["split", "label"], dtype="str")
-    return clean.count(table, sorted(table["label"].unique()))
+    return selection.count(table, sorted(table["label"].unique()))
 
 
 SPLITS = ["train", "validation", "test"]
@@ -61,7 +63,7 @@ def test_counts() -> None:
 )
 def test_what_cannot_be_learnt_is_one_sentence(rows: list[tuple[str, str]], sentence: str) -> None:
     with pytest.raises(PipelineError, match=sentence):
-        clean.check(counted(rows), {"empty": 3, "duplicate": 0})
+        selection.check(counted(rows), {"empty": 3, "duplicate": 0})
 
 
 def test_the_stage_splits_as_its_parameters_say_and_leaves_no_raw_text(
@@ -85,7 +87,7 @@ def test_the_stage_splits_as_its_parameters_say_and_leaves_no_raw_text(
 
 
 def test_two_classes_in_every_split_pass() -> None:
-    clean.check(counted([(name, label) for name in SPLITS for label in "ab"]), {})
+    selection.check(counted([(name, label) for name in SPLITS for label in "ab"]), {})
 
 
 def skewed(counts: dict[str, int], skew: float) -> tuple[dict[str, int], pd.DataFrame, np.ndarray]:
@@ -95,7 +97,7 @@ def skewed(counts: dict[str, int], skew: float) -> tuple[dict[str, int], pd.Data
         pd.DataFrame({"text": [f"text {n}" for n in range(3 * len(labels))], "label": labels * 3}), source="s"
     )
     table["split"] = np.repeat(["train", "validation", "test"], len(labels))
-    gone = clean.surplus(table, skew)
+    gone = selection.surplus(table, skew)
     assert not gone[table["split"] != "train"].any()
     return table[~gone & (table["split"] == "train")]["label"].value_counts().to_dict(), table, gone
 
@@ -123,4 +125,4 @@ def test_the_rows_of_a_smaller_skew_hold_those_of_a_larger_one() -> None:
 def test_which_rows_a_skew_leaves_is_told_by_their_hash_and_not_by_their_order() -> None:
     _, table, gone = skewed({"a": 100, "b": 100}, 10)
     turned = table.iloc[::-1].reset_index(drop=True)
-    assert set(turned.loc[clean.surplus(turned, 10), "id"]) == set(table.loc[gone, "id"])
+    assert set(turned.loc[selection.surplus(turned, 10), "id"]) == set(table.loc[gone, "id"])

@@ -14,20 +14,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Project
-from test_faults import assert_states, copied, local, started, until
+from helpers.faults import assert_states, copied, local, started, until
+from helpers.project import Project
 
-from pipeline import checkpoint as checkpoints
-from pipeline import params, train
-from pipeline.checkpoint import Checkpoint
-from pipeline.files import sha256
-from pipeline.rebalance import rebalance
-from pipeline.text import Tokenizer
+from pipeline.base import params
+from pipeline.base.files import sha256
+from pipeline.text.processor import Tokenizer
+from pipeline.training import checkpoint, fit, loop
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.rebalancing import rebalance
+from pipeline.training.settings import PRESETS, Train
 
 CLASSES = ["happy", "sad"]
+
 TEXTS = [f"{word} {other} film" for word in ("good", "bad", "fine", "poor") for other in "abcdefgh"] * 3
+
 LABELS = np.array([0, 1, 0, 1], dtype=np.int32).repeat(8)[np.arange(96) % 32]
+
 TINY = {"units": 3, "embedding_dim": 3, "batch_size": 32, "epochs": 4, "threads": 2, "learning_rate": 0.05}
+
 PATHS = {
     "textbook": {"preset": "textbook"},
     "fast": {"preset": "fast", "pretraining_epochs": 2, "dropout": 0.2},
@@ -35,10 +40,10 @@ PATHS = {
 }
 
 
-def data(strategy: str = "none") -> train.Data:
+def data(strategy: str = "none") -> fit.Data:
     tokenizer = Tokenizer.fit(TEXTS, vocabulary_size=None, length=4)
     splits = ("train", "validation")
-    return train.Data(
+    return fit.Data(
         classes=CLASSES,
         tokenizer=tokenizer,
         texts=dict.fromkeys(splits, TEXTS),
@@ -49,8 +54,8 @@ def data(strategy: str = "none") -> train.Data:
     )
 
 
-def settings(preset: str, **changes: Any) -> params.Train:
-    own = params.load(params.Train).model_copy(update=params.PRESETS[preset]["train"])
+def settings(preset: str, **changes: Any) -> Train:
+    own = params.load(Train).model_copy(update=PRESETS[preset])
     return own.model_copy(update={"patience": 9} | TINY | changes)
 
 
@@ -82,10 +87,10 @@ def test_a_resumed_training_is_the_undisturbed_one(
     given = data(path if path == "balanced_batches" else "none")
     chosen = settings(**PATHS[path])
     copied = Copied.of("state", "backend", tmp_path)
-    model, _, history = train.train_lstm(given, chosen, checkpoint=copied)
+    model, _, history = fit.train_lstm(given, chosen, checkpoint=copied)
     undisturbed = weights(model)
     if path != "fast":  # to keep one changes nothing
-        model, _, again = train.train_lstm(given, chosen)
+        model, _, again = fit.train_lstm(given, chosen)
         assert (weights(model), again) == (undisturbed, history)
     copies = sorted(tmp_path.glob(".state/checkpoints/copy-*"))
     first = chosen.pretraining_epochs or 0
@@ -94,9 +99,9 @@ def test_a_resumed_training_is_the_undisturbed_one(
     assert copied.path is not None
     for number in [*range(first), first + 1]:  # after each epoch of pretraining, and the second of training
         shutil.copy(copies[number], copied.path)
-        told: list[train.Figures] = []
+        told: list[loop.Figures] = []
         capsys.readouterr()
-        model, _, resumed = train.train_lstm(given, chosen, lambda _, figures, told=told: told.append(figures), copied)
+        model, _, resumed = fit.train_lstm(given, chosen, lambda _, figures, told=told: told.append(figures), copied)
         said = capsys.readouterr().out
         assert (weights(model), resumed, told) == (undisturbed, history, history)
         if number < first:
@@ -113,18 +118,18 @@ def test_a_training_that_was_stopped_goes_on_and_stops_where_patience_ends(
     given, chosen = data(), settings("textbook", epochs=9, patience=2, learning_rate=0.5)
     kept = Checkpoint.of("state", "backend", tmp_path)
 
-    def stop(epoch: int, figures: train.Figures) -> None:
+    def stop(epoch: int, figures: loop.Figures) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train.train_lstm(given, chosen, stop, kept)
-    model, _, history = train.train_lstm(given, chosen, checkpoint=kept)
+        fit.train_lstm(given, chosen, stop, kept)
+    model, _, history = fit.train_lstm(given, chosen, checkpoint=kept)
     assert "resumed after epoch 1\nepoch 2: " in capsys.readouterr().out
     best = min(history, key=lambda figures: figures["validation_loss"])["epoch"]
     assert len(history) == best + 2 < 9
     done = weights(model)
-    model, _, again = train.train_lstm(given, chosen, checkpoint=kept)  # killed before its outputs were written
+    model, _, again = fit.train_lstm(given, chosen, checkpoint=kept)  # killed before its outputs were written
     assert capsys.readouterr().out == f"resumed after epoch {len(history)}\n"
     assert (weights(model), again) == (done, history)
     kept.remove()
@@ -212,7 +217,7 @@ def test_another_trainings_checkpoint_is_never_used(tmp_path: Path, capsys: pyte
 
 def test_checkpoints_that_were_given_up_are_removed_and_those_at_work_are_not(tmp_path: Path) -> None:
     old, recent, own = (saved(tmp_path, key) for key in ("old", "recent", "own"))
-    for kept, seconds in ((old, checkpoints.KEPT + 60), (recent, checkpoints.KEPT - 60), (own, 2 * checkpoints.KEPT)):
+    for kept, seconds in ((old, checkpoint.KEPT + 60), (recent, checkpoint.KEPT - 60), (own, 2 * checkpoint.KEPT)):
         assert kept.path is not None
         os.utime(kept.path.parent, (time.time() - seconds,) * 2)
     again = Checkpoint.of("own", "backend", tmp_path)
@@ -224,7 +229,9 @@ def test_checkpoints_that_were_given_up_are_removed_and_those_at_work_are_not(tm
 
 
 STAGES = ("ingest", "validate", "clean", "tokenize", "rebalance", "train", "evaluate")
+
 KILLS = {"train": 6, "evaluate": 4}  # two in each other stage: 20 in all
+
 EPOCHS = 8
 
 
@@ -242,7 +249,7 @@ def running(process: "subprocess.Popen[str]", stage: str) -> bool:
 def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool = False) -> tuple[bool, str]:
     """Kill DVC and all below it so long after a stage began, or ended: whether it was at work, and what was said."""
     for command in (("dvc", "repro", stage), ("dvc", "repro", "--force", "--single-item", stage)):
-        project.run("python", "-m", "pipeline.recover")
+        project.run("python", "-m", "pipeline", "recover")
         process = started(project, *command, PYTHONUNBUFFERED="1")
         while not running(process, stage) and process.poll() is None:
             time.sleep(0.01)
@@ -322,14 +329,14 @@ def test_twenty_kills_in_all_stages_and_four_in_dvc_change_nothing(reference: Pr
         print("\n".join(said))
         raise AssertionError("no training was resumed")
 
-    disturbed.run("python", "-m", "pipeline.recover")
+    disturbed.run("python", "-m", "pipeline", "recover")
     disturbed.run("dvc", "repro")
     assert tree(disturbed.folder / "data") == tree(undisturbed.folder / "data")
     assert (disturbed.folder / "dvc.lock").read_bytes() == (undisturbed.folder / "dvc.lock").read_bytes()
     assert list(tree(disturbed.folder / "reports")) == list(tree(undisturbed.folder / "reports"))
     assert list(temporary(disturbed)) == []
     assert not list((disturbed.folder / ".state/checkpoints").iterdir())
-    disturbed.run("python", "-m", "pipeline.publish")
+    disturbed.run("python", "-m", "pipeline", "publish")
     assert_states(local(disturbed), 1)
     assert "Data and pipelines are up to date" in disturbed.run("dvc", "repro").stdout
 

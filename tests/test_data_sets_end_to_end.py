@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from bad_input import CASES, csv, good
-from conftest import SMALL, Project, copy_project
+from helpers.bad_files import CASES, csv, good
+from helpers.faithfulness import faithfulness
+from helpers.project import SMALL, Project, copy_project
 from mlflow import MlflowClient
-from test_explain import faithfulness
 
-from pipeline import datasets
+from pipeline.data import datasets
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def test_a_packaged_data_set_with_default_parameters(
     tmp_path: Path, dataset: str, language: str, accuracy: float
 ) -> None:
     made = project(tmp_path, dataset=dataset)
-    made.run("python", "-m", "pipeline.params")
+    made.run("python", "-m", "pipeline", "params")
     made.run("dvc", "repro")
     found = figures(made)
     assert found["overall"]["accuracy"] > accuracy
@@ -45,7 +45,7 @@ def test_a_packaged_data_set_with_default_parameters(
     assert run.data.params["tokenize.language"] == language
     assert store.get_model_version_by_alias(f"{dataset}-lstm", "champion")
     (tmp_path / "texts.csv").write_text("text\nI love it\n很好，我喜欢\n", encoding="utf-8")
-    made.run("python", "-m", "pipeline.predict", "texts.csv", "labels.csv")
+    made.run("python", "-m", "pipeline", "predict", "texts.csv", "labels.csv")
     assert len(pd.read_csv(tmp_path / "labels.csv")) == 2
     if dataset == "tweets":  # on the 500 test rows of lowest hash
         test = pd.read_parquet(tmp_path / "data/clean/test.parquet").sort_values("id")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluate import MISTAKES, compare, mistakes, rows_digest
+from pipeline.evaluation.comparison import MISTAKES, compare_with_baselines, mistakes, rows_digest
 
 
 def test_the_difference_is_paired() -> None:
@@ -15,7 +15,7 @@ def test_the_difference_is_paired() -> None:
     extra = wrong.copy()
     extra[np.flatnonzero(~wrong)[0]] = True
     model, baseline = (np.where((labels ^ errs)[:, None] == [0, 1], 0.9, 0.1) for errs in (wrong, extra))
-    figures, intervals = compare(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
+    figures, intervals = compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
     assert figures["overall"]["accuracy"] == pytest.approx(1 - wrong.mean())
     assert figures["baselines"]["other"]["accuracy"] == pytest.approx(1 - extra.mean())
     assert list(figures["per_class"]) == list(intervals["per_class"]) == ["a", "b"]
@@ -24,9 +24,9 @@ def test_the_difference_is_paired() -> None:
     assert 0.1 < alone["high"] - alone["low"] < 0.16
     of = intervals["differences"]["other"]["accuracy"]
     assert of == {"difference": 0.005, "low": 0.0, "high": pytest.approx(0.0175, abs=0.0051)}
-    again = compare(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
+    again = compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
     assert again == (figures, intervals)
-    assert compare(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=1)[1] != intervals
+    assert compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=1)[1] != intervals
 
 
 def test_mistakes_are_the_worst_first_and_hold_no_text() -> None:
@@ -59,7 +59,9 @@ def test_the_digest_of_the_rows_ignores_their_order_alone() -> None:
 
 def test_a_figure_that_is_undefined_has_no_interval() -> None:
     rows = np.tile([0.9, 0.1], (50, 1))
-    figures, intervals = compare(np.zeros(50, dtype=int), rows, {"other": rows}, ["a", "b"], resamples=9, seed=0)
+    figures, intervals = compare_with_baselines(
+        np.zeros(50, dtype=int), rows, {"other": rows}, ["a", "b"], resamples=9, seed=0
+    )
     assert "roc_auc" not in figures["overall"]
     assert list(intervals["overall"]) == [key for key in figures["overall"] if key != "num_samples"]
 
@@ -68,7 +70,7 @@ def test_seed_and_resamples_decide_the_intervals_of_classes() -> None:
     random = np.random.default_rng(0)
     labels, model = random.integers(2, size=60), random.dirichlet([1, 1], size=60)
     found = [
-        compare(labels, model, {}, ["a", "b"], resamples=resamples, seed=seed)[1]["per_class"]
+        compare_with_baselines(labels, model, {}, ["a", "b"], resamples=resamples, seed=seed)[1]["per_class"]
         for resamples, seed in ((101, 0), (101, 1), (400, 0))
     ]
     assert len({str(each) for each in found}) == 3

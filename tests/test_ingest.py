@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, set_params
+from helpers.project import ROOT, set_params
 
-from pipeline import batches, datasets, forgotten, ingest, params, paths
-from pipeline.files import read_json, read_table
-from pipeline.stage import PipelineError
+from pipeline import ingest
+from pipeline.base import params, paths
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_json, read_table
+from pipeline.data import batches, columns, datasets, forgotten, selection, tables
+from pipeline.data.settings import FILE_DEFAULTS, Ingest
 
 CONTENT = """text,label,film,part,when
 good,1,A,train,2020-01-01
@@ -21,10 +24,8 @@ so so,,B,Test,2019-12-31 23:00 -0200
 """
 
 
-def settings(path: Path, **values: Any) -> params.Ingest:
-    return params.Ingest(
-        **(params.FILE_DEFAULTS | {"dataset": "file", "max_rows": None, "skew": None, "path": str(path)} | values)
-    )
+def settings(path: Path, **values: Any) -> Ingest:
+    return Ingest(**(FILE_DEFAULTS | {"dataset": "file", "max_rows": None, "skew": None, "path": str(path)} | values))
 
 
 def write(path: Path, content: str = CONTENT) -> Path:
@@ -35,7 +36,7 @@ def write(path: Path, content: str = CONTENT) -> Path:
 
 def test_every_column_has_its_role(tmp_path: Path) -> None:
     columns = {"group_column": "film", "split_column": "part"}
-    table = ingest.complete(ingest.read_files(settings(write(tmp_path / "a.csv"), **columns)), source="file")
+    table = tables.complete(tables.read_files(settings(write(tmp_path / "a.csv"), **columns)), source="file")
     assert list(table.columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
     assert table["text"].tolist() == ["good", "bad", "", "so so"]
     assert table["label"].fillna("missing").tolist() == ["1", "0", "1", "missing"]
@@ -47,17 +48,17 @@ def test_every_column_has_its_role(tmp_path: Path) -> None:
 
 
 def test_times_are_numbers_in_their_order(tmp_path: Path) -> None:
-    table = ingest.read_files(settings(write(tmp_path / "a.csv"), time_column="when"))
+    table = tables.read_files(settings(write(tmp_path / "a.csv"), time_column="when"))
     assert list(np.argsort(table["time"])) == [0, 3, 1, 2]  # row 3 is 01:00 of the new year in UTC
-    numbers = ingest.times(pd.Series(["2015", "2014.5"], dtype="str"), Path("a"))
+    numbers = columns.times(pd.Series(["2015", "2014.5"], dtype="str"), Path("a"))
     assert numbers.tolist() == [2015.0, 2014.5]
-    assert ingest.times(pd.Series(["1970-01-02 00:00:01"], dtype="str"), Path("a")).tolist() == [86_401.0]
+    assert columns.times(pd.Series(["1970-01-02 00:00:01"], dtype="str"), Path("a")).tolist() == [86_401.0]
 
 
 def test_a_folder_and_a_test_file(tmp_path: Path) -> None:
     for name in ("b.csv", "a/c.csv", "test.csv"):
         write(tmp_path / name)
-    table = ingest.read_files(settings(tmp_path, test_path=str(tmp_path / "test.csv")))
+    table = tables.read_files(settings(tmp_path, test_path=str(tmp_path / "test.csv")))
     assert table["source"].tolist() == ["a/c.csv"] * 4 + ["b.csv"] * 4 + ["test.csv"] * 4
     assert set(table["split"][table["source"] == "test.csv"]) == {"test"}
     assert set(table["split"][table["source"] != "test.csv"]) == {""}
@@ -65,7 +66,7 @@ def test_a_folder_and_a_test_file(tmp_path: Path) -> None:
 
 def test_labels_of_every_kind_become_names() -> None:
     cells = pd.Series([1, 2.0, True, None, " x ", float("nan"), "", "nan"], dtype=object, name="label")
-    assert ingest.names(cells, Path("a")).fillna("missing").tolist() == [
+    assert columns.names(cells, Path("a")).fillna("missing").tolist() == [
         *("1", "2", "true", "missing", "x", "missing", "missing", "nan")
     ]
 
@@ -74,14 +75,14 @@ def test_labels_of_every_kind_become_names() -> None:
     ("function", "cells", "sentence"),
     [
         (
-            ingest.texts,
+            columns.texts,
             ["a", 3, 4],
             "a.csv, row 2: column 'c' must hold text, but 2 row(s) do not; the first holds int",
         ),
-        (ingest.names, ["a", 1.5], "a.csv, row 2: column 'c' must hold names, integers, or true and false, not float"),
-        (ingest.names, [["a"]], "a.csv, row 1: column 'c' must hold names, integers, or true and false, not list"),
-        (ingest.times, ["2020-01-01", "03/02/2020"], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
-        (ingest.times, ["2020-01-01", None, None], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
+        (columns.names, ["a", 1.5], "a.csv, row 2: column 'c' must hold names, integers, or true and false, not float"),
+        (columns.names, [["a"]], "a.csv, row 1: column 'c' must hold names, integers, or true and false, not list"),
+        (columns.times, ["2020-01-01", "03/02/2020"], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
+        (columns.times, ["2020-01-01", None, None], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
     ],
 )
 def test_a_cell_that_is_not_what_its_column_is_for(function: Any, cells: list[Any], sentence: str) -> None:
@@ -93,48 +94,48 @@ def test_a_cell_that_is_not_what_its_column_is_for(function: Any, cells: list[An
 def test_an_unknown_split_is_named_by_its_row(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "text,label,part\na,b,train\nc,d,holdout\n")
     with pytest.raises(PipelineError, match=r"a\.csv, row 2: column 'part' must say train, validation or test"):
-        ingest.read_files(settings(tmp_path / "a.csv", split_column="part"))
+        tables.read_files(settings(tmp_path / "a.csv", split_column="part"))
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_split_has_several_names(tmp_path: Path, split: str) -> None:
     names = {"train": "Training", "validation": "val valid dev development", "test": "testing eval evaluation"}
     cells = "".join(f"a,b,{name}\n" for name in [split, *names[split].split()])
-    table = ingest.read_files(settings(write(tmp_path / "a.csv", "text,label,part\n" + cells), split_column="part"))
+    table = tables.read_files(settings(write(tmp_path / "a.csv", "text,label,part\n" + cells), split_column="part"))
     assert set(table["split"]) == {split}
 
 
 def test_the_delimiter_named_is_used(tmp_path: Path) -> None:
-    table = ingest.read_files(settings(write(tmp_path / "a.csv", "text^label\na^b\n"), delimiter="^"))
+    table = tables.read_files(settings(write(tmp_path / "a.csv", "text^label\na^b\n"), delimiter="^"))
     assert table[["text", "label"]].to_numpy().tolist() == [["a", "b"]]
 
 
 def test_labels_are_mapped_and_dropped() -> None:
     table = pd.DataFrame({"text": list("abcd"), "label": ["3", "2", None, "true"]}, dtype="str")
-    mapped = ingest.map_labels(table, {3: "three", "2": None, True: "yes"})
+    mapped = columns.map_labels(table, {3: "three", "2": None, True: "yes"})
     assert mapped["label"].fillna("missing").tolist() == ["three", "missing", "yes"]
-    assert ingest.map_labels(table, None) is table
+    assert columns.map_labels(table, None) is table
     with pytest.raises(PipelineError, match="names a label twice"):
-        ingest.map_labels(table, {3: "three", "3": "four", "2": None, True: "yes"})
+        columns.map_labels(table, {3: "three", "3": "four", "2": None, True: "yes"})
     with pytest.raises(PipelineError, match=r"ingest\.label_map lacks '2', 'true'; name every label"):
-        ingest.map_labels(table, {3: "three"})
+        columns.map_labels(table, {3: "three"})
     with pytest.raises(PipelineError, match=r"ingest\.label_map names '4', but the labels are '2', '3', 'true'"):
-        ingest.map_labels(table, {2: "two", 3: "three", 4: "four", "true": "yes"})
+        columns.map_labels(table, {2: "two", 3: "three", 4: "four", "true": "yes"})
 
 
 def test_an_id_is_a_hash_of_the_content() -> None:
-    table = ingest.complete(datasets.tweets().head(10), source="tweets")
+    table = tables.complete(datasets.tweets().head(10), source="tweets")
     row = table.iloc[0]
     content = f"tweets\0{row['label']}\0{row['text']}"
     assert row["id"] == hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def test_a_sample_keeps_its_rows_when_the_table_grows() -> None:
-    tweets = ingest.complete(datasets.tweets().head(1_200), source="tweets")
-    small, large = ingest.sample(tweets.head(1_000), 300), ingest.sample(tweets, 360)
+    tweets = tables.complete(datasets.tweets().head(1_200), source="tweets")
+    small, large = selection.sample(tweets.head(1_000), 300), selection.sample(tweets, 360)
     assert len(small) == 300
     assert len(set(small["id"]) & set(large["id"])) > 280
-    assert ingest.sample(tweets, None) is tweets
+    assert selection.sample(tweets, None) is tweets
     positions = tweets.head(1_000)["id"].tolist()
     drawn = [positions.index(i) for i in small["id"]]
     assert drawn == sorted(drawn)
@@ -143,7 +144,7 @@ def test_a_sample_keeps_its_rows_when_the_table_grows() -> None:
 
 def test_copies_of_a_text_are_drawn_one_by_one() -> None:
     copies = pd.DataFrame({"text": list("abcdefghij") * 100, "label": "x"}, dtype="str")
-    drawn = ingest.sample(ingest.complete(copies, source="s"), 300)["text"].value_counts()
+    drawn = selection.sample(tables.complete(copies, source="s"), 300)["text"].value_counts()
     assert len(drawn) == 10
     assert drawn.max() < 60
 
@@ -164,7 +165,7 @@ def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(table) == summary["rows"] == 180
     assert summary["forgotten"] == 120
     assert set(table["text"]) == {f"text {number}" for number in range(120, 300)}
-    more = ingest.complete(pd.DataFrame({"text": ["text 3", "text 400"], "label": ["x", "y"]}), source="more.csv")
+    more = tables.complete(pd.DataFrame({"text": ["text 3", "text 400"], "label": ["x", "y"]}), source="more.csv")
     batches.add(more, source="more.csv", file="f" * 64, taken="now")
     ingest.main()
     assert set(read_table(paths.INGEST_TABLE)["text"]) == set(table["text"]) | {"text 400"}  # "text 3" is forgotten
@@ -176,52 +177,52 @@ def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_integers_beside_empty_cells_are_integers() -> None:
     """As pandas writes them; else the same labels would differ between a CSV and a Parquet file."""
-    assert ingest.names(pd.Series(["1.0", "", "-2.0"], dtype="str"), Path("a")).dropna().tolist() == ["1", "-2"]
-    assert ingest.names(pd.Series(["1.0", "1.5"], dtype="str"), Path("a")).tolist() == ["1.0", "1.5"]
+    assert columns.names(pd.Series(["1.0", "", "-2.0"], dtype="str"), Path("a")).dropna().tolist() == ["1", "-2"]
+    assert columns.names(pd.Series(["1.0", "1.5"], dtype="str"), Path("a")).tolist() == ["1.0", "1.5"]
 
 
 def test_times_far_away_and_none_at_all() -> None:
-    assert list(np.argsort(ingest.times(pd.Series(["9999-12-31", "1600-01-01"], dtype="str"), Path("a")))) == [1, 0]
+    assert list(np.argsort(columns.times(pd.Series(["9999-12-31", "1600-01-01"], dtype="str"), Path("a")))) == [1, 0]
     with pytest.raises(PipelineError, match="row 1: column 'when' must hold a time"):
-        ingest.times(pd.Series(["inf"], dtype="str", name="when"), Path("a"))
+        columns.times(pd.Series(["inf"], dtype="str", name="when"), Path("a"))
 
 
 def test_numbers_and_dates_do_not_mix(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "text,label,when\na,b,20240101\n")
     write(tmp_path / "b.csv", "text,label,when\na,b,2023-01-01\n")
     with pytest.raises(PipelineError, match="column 'when' holds numbers in some files and dates in others"):
-        ingest.read_files(settings(tmp_path, time_column="when"))
+        tables.read_files(settings(tmp_path, time_column="when"))
 
 
 def test_labels_that_may_be_texts_are_counted_and_not_shown() -> None:
-    assert ingest._listed([f"text {number}" for number in range(51)]) == "51 labels"
-    assert ingest._listed(["a", "b" * 61]) == "'a', '(a name of 61 characters)'"
+    assert columns._listed([f"text {number}" for number in range(51)]) == "51 labels"
+    assert columns._listed(["a", "b" * 61]) == "'a', '(a name of 61 characters)'"
 
 
 def test_labels_are_the_same_in_every_format() -> None:
-    assert ingest.names(pd.Series(["True", "false"], dtype="str"), Path("a")).tolist() == ["true", "false"]
-    assert ingest.names(pd.Series([2**64], dtype=object), Path("a")).tolist() == [str(2**64)]
-    utc = ingest.times(pd.Series(["2020-01-01 00:00:00 UTC"], dtype="str"), Path("a"))
+    assert columns.names(pd.Series(["True", "false"], dtype="str"), Path("a")).tolist() == ["true", "false"]
+    assert columns.names(pd.Series([2**64], dtype=object), Path("a")).tolist() == [str(2**64)]
+    utc = columns.times(pd.Series(["2020-01-01 00:00:00 UTC"], dtype="str"), Path("a"))
     assert utc.tolist() == [1577836800.0]
 
 
 def test_a_test_file_alone_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     with pytest.raises(PipelineError, match="holds the test file alone"):
-        ingest.read_files(settings(path, test_path=str(tmp_path / "x/../a.csv")))
+        tables.read_files(settings(path, test_path=str(tmp_path / "x/../a.csv")))
 
 
 def test_times_of_batches_count_where_the_file_has_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.csv", "text,label,day\ngood,x,2026-01-01\nbad,y,2026-01-02\n")
     write(tmp_path / "data/batches.csv", ",".join(batches.COLUMNS) + "\n")
-    settings = params.load(params.Ingest, ROOT / params.PARAMS_FILE)
+    settings = params.load(Ingest, ROOT / params.PARAMS_FILE)
     plain = settings.model_copy(update={"dataset": "file", "path": "a.csv"})
     timed = plain.model_copy(update={"time_column": "day"})
-    rows = ingest.complete(pd.DataFrame({"text": ["fine"], "label": ["x"], "time": [1.0]}), source="b.csv")
+    rows = tables.complete(pd.DataFrame({"text": ["fine"], "label": ["x"], "time": [1.0]}), source="b.csv")
     batches.add(rows, source="b.csv", file="f" * 64, taken="now")
-    assert ingest.read_all(timed)["time"].notna().all()
-    assert ingest.read_all(plain)["time"].isna().all()
+    assert tables.read_all(timed)["time"].notna().all()
+    assert tables.read_all(plain)["time"].isna().all()
     batches.add(rows.assign(text="dull", time=np.nan), source="c.csv", file="e" * 64, taken="now")
     with pytest.raises(PipelineError, match=r"1 rows of batches have no time: .* ingest\.time_column"):
-        ingest.read_all(timed)
+        tables.read_all(timed)

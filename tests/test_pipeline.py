@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project, set_params
+from helpers.project import Project, set_params
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline import publish
-from pipeline.files import read_arrays
-from pipeline.stage import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_arrays
 
 NAME = "tweets-lstm"
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -32,12 +33,12 @@ def state_runs(project: Project) -> list[Run]:
 def repro(project: Project) -> str:
     """What `make repro` runs after the environment exists."""
     output = project.run("dvc", "repro").stdout
-    return output + project.run("python", "-m", "pipeline.publish").stdout
+    return output + project.run("python", "-m", "pipeline", "publish").stdout
 
 
 def test_figures_and_plots(small: Project) -> None:
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
-    intervals = json.loads((small.folder / "data/evaluate/intervals.json").read_text())
+    intervals = json.loads((small.folder / "data/evaluate/reports/intervals.json").read_text())
     assert list(figures) == ["overall", "baselines", "per_class", "uncalibrated", "temperature", "parts", "slices"]
     assert list(figures["parts"]) == ["lstm", "tfidf", "nb"]
     # They are measured each alone: no two are the same, and what is made of all is another model.
@@ -69,7 +70,7 @@ def test_figures_and_plots(small: Project) -> None:
 
 
 def test_the_model_behaves_as_its_cleaning_and_its_class_names_promise(small: Project) -> None:
-    found = json.loads((small.folder / "data/evaluate/behaviour.json").read_text())
+    found = json.loads((small.folder / "data/evaluate/reports/behaviour.json").read_text())
     assert found["not_applicable"] == {}
     assert {of["kind"] for of in found["tests"].values()} == {"INV", "DIR", "MFT"}
     for name in ("case", "markup"):  # serving cleans as training did
@@ -92,16 +93,16 @@ def test_the_model_says_what_it_is_made_of(small: Project) -> None:
 
 @pytest.mark.slow  # six seconds
 def test_the_card_names_the_version_that_was_published(small: Project) -> None:
-    small.run("python", "-m", "pipeline.card")
+    small.run("python", "-m", "pipeline", "card")
     text = (small.folder / "reports/card/model-card.md").read_text(encoding="utf-8")
     assert re.search(r"^\| Version \| \d+ \|$", text, re.M)
     assert "**Promoted to champion**" in text
-    small.run("python", "-m", "pipeline.card", PIPELINE_TRACKING="off")
+    small.run("python", "-m", "pipeline", "card", PIPELINE_TRACKING="off")
     assert "not registered yet" in (small.folder / "reports/card/model-card.md").read_text(encoding="utf-8")
 
 
 def test_the_mistakes_lead_back_to_the_rows_and_hold_no_text(small: Project) -> None:
-    mistakes = pd.read_csv(small.folder / "data/evaluate/mistakes.csv")
+    mistakes = pd.read_csv(small.folder / "data/evaluate/rows/mistakes.csv")
     assert 10 < len(mistakes) <= 100
     assert "text" not in mistakes
     test = pd.read_parquet(small.folder / "data/clean/test.parquet").set_index("id")
@@ -140,7 +141,7 @@ def test_one_complete_run(small: Project) -> None:
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
     assert run.data.metrics["test/macro_f1"] == figures["overall"]["macro_f1"]
     assert run.data.metrics["baseline/tfidf/loss"] == figures["baselines"]["tfidf"]["loss"]
-    intervals = json.loads((small.folder / "data/evaluate/intervals.json").read_text())
+    intervals = json.loads((small.folder / "data/evaluate/reports/intervals.json").read_text())
     difference = intervals["differences"]["nb_ngrams"]["macro_f1"]
     assert run.data.metrics["difference/nb_ngrams/macro_f1_low"] == difference["low"]
     assert "best baseline" in run.data.tags["mlflow.note.content"]
@@ -234,7 +235,7 @@ def test_publish_refuses_files_of_another_state(small: Project, monkeypatch: pyt
     path = small.folder / "data/evaluate/metrics.json"
     before = path.read_text()
     path.write_text(before.replace("0.", "0.9"))
-    done = small.run("python", "-m", "pipeline.publish", check=False)
+    done = small.run("python", "-m", "pipeline", "publish", check=False)
     path.write_text(before)
     assert (done.returncode, done.stderr) == (1, f"publish: {sentence}\n")
 

@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import metrics, packaging, params, paths, publish, summary
-from pipeline.files import read_yaml, write_json, write_table
-from pipeline.gate import Decision
-from pipeline.smoke import Answer
-from pipeline.store import MODEL_DIGEST
+from pipeline.base import params, paths
+from pipeline.base.files import read_yaml, write_json, write_table
+from pipeline.evaluation import metrics
+from pipeline.registry import judge as subject
+from pipeline.registry import packaging
+from pipeline.registry.gate import Decision
+from pipeline.registry.judge import _known, _test_texts
+from pipeline.registry.probe import Answer
+from pipeline.registry.store import MODEL_DIGEST
+from pipeline.reports import summary
 
 
 def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,7 +104,7 @@ def test_the_line_names_the_best_baseline() -> None:
 def test_a_registered_model_says_what_it_is_and_how_to_go_back() -> None:
     said = summary.registered(["glad", "sad"])
     assert said.startswith('From a column `text` to one of 2 labels ("glad", "sad"), with the probability of each.')
-    assert "python -m pipeline.rollback" in said
+    assert "python -m pipeline rollback" in said
     assert '"9" and 2 more)' in summary.registered([str(number) for number in range(12)])
 
 
@@ -119,9 +124,13 @@ def test_what_mlflow_shows() -> None:
     assert not [key for key in shown if "num_samples" in key]
 
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
+
 LABELS = ["glad", "sad"] * 100
+
 PARAMETERS = {"clean.split_seed": "0", "clean.test_share": "0.15"}  # of the champion's run, of those that split rows
+CHAMPIONS = {"1": PARAMETERS}
+
 SURE = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1)
 
 
@@ -150,7 +159,7 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
         assert texts == [f"RAW {text}" for text in table["text"]]
         return lambda: answers[version.version]
 
-    monkeypatch.setattr(publish.promote, "ask", ask)
+    monkeypatch.setattr(subject.promotion, "ask", ask)
     return answers
 
 
@@ -165,8 +174,8 @@ def judge(champion: str | None, **tags: str) -> Decision:
         "slices": {},
     }
     processes = SimpleNamespace(new=lambda: "a process")
-    store = SimpleNamespace(parameters=lambda version: {"1": PARAMETERS}[version.version])
-    return publish._judge(figures, publish._test_texts(), processes, store, new, old)  # type: ignore[arg-type]
+    store = SimpleNamespace(parameters=lambda version: CHAMPIONS[version.version])
+    return subject.judge(figures, _test_texts(), processes, store, new, old)  # type: ignore[arg-type]
 
 
 def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> None:
@@ -230,12 +239,12 @@ def test_a_champion_that_may_have_learnt_from_these_rows_is_not_compared(
     evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch, theirs: dict[str, str], changed: str
 ) -> None:
     evaluated["1"] = evaluated["2"]
-    monkeypatch.setattr("test_publish.PARAMETERS", theirs)
+    monkeypatch.setitem(CHAMPIONS, "1", theirs)
     decision = judge("1")
     assert not decision.promote
     assert changed in decision.reason
-    assert "promote by hand: python -m pipeline.promote 2" in decision.reason
-    monkeypatch.setattr("test_publish.PARAMETERS", {})  # its run is gone
+    assert "promote by hand: python -m pipeline promote 2" in decision.reason
+    monkeypatch.setitem(CHAMPIONS, "1", {})  # its run is gone
     assert judge("1").promote
 
 
@@ -282,8 +291,8 @@ def test_a_sample_by_hash_is_asked_and_compared_with_its_own_rows(
         asked[:] = map(int, texts)
         return lambda: Answer({"glad": SURE[asked, 0].tolist(), "sad": SURE[asked, 1].tolist()}, 1.0)
 
-    monkeypatch.setattr(publish, "CHECKED", 50)
-    monkeypatch.setattr(publish.promote, "ask", ask)
+    monkeypatch.setattr(subject, "CHECKED", 50)
+    monkeypatch.setattr(subject.promotion, "ask", ask)
     assert judge(None).promote
     assert sorted(ids[row] for row in asked) == [f"{number:04}" for number in range(50)]
 
@@ -302,7 +311,7 @@ def test_what_evaluate_measured_of_another_package_is_neither_kept_nor_compared(
     (change,) = [check for check in judge("1").checks if check.rule == "change"]
     assert (change.passed, change.found) == (False, "answers otherwise than evaluate measured")
     new = SimpleNamespace(tags={MODEL_DIGEST: "n"})
-    assert publish._known(new, publish._test_texts()) is None  # type: ignore[arg-type]
+    assert _known(new, _test_texts()) is None  # type: ignore[arg-type]
 
 
 def test_the_comparison_is_made_as_the_parameters_say(
@@ -313,7 +322,7 @@ def test_the_comparison_is_made_as_the_parameters_say(
     document["evaluate"] |= {"bootstrap": 321, "seed": 9}
     params.PARAMS_FILE.write_text(json.dumps(document))  # JSON is YAML
     told: list[dict[str, Any]] = []
-    compare = publish.gate.compare
-    monkeypatch.setattr(publish.gate, "compare", lambda *given, **how: told.append(how) or compare(*given, **how))
+    compare = subject.gate.compare
+    monkeypatch.setattr(subject.gate, "compare", lambda *given, **how: told.append(how) or compare(*given, **how))
     judge("1")
     assert [(how["resamples"], how["seed"]) for how in told] == [(321, 9)]

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import params, paths
 from pipeline import rebalance as rebalance_stage
-from pipeline.files import read_arrays, read_json, read_yaml, write_arrays, write_json
-from pipeline.rebalance import Plan, choose, rebalance
-from pipeline.stage import PipelineError
+from pipeline.base import params, paths
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_arrays, read_json, read_yaml, write_arrays, write_json
+from pipeline.training.rebalancing import Plan, choose, rebalance
 
 LABELS = np.array([0] * 6 + [1] * 3 + [2])
+
 CLASSES = ["a", "b", "c"]
+
 AIMED = ["random_over", "random_under", "class_weight", "balanced_batches", "logit_adjustment"]
+
 STRATEGIES = ["none", *AIMED, "effective_number", "focal"]
 
 

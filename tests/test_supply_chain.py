@@ -4,7 +4,7 @@ import re
 import tomllib
 
 import pytest
-from conftest import ROOT
+from helpers.project import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-serve.lock", "requirements-storage.lock")
 

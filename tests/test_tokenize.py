@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import set_params
+from helpers.project import set_params
 
-from pipeline import params, paths, tokenize
-from pipeline.files import write_json, write_table
-from pipeline.text import Tokenizer
-from pipeline.tokenize import detect_language, encode
+from pipeline import tokenize
+from pipeline.base import params, paths
+from pipeline.base.files import write_json, write_table
+from pipeline.text.languages import detect_language
+from pipeline.text.processor import Tokenizer
+from pipeline.tokenize import encode
 
 
 def test_encode() -> None:

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import model as network
-from pipeline import params, train
-from pipeline.rebalance import rebalance
-from pipeline.stage import PipelineError
-from pipeline.text import Tokenizer
+from pipeline.base import params
+from pipeline.base.errors import PipelineError
+from pipeline.text.processor import Tokenizer
+from pipeline.training import batches, encoders, loop
+from pipeline.training import fit as fitting
+from pipeline.training.fit import NETWORK, Data, resolved, sizes, train_lstm, train_ngrams
+from pipeline.training.ngrams import fit_ngrams
+from pipeline.training.rebalancing import rebalance
+from pipeline.training.settings import Train
 
 SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4}
+
 LENGTHS = (2, 4, 6)
 
 
@@ -27,7 +32,7 @@ def rows(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return ids, labels
 
 
-def fit(model: Any, validation: tuple[np.ndarray, np.ndarray], **changes: Any) -> list[train.Figures]:
+def fit(model: Any, validation: tuple[np.ndarray, np.ndarray], **changes: Any) -> list[loop.Figures]:
     ids, labels = rows(300)
     weights = changes.pop("weights", np.ones(300, dtype=np.float32))
     options = {
@@ -39,13 +44,13 @@ def fit(model: Any, validation: tuple[np.ndarray, np.ndarray], **changes: Any) -
         "patience": 2,
         "seed": 0,
     }
-    return train.fit(model, (ids, labels, weights), validation, **options | changes)
+    return loop.fit(model, (ids, labels, weights), validation, **options | changes)
 
 
 def test_training_learns_and_tells_each_epoch(keras: ModuleType) -> None:
-    told: list[tuple[int, train.Figures]] = []
+    told: list[tuple[int, loop.Figures]] = []
     history = fit(
-        network.build(**SIZES), rows(70, seed=1), lengths=LENGTHS[1:], on_epoch=lambda *figures: told.append(figures)
+        encoders.build(**SIZES), rows(70, seed=1), lengths=LENGTHS[1:], on_epoch=lambda *figures: told.append(figures)
     )
     assert min(figures["validation_loss"] for figures in history) < 0.1
     assert min(figures["train_loss"] for figures in history) < 0.1
@@ -54,34 +59,34 @@ def test_training_learns_and_tells_each_epoch(keras: ModuleType) -> None:
 
 
 def test_training_stops_early_and_keeps_the_best_epoch(keras: ModuleType) -> None:
-    model = network.build(**SIZES)
+    model = encoders.build(**SIZES)
     ids, labels = rows(64)
     wrong = 1 - labels  # the better the training rows are learnt, the worse these get
     history = fit(model, (ids, wrong), patience=3)
     losses = [figures["validation_loss"] for figures in history]
     assert losses.index(min(losses)) == len(losses) - 1 - 3
-    kept = -network.log_probabilities(model, ids, (6,))[np.arange(64), wrong].mean()
+    kept = -encoders.log_probabilities(model, ids, (6,))[np.arange(64), wrong].mean()
     assert kept == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_a_row_counts_by_its_weight(keras: ModuleType) -> None:
     """Rows of the second class at weight 0 leave a model that knows the first alone."""
     ids, labels = rows(300)
-    model = network.build(**SIZES)
+    model = encoders.build(**SIZES)
     fit(model, (ids, 0 * labels), weights=(labels == 0).astype(np.float32), epochs=3)
-    assert (network.log_probabilities(model, ids, (6,)).argmax(axis=1) == 0).all()
+    assert (encoders.log_probabilities(model, ids, (6,)).argmax(axis=1) == 0).all()
     logits = np.log(np.array([[0.5, 0.5], [0.2, 0.8]], dtype=np.float32))
-    loss = train.weighted_loss(np.array([0, 1]), logits, np.array([3.0, 1.0], dtype=np.float32))
+    loss = loop.weighted_loss(np.array([0, 1]), logits, np.array([3.0, 1.0], dtype=np.float32))
     assert float(loss) == pytest.approx(-(3 * np.log(0.5) + np.log(0.8)) / 2)
 
 
 def test_margins_and_focus_in_the_loss_by_hand(keras: ModuleType) -> None:
     logits, labels = np.log(np.array([[0.5, 0.5], [0.2, 0.8]], dtype=np.float32)), np.array([0, 1])
     ones = np.ones(2, dtype=np.float32)
-    loss = train.weighted_loss(labels, logits, ones, gamma=2.0)
+    loss = loop.weighted_loss(labels, logits, ones, gamma=2.0)
     assert float(loss) == pytest.approx(-(0.5**2 * np.log(0.5) + 0.2**2 * np.log(0.8)) / 2)
     # The first class has a head start of three to one: 0.5 : 0.5 becomes 1.5 : 0.5, and 0.2 : 0.8 becomes 0.6 : 0.8.
-    loss = train.weighted_loss(labels, logits, ones, margins=np.log([3, 1]).astype(np.float32))
+    loss = loop.weighted_loss(labels, logits, ones, margins=np.log([3, 1]).astype(np.float32))
     assert float(loss) == pytest.approx(-(np.log(0.75) + np.log(0.8 / 1.4)) / 2)
 
 
@@ -90,12 +95,12 @@ def test_the_loss_has_a_slope_where_a_row_is_right_for_certain(keras: ModuleType
 
     logits = tf.Variable([[40.0, 0.0], [0.0, 0.1]])
     with tf.GradientTape() as tape:
-        loss = train.weighted_loss(np.array([0, 1]), logits, np.ones(2, dtype=np.float32), gamma=0.5)
+        loss = loop.weighted_loss(np.array([0, 1]), logits, np.ones(2, dtype=np.float32), gamma=0.5)
     assert np.isfinite(tape.gradient(loss, logits).numpy()).all()
 
 
 def test_a_training_that_diverges_is_one_sentence(keras: ModuleType) -> None:
-    model = network.build(**SIZES)
+    model = encoders.build(**SIZES)
     ids, labels = rows(64)
     sentence = r"diverged in epoch 1: .* lower train\.learning_rate, now 0\.05"
     with pytest.raises(PipelineError, match=sentence):
@@ -104,7 +109,7 @@ def test_a_training_that_diverges_is_one_sentence(keras: ModuleType) -> None:
 
 def test_an_epoch_draws_each_class_as_often_as_it_should() -> None:
     labels = np.array([0] * 50 + [1] * 4 + [2])
-    first, other = (train.draw_rows(labels, np.array([10, 10, 10]), np.random.default_rng(seed)) for seed in (0, 1))
+    first, other = (loop.draw_rows(labels, np.array([10, 10, 10]), np.random.default_rng(seed)) for seed in (0, 1))
     assert np.bincount(labels[first]).tolist() == [10, 10, 10]
     assert set(first) != set(other)
     assert len(set(first[labels[first] == 0])) == 10
@@ -113,7 +118,7 @@ def test_an_epoch_draws_each_class_as_often_as_it_should() -> None:
 
 def test_every_batch_has_its_part_of_each_class() -> None:
     ids, labels = np.ones((120, 6), dtype=np.int32), np.repeat([0, 1, 2], [60, 40, 20])
-    taken = train.batches(ids, (6,), 12, np.random.default_rng(0), classes=labels)
+    taken = batches.batches(ids, (6,), 12, np.random.default_rng(0), classes=labels)
     for _, numbers in taken:
         found = np.bincount(labels[numbers], minlength=3)
         assert np.abs(found - [6, 4, 2]).max() <= 1
@@ -122,11 +127,11 @@ def test_every_batch_has_its_part_of_each_class() -> None:
 
 def test_what_the_plan_says_is_what_training_does(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, Any] = {}
-    monkeypatch.setattr(train, "fit", lambda *arguments, **options: told.update(options, rows=arguments[1]) or [])
-    settings = params.load(params.Train).model_copy(update={"pretraining_epochs": 0, "units": 4, "embedding_dim": 4})
+    monkeypatch.setattr(fitting, "fit", lambda *arguments, **options: told.update(options, rows=arguments[1]) or [])
+    settings = params.load(Train).model_copy(update={"pretraining_epochs": 0, "units": 4, "embedding_dim": 4})
     for strategy in ("none", "random_over", "class_weight", "focal", "balanced_batches", "logit_adjustment"):
         plan = rebalance(np.array([0, 1, 0] * 12), ["happy", "sad"], strategy=strategy)
-        train.train_lstm(data(**plan._asdict()), settings)
+        train_lstm(data(**plan._asdict()), settings)
         ids, labels, weights = told["rows"]
         assert len(ids) == len(labels) == len(plan.rows)
         np.testing.assert_array_equal(weights, plan.weights)
@@ -139,7 +144,7 @@ def test_what_the_plan_says_is_what_training_does(keras: ModuleType, monkeypatch
 def test_equal_seeds_give_equal_weights(keras: ModuleType) -> None:
     def weights(seed: int) -> np.ndarray:
         keras.utils.set_random_seed(seed)
-        model = network.build(**SIZES, pooling="max", embedding_dropout=0.3, dropout=0.3)
+        model = encoders.build(**SIZES, pooling="max", embedding_dropout=0.3, dropout=0.3)
         fit(model, rows(20), epochs=1, adversarial=1.0, seed=seed)
         return np.concatenate([each.ravel() for each in model.get_weights()])
 
@@ -152,7 +157,7 @@ def test_equal_seeds_give_equal_weights(keras: ModuleType) -> None:
 def test_batches_take_each_row_once_and_fit_its_length(batch_size: int) -> None:
     ids, _ = rows(301)
     used = (ids > 0).sum(axis=1)
-    taken = train.batches(ids, LENGTHS, batch_size, np.random.default_rng(0))
+    taken = batches.batches(ids, LENGTHS, batch_size, np.random.default_rng(0))
     expected = min(batch_size, 301)
     assert {len(numbers) for _, numbers in taken} == {expected}
     together = np.concatenate([numbers for _, numbers in taken])
@@ -168,7 +173,7 @@ def test_batches_take_each_row_once_and_fit_its_length(batch_size: int) -> None:
 
 
 def drawn(ids: np.ndarray, batch_size: int, seed: int) -> list[tuple[int, list[int]]]:
-    taken = train.batches(ids, LENGTHS, batch_size, np.random.default_rng(seed))
+    taken = batches.batches(ids, LENGTHS, batch_size, np.random.default_rng(seed))
     return [(length, numbers.tolist()) for length, numbers in taken]
 
 
@@ -205,7 +210,7 @@ def test_every_epoch_draws_other_batches_and_leaves_out_other_rows() -> None:
     ],
 )
 def test_the_data_choose_batch_epochs_and_patience(rows: int, expected: tuple[int, int, int]) -> None:
-    assert train.sizes(rows) == expected
+    assert sizes(rows) == expected
 
 
 TEXTS = ["good", "bad film", "good film"] * 12
@@ -214,11 +219,11 @@ TEXTS = ["good", "bad film", "good film"] * 12
 PLAN = rebalance(np.array([0, 1, 0] * 12), ["happy", "sad"], strategy="none")
 
 
-def data(**plan: Any) -> train.Data:
+def data(**plan: Any) -> Data:
     tokenizer = Tokenizer(("good", "bad", "film"), 6, lengths=LENGTHS)
     labels = np.array([0, 1, 0] * 12, dtype=np.int32)
     splits = ("train", "validation")
-    return train.Data(
+    return Data(
         classes=["happy", "sad"],
         tokenizer=tokenizer,
         texts=dict.fromkeys(splits, TEXTS),
@@ -231,45 +236,45 @@ def data(**plan: Any) -> train.Data:
 
 def test_a_parameter_wins_over_what_the_data_choose() -> None:
     given = data()
-    settings = params.load(params.Train)
-    batch_size, epochs, patience = train.sizes(36)
+    settings = params.load(Train)
+    batch_size, epochs, patience = sizes(36)
     chosen = {"batch_size": batch_size, "epochs": epochs, "patience": patience, "pretraining_epochs": 10}
-    assert train.resolved(given, settings) == chosen
+    assert resolved(given, settings) == chosen
     for changes in ({"batch_size": 8}, {"batch_size": 8, "epochs": 3}, {"patience": 1}, {"pretraining_epochs": 0}):
-        assert train.resolved(given, settings.model_copy(update=changes)) == chosen | changes
-    assert train.resolved(given, settings.model_copy(update={"pooling": "last"}))["pretraining_epochs"] == 0
+        assert resolved(given, settings.model_copy(update=changes)) == chosen | changes
+    assert resolved(given, settings.model_copy(update={"pooling": "last"}))["pretraining_epochs"] == 0
 
 
 @pytest.mark.parametrize(("tokens", "epochs"), [(30_000, 10), (500_000, 3), (1_000_000, 2), (4_000_000, 0)])
 def test_pretraining_sees_so_many_tokens(tokens: int, epochs: int) -> None:
     given = data()
     ids = np.ones((1, tokens), dtype=np.int32)
-    settings = params.load(params.Train)
-    assert train.resolved(replace(given, ids={"train": ids}), settings)["pretraining_epochs"] == epochs
+    settings = params.load(Train)
+    assert resolved(replace(given, ids={"train": ids}), settings)["pretraining_epochs"] == epochs
 
 
 def test_the_parameters_make_the_network(keras: ModuleType) -> None:
     given = data()
     changes = {"units": 5, "embedding_dim": 6, "bidirectional": False, "pooling": "mean", "epochs": 1, "batch_size": 8}
     changes |= {"pretraining_epochs": 0}
-    settings = params.load(params.Train).model_copy(update=changes)
-    model, told, history = train.train_lstm(given, settings)
+    settings = params.load(Train).model_copy(update=changes)
+    model, told, history = train_lstm(given, settings)
     assert told["num_ids"] == 5
-    assert {key: told[key] for key in train.NETWORK} == {key: getattr(settings, key) for key in train.NETWORK}
+    assert {key: told[key] for key in NETWORK} == {key: getattr(settings, key) for key in NETWORK}
     assert model.get_layer("lstm").units == 5
     assert len(history) == 1
-    assert network.build(**told).count_params() == model.count_params()
+    assert encoders.build(**told).count_params() == model.count_params()
 
 
 def test_the_ngrams_see_the_rows_that_the_lstm_sees(keras: ModuleType) -> None:
     """Rows drawn twice count double, rows not drawn are left out."""
     drawn = np.array([0, 0, 1, 3, 3, 4, 6, 6, 7])
-    found = train.train_ngrams(data(rows=drawn, counts_as=np.array([3.0, 1.5])))
+    found = train_ngrams(data(rows=drawn, counts_as=np.array([3.0, 1.5])))
     assert not [gram for gram in found.grams if gram == "good film"]  # of rows 2, 5, 8 alone
     kept = [0, 1, 3, 4, 6, 7]
     weights = np.array([1.0, 0.5] * 3)
     texts, labels = [TEXTS[row] for row in kept], np.array([0, 1] * 3)
-    expected = train.Ngrams.fit(texts, labels, weights, num_classes=2, unit="word")
+    expected = fit_ngrams(texts, labels, weights, num_classes=2, unit="word")
     assert found.grams == expected.grams
     np.testing.assert_array_equal(found.tfidf, expected.tfidf)
     np.testing.assert_array_equal(found.nb, expected.nb)
@@ -290,17 +295,17 @@ def test_calibration_knows_that_the_validation_rows_have_other_shares() -> None:
 
 def test_every_epoch_and_every_seed_has_an_order_of_its_own(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     orders: list[str] = []
-    cut = train.batches
+    cut = loop.batches
 
-    def batches(*arguments: Any, **named: Any) -> Any:
+    def recorded(*arguments: Any, **named: Any) -> Any:
         taken = cut(*arguments, **named)
         orders.append(str([numbers.tolist() for _, numbers in taken]))
         return taken
 
-    monkeypatch.setattr(train, "batches", batches)
-    monkeypatch.setattr(train, "training_step", lambda *_, **__: (lambda *_: 0.0, lambda: None))
+    monkeypatch.setattr(loop, "batches", recorded)
+    monkeypatch.setattr(loop, "training_step", lambda *_, **__: (lambda *_: 0.0, lambda: None))
     for seed in (0, 0, 1):
-        fit(network.build(**SIZES), rows(20), epochs=2, seed=seed)
+        fit(encoders.build(**SIZES), rows(20), epochs=2, seed=seed)
     assert orders[:2] == orders[2:4]
     assert len(set(orders)) == 4
 
@@ -310,24 +315,24 @@ def test_every_step_of_rows_that_are_drawn_has_its_part_of_each_class(
 ) -> None:
     seen: list[np.ndarray] = []
     step = lambda ids, labels, weights: seen.append(labels) or 0.0  # noqa: E731
-    monkeypatch.setattr(train, "training_step", lambda *_, **__: (step, lambda: None))
+    monkeypatch.setattr(loop, "training_step", lambda *_, **__: (step, lambda: None))
     ids, labels = np.ones((220, 6), dtype=np.int32), np.repeat([0, 1], [200, 20]).astype(np.int32)
     options = {"batch_size": 16, "epochs": 1, "learning_rate": 0.05, "adversarial": 0.0, "patience": 2, "seed": 0}
     of_rows = (ids, labels, np.ones(220, dtype=np.float32))
-    train.fit(network.build(**SIZES), of_rows, (ids, labels), lengths=(6,), draw=np.array([80, 80]), **options)  # type: ignore[arg-type]
+    loop.fit(encoders.build(**SIZES), of_rows, (ids, labels), lengths=(6,), draw=np.array([80, 80]), **options)  # type: ignore[arg-type]
     assert [np.bincount(of).tolist() for of in seen] == [[8, 8]] * 10
 
 
 def test_the_parameters_reach_training(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(train, "fit", lambda *_, **options: told.append(options) or [])
-    monkeypatch.setattr(train, "pretrain", lambda *_, **options: told.append(options))
+    monkeypatch.setattr(fitting, "fit", lambda *_, **options: told.append(options) or [])
+    monkeypatch.setattr(fitting, "pretrain", lambda *_, **options: told.append(options))
     changes: dict[str, Any] = {"batch_size": 8, "epochs": 3, "patience": 4, "learning_rate": 0.004, "adversarial": 0.25}
-    own = params.load(params.Train).model_copy(update={**changes, "pretraining_epochs": 5, "units": 4, "seed": 7})
-    first = train.train_lstm(data(), own)[0]
+    own = params.load(Train).model_copy(update={**changes, "pretraining_epochs": 5, "units": 4, "seed": 7})
+    first = train_lstm(data(), own)[0]
     assert {key: told[0][key] for key in ("epochs", "seed")} == {"epochs": 5, "seed": 7}
     assert {key: told[1][key] for key in (*changes, "seed")} == {**changes, "seed": 7}
-    again, other = (train.train_lstm(data(), own.model_copy(update={"seed": seed}))[0] for seed in (7, 8))
+    again, other = (train_lstm(data(), own.model_copy(update={"seed": seed}))[0] for seed in (7, 8))
     equal = [
         all(np.array_equal(*pair) for pair in zip(first.get_weights(), each.get_weights(), strict=True))
         for each in (again, other)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, clean_environment, copy_project
+from helpers.project import ROOT, clean_environment, copy_project
 
-from pipeline.files import read_yaml
+from pipeline.base.files import read_yaml
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
 BLOCKS = {"cat", "gh", "make", ".ci/run"}  # what a step may call
 
 

@@ -1,0 +1,66 @@
+"""The commands: `python -m pipeline COMMAND`; without one, the list of them."""
+
+import ast
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from .base import command
+
+STAGES = ("ingest", "validate", "clean", "tokenize", "rebalance", "train", "evaluate")
+COMMANDS = {
+    "params": "tools.params",
+    "recover": "nightly.recover",
+    "publish": "publish",
+    "predict": "serving.table",
+    "serve": "serving.app",
+    "explain": "tools.explain",
+    "adapt": "tools.adapt",
+    "drift": "tools.drift",
+    "promote": "tools.promote",
+    "rollback": "tools.rollback",
+    "card": "tools.card",
+    "compare": "tools.compare",
+    "forget": "tools.forget",
+    "retrain": "nightly.retrain",
+    "ablation": "studies.ablation",
+    "search": "studies.search",
+    "imbalance": "studies.imbalance",
+}
+
+
+def overview() -> str:
+    """Return every command and every stage with a line about it."""
+    lines = ["usage: python -m pipeline COMMAND [OPTIONS]; COMMAND --help explains one", "", "commands:"]
+    lines += [f"  {name:<11}{about(module)}" for name, module in COMMANDS.items()]
+    lines += ["", "stages, which `dvc repro` runs (alone: python -m pipeline.STAGE):"]
+    lines += [f"  {name:<11}{about(name)}" for name in STAGES]
+    return "\n".join(lines)
+
+
+def about(module: str) -> str:
+    """Return what a module's docstring says first, without importing what the module needs."""
+    source = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
+    return command.summary(ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))))
+
+
+def main(arguments: Sequence[str]) -> None:
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(overview())
+        return
+    name, *rest = arguments
+    if name in STAGES:
+        sys.exit(f"pipeline: {name} is a stage; run `dvc repro {name}`, or `python -m pipeline.{name}`")
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, [*COMMANDS, *STAGES], n=1)
+        hint = f"did you mean {close[0]}?" if close else "`python -m pipeline` lists the commands"
+        sys.exit(f"pipeline: unknown command {name}; {hint}")
+    module = import_module(f".{COMMANDS[name]}", __package__)
+    command.enter_root()
+    command.run(name, lambda: module.main(rest))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

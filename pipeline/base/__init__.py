@@ -1,0 +1,1 @@
+"""What every other folder stands on: commands, errors, files, parameters, git and DVC."""

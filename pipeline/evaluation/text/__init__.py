@@ -1,0 +1,1 @@
+"""What evaluation does with texts only: slices, perturbations, baselines."""

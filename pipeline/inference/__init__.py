@@ -1,0 +1,1 @@
+"""Class probabilities of raw inputs: all that travels with a registered model."""

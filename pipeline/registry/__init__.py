@@ -1,0 +1,1 @@
+"""What MLflow holds: runs, registered versions, the gate and promotion."""

@@ -1,0 +1,104 @@
+"""Models: open one by its folder, its alias or its version; every command finds its model here."""
+
+import importlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import PipelineError
+from ..base.files import read_json, read_yaml
+from ..inference.predictor import MANIFEST
+from . import tracking
+from .settings import model_name
+
+Predicted = list[list[Any]]  # label, confidence and a probability for each class, by column
+Predict = Callable[[list[str], str], Predicted]
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """Where a model folder is, and the code that loads it: a registered model brings its own.
+
+    Parameters
+    ----------
+    name : str
+        For messages, such as "tweets-lstm champion".
+    folder : Path
+        The model folder, which has a `model.json`.
+    module : str
+        What loads it.
+    code : Path, optional
+        The folder to import that module from; None for this project's own.
+    """
+
+    name: str
+    folder: Path
+    module: str = "pipeline.inference.predictor"
+    code: Path | None = None
+
+    def manifest(self) -> dict[str, Any]:
+        """Read `model.json`."""
+        manifest: dict[str, Any] = read_json(self.folder / MANIFEST)
+        return manifest
+
+    def load(self) -> Predict:
+        """Return what predicts texts under class priors, as `Predictor.probabilities` does, by the model's own code."""
+        import pandas as pd
+
+        if self.code:
+            sys.path.insert(0, str(self.code))
+        try:
+            served = importlib.import_module(self.module)._load_pyfunc(str(self.folder))
+        except Exception as error:  # the model's own code raises any exception, its own PipelineError too
+            raise PipelineError(f"{self.name} cannot be loaded: {error}") from error
+
+        def predict(texts: list[str], class_shares: str) -> Predicted:
+            params = [{"class_shares": class_shares}] if class_shares else []  # older models know none
+            table = served.predict(pd.DataFrame({"text": texts}), *params)
+            return [column.to_list() for _, column in table.round(6).items()]
+
+        return predict
+
+
+@contextmanager
+def open_model(which: str, name: str = "") -> Iterator[OpenedModel]:
+    """Open a model folder, or a registered model, which is downloaded for as long as the block lasts.
+
+    Parameters
+    ----------
+    which : str
+        A model folder, a downloaded registered model, or the alias or version number of a registered one.
+    name : str
+        Of the registered model; empty for that of `params.yaml`.
+
+    Raises
+    ------
+    PipelineError
+        There is none, or the store does not answer.
+    """
+    folder = Path(which)
+    if (folder / MANIFEST).is_file():
+        yield OpenedModel(which, folder)
+    elif (folder / "MLmodel").is_file():
+        yield packaged(which, folder)
+    elif folder.is_dir():
+        raise PipelineError(f"{which} is not a model folder: it has no model.json; use data/train/model, or champion")
+    else:
+        name = name or model_name()
+        store = tracking.connect()
+        with tempfile.TemporaryDirectory() as temporary:
+            with tracking.store_errors(store.address):
+                package = store.package(store.version(name, which), Path(temporary))
+            yield packaged(f"{name} {which}", package)
+
+
+def packaged(name: str, package: Path) -> OpenedModel:
+    """Return a downloaded registered model, by what MLflow's description says of its data and code."""
+    flavor = read_yaml(package / "MLmodel").get("flavors", {}).get("python_function", {})
+    if not {"data", "loader_module", "code"} <= set(flavor):
+        raise PipelineError(f"{name} was not made by this pipeline; choose another model")
+    return OpenedModel(name, package / flavor["data"], flavor["loader_module"], package / flavor["code"])

@@ -1,0 +1,1 @@
+"""Pages and pictures for people, made of what the stages wrote."""

@@ -1,0 +1,1 @@
+"""Programs that answer: the HTTP service, and whole tables."""

@@ -1,0 +1,1 @@
+"""Programs that compare trainings: ablation, search, strategies against imbalance."""

@@ -1,0 +1,22 @@
+"""Parameters of tokenize."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ..base.params import Section, Values, matching
+
+Language = Annotated[str, matching(r"^[a-z]{2}$", "two letters, such as en")]
+
+
+class Tokenize(Section):
+    name = "tokenize"
+    presets: ClassVar[dict[str, Values]] = {
+        "textbook": {"vocabulary_size": 10_000, "length": 100},
+        "fast": {},  # null: chosen by the size of the data, see text/processor.py
+        "best": {},
+    }
+    language: Language | None
+    unit: Literal["word", "character", "chinese"] | None
+    vocabulary_size: Annotated[int, Field(ge=100, le=200_000)] | None
+    length: Annotated[int, Field(ge=4, le=2_000)] | None

@@ -1,0 +1,1 @@
+"""Programs for people, one command a file."""

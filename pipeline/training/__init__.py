@@ -1,0 +1,1 @@
+"""How a model is made: rebalancing, networks, the training loop, checkpoints, export."""

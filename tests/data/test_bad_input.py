@@ -1,0 +1,81 @@
+"""Every bad input stops with one sentence and exit status 1; real dirt works."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.bad_files import CASES, DIRT
+from helpers.project import ROOT, set_params
+
+from pipeline import clean, ingest, validate
+from pipeline.base import command, files, paths
+
+STAGES = {"ingest": ingest.main, "validate": validate.main, "clean": clean.main}
+
+
+def prepare(folder: Path, name: str, values: dict[str, str]) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(set_params(text, {"dataset": "file", "path": name} | values), encoding="utf-8")
+    (folder / "data").mkdir()
+    for name in ("none", "forgotten.txt"):
+        (folder / "data" / name).touch()
+    shutil.copy(ROOT / "data/batches.csv", folder / "data")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    bad = CASES[case]
+    bad.write(tmp_path)
+    prepare(tmp_path, bad.name.rstrip("/"), bad.params)
+    monkeypatch.chdir(tmp_path)
+    for name, main in STAGES.items():
+        if name == bad.stage:
+            break
+        command.run(name, main)
+    with pytest.raises(SystemExit) as stop:
+        command.run(bad.stage, STAGES[bad.stage])
+    sentence = str(stop.value.code)  # what Python prints before it exits with status 1
+    assert sentence.startswith(f"{bad.stage}: ")
+    assert bad.says in sentence
+    assert "\n" not in sentence
+    assert len(sentence) < 700
+    assert "Traceback" not in capsys.readouterr().err
+    assert not list(Path(f"data/{bad.stage}").glob("*"))
+
+
+def run_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, **values: str) -> pd.DataFrame:
+    content, name = DIRT[case]
+    (tmp_path / name).write_bytes(content())
+    prepare(tmp_path, name, values)
+    monkeypatch.chdir(tmp_path)
+    for each, main in STAGES.items():
+        command.run(each, main)
+    return pd.concat([files.read_table(path) for path in paths.CLEAN_TABLES.values()])
+
+
+def test_a_real_export_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = run_all(tmp_path, monkeypatch, "a real export")
+    dropped = files.read_json(paths.CLEAN_SUMMARY)["dropped"]
+    assert (dropped["unlabelled"], dropped["empty"]) == (3, 2)
+    assert dropped["duplicate"] >= 840
+    by_row = table.set_index("row")["text"]
+    assert by_row[4] == "= [user] (a1)+cmd"
+    assert by_row[6] == 'two lines, and a "quote"'
+    assert by_row[8] == "none"
+
+
+def test_one_broken_row_is_replaced_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = run_all(tmp_path, monkeypatch, "one broken row of 14,640")
+    assert table["text"].str.contains("�").sum() == 1
+    assert table["text"].str.contains("✈").mean() > 0.99
+    assert "1 line(s) hold bytes that are not utf-8, the first being line 2; " in capsys.readouterr().err
+
+
+def test_gbk_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = run_all(tmp_path, monkeypatch, "GBK")
+    assert table["text"].str.contains(r"[\u4e00-\u9fff]").mean() > 0.99

@@ -1,0 +1,273 @@
+"""Explain: contributions add up to what the predictor says, belong to the right words, and lead to the right ones."""
+
+import io
+import json
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.faithfulness import faithfulness
+from helpers.project import ROOT, Project
+
+from pipeline.base.errors import PipelineError
+from pipeline.evaluation import explanation as subject
+from pipeline.evaluation.explanation import Explainer, Explanation, grams_by_word, locate, telling_words, trace
+from pipeline.inference import predictor
+from pipeline.inference.calibration import Calibration
+from pipeline.inference.ngrams import Ngrams, cut
+from pipeline.inference.predictor import Predictor
+from pipeline.text.languages import UNITS
+from pipeline.text.processor import Tokenizer
+from pipeline.tools import explain
+from pipeline.training import export
+from pipeline.training.encoders import build
+
+ENGLISH = ["I love this film!", "not good, not good at all", "a bad film @you http://t.co/1", "don't", "so so bad 😀"]
+
+CHINESE = ["质量很好，我非常喜欢", "太差了 不推荐 给大家", "一般 般", "好 good"]
+
+KINDS = {"word": ENGLISH, "chinese": CHINESE, "character": CHINESE}
+
+
+def fitted(unit: str, classes: int, *, long: bool = False) -> Ngrams:
+    """n-grams that know all of the texts' own, with random weights."""
+    texts = [text for text in KINDS[unit] for _ in range(2)]
+    grams = tuple(sorted({gram for text in texts for gram in cut(predictor.clean_text(text), unit, long=long)}))
+    random = np.random.default_rng(0)
+    weights = (random.normal(size=(len(grams) + 1, classes)).astype(np.float32) for _ in range(2))
+    return Ngrams(grams, unit, long, random.random(len(grams)).astype(np.float32) + 1, *weights)
+
+
+def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: bool = True, long: bool = False) -> Path:
+    texts = [predictor.clean_text(text) for text in KINDS[unit]]
+    tokenizer = Tokenizer.fit(texts, vocabulary_size=12, length=6, unit=unit)
+    network: dict[str, Any] = {"num_ids": tokenizer.num_ids, "num_classes": classes, "embedding_dim": 4, "units": 4}
+    network |= {"bidirectional": True, "pooling": "max"}
+    model, random = build(**network), np.random.default_rng(1)
+    for weight in model.trainable_variables:
+        weight.assign(random.normal(size=weight.shape))
+    shares = (0.5, 0.3, 0.2) if ngrams else (1.0,)
+    export.save(
+        folder / "model",
+        model,
+        tokenizer,
+        fitted(unit, classes, long=long) if ngrams else None,
+        classes=[f"class {i}" for i in range(classes)],
+        network=network,
+        calibration=Calibration(shares, 1.3, tuple(np.linspace(-0.5, 0.5, classes))),
+        class_shares=[1 / classes] * classes,
+        state="0" * 64,
+    )
+    return folder / "model"
+
+
+@pytest.mark.parametrize(
+    ("unit", "classes", "ngrams", "long"),
+    [
+        ("word", 3, True, False),
+        ("word", 2, True, True),
+        ("word", 50, False, False),
+        ("chinese", 2, True, False),
+        ("character", 3, True, False),
+    ],
+)
+def test_contributions_add_up_to_the_prediction(
+    keras: ModuleType, tmp_path: Path, unit: str, classes: int, ngrams: bool, long: bool
+) -> None:
+    folder = saved(keras, tmp_path, unit, classes, ngrams=ngrams, long=long)
+    predictor, explainer = Predictor.load(folder), Explainer.load(folder)
+    texts = [*KINDS[unit], "", "<br />", "unheard", "word " * 20]
+    probabilities = predictor.probabilities(texts)
+    for text, expected in zip(texts, probabilities, strict=True):
+        found = explainer.explain(text)
+        np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+        np.testing.assert_allclose(found.scores, np.log(expected) - np.log(expected).mean(), atol=1e-5)
+        np.testing.assert_allclose(found.baseline + found.contributions.sum(axis=0), found.scores, atol=1e-9)
+        assert found.left < 0.01
+        assert [found.text[start:end] for start, end in found.spans] == list(found.words) == UNITS[unit](found.text)
+        np.testing.assert_array_equal(
+            Explainer.beside(predictor, folder).explain(text).contributions, found.contributions
+        )
+
+
+def test_a_word_that_the_lstm_never_reads_has_its_ngrams_alone(keras: ModuleType, tmp_path: Path) -> None:
+    folder = saved(keras, tmp_path, "word", 3, ngrams=False)
+    found = Explainer.load(folder).explain("film bad not good not bad unheard so")
+    assert not found.contributions[:2].any()
+    assert found.contributions[[2, 3, 4, 5, 7]].all()
+    assert not found.contributions[6].any()  # an unknown word tells it nothing
+
+
+@pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("chinese", False), ("character", False)])
+def test_the_ngrams_are_those_of_the_model_and_lie_in_their_words(unit: str, long: bool) -> None:
+    ngrams = fitted(unit, 2, long=long)
+    for text in map(predictor.clean_text, [*KINDS[unit], "", "a", "aa bb-cc!"]):
+        spans = list(locate(text, UNITS[unit](text)))
+        found = list(grams_by_word(text, spans, ngrams))
+        assert sorted(gram for gram, _, _ in found) == sorted(cut(text, unit, long=long))
+        for gram, first, end in found:
+            touched = text[spans[first][0] : spans[end - 1][1]]
+            assert gram.replace("\t", "").replace(" ", "") in touched.replace(" ", "")
+            assert 0 <= first < end <= len(spans)
+
+
+def test_an_ngram_is_shared_by_the_words_that_it_touches() -> None:
+    nb = np.array([[3, -3], [8, -8], [0, 0]], dtype=np.float32)  # "good", "not good", intercept
+    ngrams = Ngrams(("good", "not good"), "word", True, np.ones(2, dtype=np.float32), np.zeros_like(nb), nb)
+    explainer = Explainer.__new__(Explainer)
+    for key, value in {"ngrams": ngrams, "classes": ("a", "b")}.items():
+        object.__setattr__(explainer, key, value)
+    text = "not good good"
+    adds, intercepts = explainer._ngrams(text, list(locate(text, text.split())), np.array([0.0, 0.5]))
+    assert adds[:, 0].tolist() == [2.0, 2.0 + 0.75, 0.75]  # 8 / 2 a word and 3 / 2 an occurrence, at a power of 0.5
+    assert intercepts.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "sources"),
+    [
+        ("I LOVE it!", ["I", "LOVE", "it", "!"]),
+        ("Good<br />film", ["Good", "film"]),
+        ("R&amp;D don’t", ["R", "&", "D", "don’t"]),
+        ("@You  see http://t.co/1 now", ["@You", "see", "http://t.co/1", "now"]),
+        ("ok @a @b", ["ok", "@a", "@b"]),
+        ("@a @b @c ok", ["@a", "@b", "@c", "ok"]),
+        ("cafÃ© good", [None, "good"]),
+        ("<b>@you</b> ok", ["<b>@you</b>", "ok"]),
+        ("@JetBlue jetblue rocks", ["@JetBlue", "jetblue", "rocks"]),
+        ("b@a.com b", ["b@a.com", "b"]),
+        ('<a href="great.html">great</a>', ["great"]),
+        ("http://good.org/fun good fun", ["http://good.org/fun", "good", "fun"]),
+        ("&lt; lt &gt;", [None, "lt", None]),
+        ("", []),
+    ],
+)
+def test_words_are_found_in_the_raw_text(raw: str, sources: list[str | None]) -> None:
+    units = UNITS["word"](predictor.clean_text(raw))
+    assert [raw[slice(*span)] if span else None for span in trace(raw, units, "word")] == sources
+
+
+def explanation(text: str, adds: list[list[float]]) -> Explanation:
+    units = text.split()
+    spans = tuple(locate(text, units))
+    sums = np.array(adds)
+    return Explanation(text, tuple(units), spans, spans, ("<sad>", "glad"), sums, np.zeros(2), sums.sum(axis=0), 0.0)
+
+
+def test_json_names_everything_and_html_escapes_everything() -> None:
+    found = explanation("<script> & fun dull", [[-0.5, 0.5], [0.01, -0.01], [-2.0, 2.0], [1.0, -1.0]])
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["predicted_label"] == "glad"
+    assert told["confidence"] == pytest.approx(1 / (1 + np.exp(-2.98)), abs=1e-6)
+    assert told["words"][2] == {
+        "word": "fun",
+        "span": [11, 14],
+        "source": [11, 14],
+        "adds": {"<sad>": -2.0, "glad": 2.0},
+    }
+    page = found.to_html()
+    assert '<mark class="for" style="--s:25%" title="+0.500">&lt;script&gt;</mark> &amp; ' in page
+    assert '<mark class="against" style="--s:50%" title="-1.000">dull</mark>' in page
+    assert "<b dir='auto'>&lt;sad&gt;</b>" in page
+    assert "<script" not in page
+    assert page.index("<b dir='auto'>glad</b>") < page.index("<b dir='auto'>&lt;sad&gt;</b>")
+    assert "http" not in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_telling_words_are_of_the_vocabulary_common_and_no_placeholder(
+    keras: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer.load(saved(keras, tmp_path, "word", 3))
+    texts = ["film bad", "film [user] good", "film [user] rare", "secret film film", "[user] film bad", "[user] [user]"]
+    assert telling_words(explainer, texts[:4]).empty
+    table = telling_words(explainer, texts + texts[:1] * 3)
+    assert set(table["word"]) == {"film", "bad"}
+    assert table["rows"].groupby(table["word"]).first().to_dict() == {"bad": 5, "film": 8}
+    assert (table["contribution"] > 0).all()
+    means = []
+    for text in [t for t in texts + texts[:1] * 3 if "bad" in t]:
+        units, adds, _, _ = explainer.contributions(text)
+        means.append(adds[units.index("bad")])
+    expected = np.mean(means, axis=0)
+    for row in table[table["word"] == "bad"].itertuples():
+        assert row.contribution == pytest.approx(expected[int(row[1].split()[1])], abs=1e-4)
+    assert (table.groupby("class")["contribution"].diff().dropna() <= 0).all()
+    monkeypatch.setattr(subject, "MOST_TEXTS", 4)
+    assert telling_words(explainer, texts + texts[:1] * 3).empty
+    monkeypatch.setattr(subject, "MOST_TEXTS", 1_000)
+    monkeypatch.setattr(subject, "MOST_UNITS", 8)
+    assert telling_words(explainer, texts + texts[:1] * 3).empty
+    assert telling_words(explainer, []).empty
+
+
+def test_the_words_that_add_most_matter_more_than_random_ones(reference: Project) -> None:
+    test = pd.read_parquet(reference.folder / "data/clean/test.parquet").sort_values("id")
+    gain, low, high = faithfulness(reference.folder / "data/train/model", test["text"].head(150).to_list())
+    assert 0.1 < low < gain < high
+
+
+WITHOUT = """
+import sys
+for name in ("keras", "tensorflow", "jax", "mlflow", "sklearn"):
+    sys.modules[name] = None
+from pipeline.tools.explain import main
+main()
+"""
+
+
+def test_the_command_explains_without_keras_or_tensorflow(reference: Project, tmp_path: Path) -> None:
+    def call(*arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", WITHOUT, *arguments, "--model", str(reference.folder / "data/train/model")]
+        return subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False)
+
+    done = call("-", given="I love you!\n")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [word["word"] for word in told["words"]] == ["i", "love", "you", "!"]
+    assert call("I love you!").stdout == done.stdout
+    page = call("I love you!", "--html", str(tmp_path / "page.html"))
+    assert page.stdout.startswith(told["predicted_label"])
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    bad = call("I", "--html", str(tmp_path))
+    assert bad.returncode == 1
+
+
+@pytest.mark.slow  # half a minute
+def test_the_command_explains_the_champion(reference: Project) -> None:
+    own = Explainer.load(reference.folder / "data/train/model").explain("worst flight ever")
+    for which in ("champion", "1"):
+        done = reference.run("python", "-m", "pipeline", "explain", "worst flight ever", "--model", which)
+        assert json.loads(done.stdout) == own.to_dict()
+    done = reference.run("python", "-m", "pipeline", "explain", "x", "--model", "no", check=False)
+    assert "has no no of model tweets-lstm" in done.stderr
+
+
+def test_text_that_is_not_utf8_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["explain", "-"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="utf-8"))
+    with pytest.raises(PipelineError, match="the text is not UTF-8"):
+        explain.main()
+
+
+def test_json_is_utf8_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "argv", ["explain", "good \u2614"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    said = explanation("good \u2614", [[1.0, 2.0], [0.0, 0.0]])
+    monkeypatch.setattr(explain, "open_model", lambda which: nullcontext(SimpleNamespace(folder=which)))
+    monkeypatch.setattr(explain.Explainer, "load", lambda folder: SimpleNamespace(explain=lambda _: said))
+    explain.main()
+    assert json.loads(written.getvalue().decode("utf-8"))["text"] == "good \u2614"
+
+
+def test_the_strongest_word_is_full_also_where_it_speaks_against() -> None:
+    page = explanation("awful nice", [[-4.0, 1.0], [2.0, 1.0]]).to_html()
+    assert '<mark class="against" style="--s:100%" title="-4.000">awful</mark>' in page
+    assert '<mark class="for" style="--s:50%" title="+2.000">nice</mark>' in page

@@ -1,0 +1,260 @@
+"""N-grams: what a text is cut into, and scores that are scikit-learn's without scikit-learn."""
+
+import gc
+import subprocess
+import sys
+import weakref
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.project import ROOT, clean_environment
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.inference.network import log_softmax
+from pipeline.inference.ngrams import Ngrams, cut
+from pipeline.training import ngrams
+from pipeline.training.ngrams import fit_ngrams
+
+RANDOM = np.random.default_rng(0)
+
+WORDS = ["good", "bad", "so", "very", "not", "film", "plot", "actor", "dull", "fine", ",", "!", "a", "it", "we"]
+
+LABELS = RANDOM.integers(0, 3, 150)
+# Every class has words of its own among those of all, and words occur several times.
+TEXTS = [" ".join(RANDOM.choice([*WORDS, *(3 * [f"mood{label}"])], RANDOM.integers(3, 15))) for label in LABELS]
+
+WEIGHTS = RANDOM.uniform(0.5, 2, 150)
+
+NEW = ["good mood1 film", "mood0 mood0 mood2 , bad", "it", "no known word but it", *TEXTS[:20]]
+
+
+def fit(classes: int, *, texts: list[str] = TEXTS, num_classes: int | None = None) -> Ngrams:
+    chosen = classes > LABELS
+    kept = [text for text, keep in zip(texts, chosen, strict=True) if keep]
+    return fit_ngrams(kept, LABELS[chosen], WEIGHTS[chosen], num_classes=num_classes or classes, unit="word")
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Ngrams:
+    return fit(3)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "long", "expected"),
+    [
+        ("no, go", "word", False, "no|,|go|no ,|, go|\t no|\tno,|\to, |\t no,|\tno, |\t no, |\t go|\tgo |\t go "),
+        ("a", "word", False, "a|\t a "),
+        ("it is [url] !", "word", True, "it|is|[url]|!|it is|is [url]|[url] !|it is [url]|is [url] !"),
+        ("我喜欢 ok", "chinese", True, "我|喜欢|ok|我 喜欢|喜欢 ok|我 喜欢 ok"),
+        ("我喜欢", "chinese", False, "我|喜欢|我 喜欢|\t我|\t喜|\t欢|\t我喜|\t喜欢|\t我喜欢"),
+        ("我喜欢", "character", False, "我|喜|欢|我 喜|喜 欢|我 喜 欢"),
+        ("ab", "character", True, "a|b|a b"),
+    ],
+)
+def test_cut(text: str, unit: str, long: bool, expected: str) -> None:
+    assert list(cut(text, unit, long=long)) == expected.split("|")
+
+
+@pytest.mark.parametrize("unit", ["word", "character", "chinese"])
+@pytest.mark.parametrize("long", [False, True])
+def test_an_empty_text_has_no_ngrams(unit: str, long: bool) -> None:
+    assert list(cut("", unit, long=long)) == []
+
+
+def test_characters_are_cut_as_by_scikit_learn() -> None:
+    theirs = CountVectorizer(analyzer="char_wb", ngram_range=(3, 5)).build_analyzer()
+    for text in TEXTS[:30]:
+        ours = [gram[1:] for gram in cut(text, "word", long=False) if gram.startswith("\t")]
+        assert sorted(ours) == sorted(theirs(text))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_tfidf_is_scikit_learns(classes: int) -> None:
+    chosen = classes > LABELS
+    kept = [text for text, keep in zip(TEXTS, chosen, strict=True) if keep]
+    counting = CountVectorizer(analyzer=partial(cut, unit="word", long=False), min_df=2, dtype=np.float32)
+    weighting = TfidfTransformer(sublinear_tf=True)
+    features = weighting.fit_transform(counting.fit_transform(kept))
+    linear = LogisticRegression(C=3.0, max_iter=1_000)
+    linear.fit(features, LABELS[chosen], sample_weight=WEIGHTS[chosen])
+    expected = linear.predict_log_proba(weighting.transform(counting.transform(NEW)))
+    found, _ = fit(classes).log_probabilities(NEW)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.ptp(found) > 1
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_naive_bayes_is_the_formula(classes: int) -> None:
+    """Log-count ratios of which n-grams occur, one more than counted, then logistic regression, class by class."""
+    chosen = classes > LABELS
+    kept, labels = [text for text, keep in zip(TEXTS, chosen, strict=True) if keep], LABELS[chosen]
+    model = fit(classes)
+
+    def occurs(texts: list[str]) -> np.ndarray:
+        found = [set(cut(text, "word", long=False)) for text in texts]
+        return np.array([[gram in of for gram in model.grams] for of in found], dtype=float)
+
+    train, new = occurs(kept), occurs(NEW)
+    assert (train.sum(axis=0) >= 2).all()
+    logits = np.zeros((len(NEW), classes))
+    for number in range(classes):
+        own = labels == number
+        inside, outside = 1 + train[own].sum(axis=0), 1 + train[~own].sum(axis=0)
+        ratio = np.log((inside / inside.sum()) / (outside / outside.sum()))
+        linear = LogisticRegression(C=0.05, max_iter=1_000)
+        linear.fit(np.float32(train * ratio), own, sample_weight=WEIGHTS[chosen])
+        logits[:, number] = linear.decision_function(new * ratio)
+    if classes == 2:
+        logits[:, 0] = 0  # the two are the same model, turned round
+    _, found = model.log_probabilities(NEW)
+    np.testing.assert_allclose(found, log_softmax(logits), atol=1e-5)
+    assert np.ptp(found) > 1
+
+
+@pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("character", False), ("chinese", False)])
+def test_the_scores_are_the_formulas_over_what_is_cut(unit: str, long: bool) -> None:
+    """Words are remembered and texts scored together; the sums are those of each text's n-grams, cut anew."""
+    texts = [
+        *(text + (" ok," * 150 if long else "") for text in TEXTS),
+        "它 很好 good! mood1",
+        "它 很好 good! mood1",
+        "it's [url]!",
+    ]
+    labels, weights = np.append(LABELS, [0, 1, 2]), np.append(WEIGHTS, [1, 1, 1])
+    model = fit_ngrams(texts, labels, weights, num_classes=3, unit=unit)
+    assert model.long == long
+    columns = {gram: column for column, gram in enumerate(model.grams)}
+    new = [*NEW, "it's  [url]! 它 很好", "good-good " * 3, f"{'x' * 50} good", "", *texts[-4:]]
+    for row, found in enumerate(zip(*model.log_probabilities(new), strict=True)):
+        grams = [gram for gram in cut(new[row], unit, long=long) if gram in columns]
+        at = sorted({columns[gram] for gram in grams})
+        counts = np.array([grams.count(model.grams[column]) for column in at])
+        values = (1 + np.log(counts)) * model.idf[at]
+        normed = values / (np.sqrt((values**2).sum()) or 1)
+        expected = model.tfidf[-1] + normed @ model.tfidf[at], model.nb[-1] + model.nb[at].sum(axis=0, dtype=float)
+        np.testing.assert_allclose(found, [log_softmax(np.asarray(each, dtype=float)) for each in expected], atol=1e-9)
+
+
+def test_a_result_depends_on_its_text_alone(fitted: Ngrams) -> None:
+    together = np.stack(fitted.log_probabilities(NEW))
+    assert together.shape == (2, len(NEW), 3)
+    np.testing.assert_allclose(np.exp(together).sum(axis=2), 1)
+    np.testing.assert_array_equal(np.stack(fitted.log_probabilities(NEW[::-1]))[:, ::-1], together)
+    for row, text in enumerate(NEW[:5]):
+        np.testing.assert_array_equal(np.stack(fitted.log_probabilities([text]))[:, 0], together[:, row])
+    assert np.stack(fitted.log_probabilities([])).shape == (2, 0, 3)
+
+
+def test_a_text_without_known_ngrams_gets_the_intercepts(fitted: Ngrams) -> None:
+    for found, weights in zip(fitted.log_probabilities(["", "喜"]), (fitted.tfidf, fitted.nb), strict=True):
+        np.testing.assert_allclose(found, [log_softmax(weights[-1].astype(float))] * 2, atol=1e-6)
+    (known, mixed), _ = fitted.log_probabilities(["good", "good 喜"])
+    np.testing.assert_array_equal(mixed, known)
+
+
+@pytest.mark.parametrize("present", [2, 3])
+def test_a_class_without_rows_never_wins(present: int) -> None:
+    known = fit(present).log_probabilities(NEW)
+    for found, expected in zip(fit(present, num_classes=5).log_probabilities(NEW), known, strict=True):
+        assert np.exp(found[:, present:]).max() < 1e-6
+        np.testing.assert_allclose(found[:, :present], expected, atol=1e-6)
+
+
+def test_classes_in_between_may_be_missing() -> None:
+    kept = LABELS != 1
+    texts = [text for text, keep in zip(TEXTS, kept, strict=True) if keep]
+    found = fit_ngrams(texts, LABELS[kept], WEIGHTS[kept], num_classes=3, unit="word").log_probabilities(NEW)
+    expected = fit_ngrams(texts, LABELS[kept] // 2, WEIGHTS[kept], num_classes=2, unit="word").log_probabilities(NEW)
+    for of_three, of_two in zip(found, expected, strict=True):
+        assert np.exp(of_three[:, 1]).max() < 1e-6
+        np.testing.assert_allclose(of_three[:, [0, 2]], of_two, atol=1e-6)
+
+
+def test_a_row_of_weight_0_is_left_out(fitted: Ngrams) -> None:
+    texts = [*TEXTS, "unseen words here", "unseen words here"]
+    labels, weights = np.append(LABELS, [0, 1]), np.append(WEIGHTS, [0, 0])
+    found = fit_ngrams(texts, labels, weights, num_classes=3, unit="word")
+    assert found.grams == fitted.grams
+    np.testing.assert_array_equal(found.tfidf, fitted.tfidf)
+    np.testing.assert_array_equal(found.nb, fitted.nb)
+
+
+def test_a_heavier_class_is_likelier(fitted: Ngrams) -> None:
+    weights = np.where(LABELS == 1, 5, 1) * WEIGHTS
+    heavier = fit_ngrams(TEXTS, LABELS, weights, num_classes=3, unit="word").log_probabilities(["it"])
+    for found, before in zip(heavier, fitted.log_probabilities(["it"]), strict=True):
+        assert found[0, 1] > before[0, 1] + 0.5
+
+
+def test_most_rows_and_most_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngrams) -> None:
+    monkeypatch.setattr(ngrams, "MOST_ROWS", 60)
+    found = fit(3)  # of 150, every third
+    spaced = fit_ngrams(TEXTS[::3], LABELS[::3], WEIGHTS[::3], num_classes=3, unit="word")
+    assert found.grams == spaced.grams != fitted.grams
+    np.testing.assert_array_equal(found.nb, spaced.nb)
+    monkeypatch.setattr(ngrams, "MOST_GRAMS", 7)
+    assert len(fit(3).grams) == 7
+    monkeypatch.setattr(ngrams, "FEW", 1.5)  # of twice as many classes, half the rows and half the n-grams
+    monkeypatch.setattr(ngrams, "MOST_ROWS", 120)
+    assert len(fit(3).grams) == 3
+    monkeypatch.setattr(ngrams, "MOST_GRAMS", 100_000)
+    assert fit(3).grams == spaced.grams
+
+
+def test_long_texts_have_runs_of_three_words_and_no_characters(fitted: Ngrams) -> None:
+    assert not fitted.long
+    assert any(gram.startswith("\t") for gram in fitted.grams)
+    long = fit(3, texts=[(text + " ") * 40 for text in TEXTS])
+    assert long.long
+    assert not any(gram.startswith("\t") for gram in long.grams)
+    assert max(len(gram.split()) for gram in long.grams) == 3
+
+
+def test_what_is_saved_loads_to_the_same_scores_and_the_same_bytes(fitted: Ngrams, tmp_path: Path) -> None:
+    again = fitted
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        again.save(tmp_path / name)
+        again = Ngrams.load(tmp_path / name)
+    assert (again.unit, again.long, again.grams) == (fitted.unit, fitted.long, fitted.grams)
+    for found, expected in zip(again.log_probabilities(NEW), fitted.log_probabilities(NEW), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for name in ("ngrams.json", "ngrams.npz"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_scoring_needs_no_scikit_learn(fitted: Ngrams, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from pipeline.inference.ngrams import Ngrams;"
+        f"print(Ngrams.load(Path({str(tmp_path)!r})).log_probabilities(['good film'])[0].shape,"
+        "{'sklearn', 'scipy', 'pandas', 'tensorflow', 'jax'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(1, 3) set()\n"
+
+
+def test_texts_of_every_class_say_whether_they_are_long() -> None:
+    texts = ["good film"] * 2_001 + ["bad " * 101] * 2_100  # by class, as the rows lie
+    labels = np.repeat(np.arange(2), (2_001, 2_100))
+    assert fit_ngrams(texts, labels, np.ones(len(texts)), num_classes=2, unit="word").long
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_model_that_nobody_holds_is_freed_at_once(fitted: Ngrams, long: bool) -> None:
+    """The service keeps the collector off what it has loaded: only counting references frees a former champion."""
+    model = Ngrams(fitted.grams, fitted.unit, long, fitted.idf, fitted.tfidf, fitted.nb)
+    model.log_probabilities(NEW)
+    held = weakref.ref(model)
+    gc.disable()
+    try:
+        del model
+        assert held() is None
+    finally:
+        gc.enable()

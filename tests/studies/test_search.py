@@ -1,0 +1,223 @@
+"""Search: better parameters are found, on validation rows alone, in as many trials as asked for, also after a kill."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.project import Project, set_params
+from helpers.study import FakeTraining, enter
+from mlflow import MlflowClient
+
+from pipeline.base import params
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_yaml
+from pipeline.studies import crossfit, runs, search
+from pipeline.training import fit, loop
+from pipeline.training.backend import make_repeatable, prepare_keras
+from pipeline.training.encoders import build
+from pipeline.training.settings import Train
+
+pytest.importorskip("optuna", reason="the search alone needs it")
+from optuna import TrialPruned, create_study, load_study
+from optuna.pruners import NopPruner, ThresholdPruner
+from optuna.trial import FrozenTrial, TrialState
+
+
+@pytest.fixture
+def project(quick_stores: None, reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return enter(reference, tmp_path, monkeypatch)
+
+
+def trials() -> list[FrozenTrial]:
+    (path,) = Path(".state/search").glob("*/trials.db")
+    return load_study(study_name=None, storage=f"sqlite:///{path}").trials
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_to_so_many_trials_in_all(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeTraining(monkeypatch, fail_at=4)
+    with pytest.raises(KeyboardInterrupt):
+        search.main(["--trials", "12"])
+    assert not Path("reports/search").exists()
+    search.main(["--trials", "12"])
+    assert len(fake.trained) == 12
+    assert fake.trained[0] == (0, 4)  # the parameters in force
+    proposed = [(trial.params["units"], trial.params["learning_rate"]) for trial in trials()]
+    assert len(set(proposed)) == len(proposed) == 13  # none a second time, although the process began anew
+    assert [trial.state for trial in trials()].count(TrialState.FAIL) == 1
+    assert "12 of 12 runs are new" in capsys.readouterr().out
+    search.main(["--trials", "12"])
+    assert len(fake.trained) == 12
+    assert "0 of 12 runs are new in MLflow's experiment emotion-recognition-search" in capsys.readouterr().out
+    search.main(["--trials", "14"])
+    assert len(fake.trained) == 14
+    assert "2 of 14 runs are new" in capsys.readouterr().out
+
+    best = min((trial for trial in trials() if trial.state == TrialState.COMPLETE), key=lambda trial: trial.value)
+    assert best.user_attrs["settings"]["units"] > 100  # of which the training of no time knows more
+    client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("emotion-recognition-search").experiment_id])
+    (parent,) = [run for run in found if runs.PARENT not in run.data.tags]
+    assert len(found) == 15
+    assert f"trial {best.number}, the best of 14" in parent.data.tags[runs.NOTE]
+    assert parent.data.metrics == best.user_attrs["figures"]
+    compared = {run.info.run_name for run in found if run.info.run_id in parent.data.tags[runs.NOTE]}
+    assert compared == {f"trial {trial.number}" for trial in trials() if trial.state == TrialState.COMPLETE}
+    (run,) = [run for run in found if run.info.run_name == f"trial {best.number}"]
+    assert run.data.metrics["combined/loss"] == best.value
+    assert run.data.metrics["combined/macro_f1"] == best.user_attrs["figures"]["combined/macro_f1"]
+    assert run.data.params["train.units"] == str(best.user_attrs["settings"]["units"])
+
+
+@pytest.mark.slow
+def test_trials_worse_than_the_median_are_cut_short(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTraining(monkeypatch)
+    search.main(["--trials", "12"])
+    pruned = [trial for trial in trials() if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert fake.epochs[: search.UNPRUNED] == [3] * search.UNPRUNED
+    for trial in trials():
+        losses = [
+            other.intermediate_values[2] for other in trials()[: trial.number] if len(other.intermediate_values) > 2
+        ]
+        worse = trial.number >= search.UNPRUNED and trial.intermediate_values[2] > np.median(losses)
+        assert (fake.epochs[trial.number], trial in pruned) == ((2, True) if worse else (3, False))
+        assert ("figures" in trial.user_attrs) != worse
+    client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("emotion-recognition-search").experiment_id
+    found = client.search_runs([experiment], "tags.`pipeline.trial` = 'pruned'")
+    assert {run.info.run_name for run in found} == {f"trial {trial.number}" for trial in pruned}
+    assert all(run.data.metrics["validation/loss"] > 1 for run in found)
+    assert all("combined/loss" not in run.data.metrics for run in found)
+
+
+@pytest.mark.slow
+def test_the_lines_printed_give_the_best_parameters(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIPELINE_TRACKING", "off")
+    FakeTraining(monkeypatch)
+    search.main(["--trials", "8"])
+    text = Path("reports/search/tweets.yaml").read_text(encoding="utf-8")
+    assert text in capsys.readouterr().out
+    lines = [line.strip().partition(": ") for line in text.splitlines() if line.startswith("  ")]
+    assert set(read_yaml(Path("reports/search/tweets.yaml"))["train"]) == set(search.RANGES)
+    path = Path("params.yaml")
+    path.write_text(set_params(path.read_text(encoding="utf-8"), {key: value for key, _, value in lines}))
+    best = min((trial for trial in trials() if trial.state == TrialState.COMPLETE), key=lambda trial: trial.value)
+    assert params.load(Train).model_dump() == best.user_attrs["settings"]
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.slow  # ablate, which measures by the same function, is tested for real beside it
+def test_one_trial_for_real_counts_what_ablate_measures(project: Project) -> None:
+    search.main(["--trials", "1"])
+    (trial,) = trials()
+    data, settings = fit.Data.load(), params.load(Train)
+    folder = next(Path(".state/ablation").glob("*"))
+    expected = crossfit.compute(data, settings, crossfit.fit_ngrams(data, folder)).figures(data.labels["validation"])
+    assert trial.value == pytest.approx(expected["combined/loss"], abs=2e-6)
+    assert trial.user_attrs["figures"]["combined/macro_f1"] == pytest.approx(expected["combined/macro_f1"])
+    assert sorted(trial.intermediate_values) == [1, 2]
+
+
+def test_training_lets_a_trial_be_cut_short() -> None:
+    prepare_keras()
+    make_repeatable(threads=2, seed=0)
+    model = build(num_ids=5, num_classes=2, embedding_dim=4, units=4)
+    ids, labels, told = np.ones((16, 2), dtype=np.int32), np.tile([0, 1], 8).astype(np.int32), []
+
+    def on_epoch(epoch: int, figures: dict[str, float]) -> None:
+        told.append(epoch)
+        raise TrialPruned
+
+    with pytest.raises(TrialPruned):
+        loop.fit(
+            model,
+            (ids, labels, np.ones(16, dtype=np.float32)),
+            (ids, labels),
+            lengths=[2],
+            batch_size=8,
+            epochs=5,
+            learning_rate=0.01,
+            adversarial=0.0,
+            patience=5,
+            seed=0,
+            on_epoch=on_epoch,
+        )
+    assert told == [1]
+
+
+def test_without_optuna_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(PipelineError, match=r"Optuna is missing; `make env` installs it, or `uv pip install optuna==5"):
+        search.main([])
+
+
+def test_a_trial_that_diverges_is_cut_short_and_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(*_: object) -> None:
+        raise loop.DivergedError("no number")
+
+    monkeypatch.setattr(crossfit, "compute", diverge)
+    study = create_study()
+    study.optimize(lambda trial: search.objective(trial, None, params.load(Train), None), n_trials=2)  # type: ignore[arg-type]
+    assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
+
+
+def test_a_trial_counts_by_the_loss_of_the_whole_model_and_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs: list[int] = []
+
+    def compute(data: Any, settings: Train, ngrams: None, on_epoch: loop.OnEpoch) -> Any:
+        for epoch in (1, 2, 3):
+            epochs.append(epoch)
+            on_epoch(epoch, {"validation_loss": float(epoch)})
+        return SimpleNamespace(figures=lambda labels: {"combined/loss": 0.25, "lstm/loss": 0.75})
+
+    monkeypatch.setattr(crossfit, "compute", compute)
+    data, base = SimpleNamespace(labels={"validation": None}), params.load(Train)
+    for pruner, told in ((NopPruner(), [1, 2, 3]), (ThresholdPruner(upper=1.5), [1, 2])):
+        study = create_study(pruner=pruner)
+        study.optimize(lambda trial: search.objective(trial, data, base, None), n_trials=1)  # type: ignore[arg-type]
+        assert epochs == told
+        epochs.clear()
+        values = [0.25] if len(told) == 3 else []
+        assert [trial.value for trial in study.trials if trial.state == TrialState.COMPLETE] == values
+
+
+def test_the_first_trial_has_the_parameters_in_force_and_no_other_is_proposed_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def objective(trial: Any, *_: object) -> float:
+        search.suggest(trial)
+        return 1.0
+
+    monkeypatch.setattr(search, "objective", objective)
+    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    base = params.load(Train)
+    start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
+    place = search.Place(tmp_path / "trials.db", "n", start)
+    search.run(place, None, base, ngrams=None, trials=4)  # type: ignore[arg-type]
+    proposed = [trial.params for trial in search.open_study(place).trials]
+    assert proposed[0] == start
+    assert len({each["learning_rate"] for each in proposed}) == 4
+
+
+def test_a_search_whose_first_trials_diverge_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverge(*_: object) -> None:
+        raise loop.DivergedError("no number")
+
+    monkeypatch.setattr(crossfit, "compute", diverge)
+    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    base = params.load(Train)
+    start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
+    study = search.run(search.Place(tmp_path / "trials.db", "n", start), None, base, ngrams=None, trials=2)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == ["1 of 2, trial 0: cut short", "2 of 2, trial 1: cut short"]
+    with pytest.raises(PipelineError, match="none of 2 trials was trained to its end"):
+        search.report(study, None, title="t", state="s")  # type: ignore[arg-type]

@@ -1,0 +1,173 @@
+"""Text: what cleaning keeps and removes, and ids."""
+
+import pickle
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.data import datasets
+from pipeline.text import cleaning, languages, processor
+from pipeline.text.cleaning import clean_text
+from pipeline.text.languages import characters, chinese_words, words
+from pipeline.text.processor import Tokenizer
+
+
+@pytest.mark.parametrize(
+    ("raw", "cleaned"),
+    [
+        ("A <b>GREAT</b>\n  film<br /><br />Really!", "a great film really!"),
+        ("not good, isn't it? NEVER again", "not good, isn't it? never again"),
+        ("I &lt;3 R&amp;amp;D &quot;a&quot;", 'i <3 r&d "a"'),
+        ("2 < 3 and 4 > 1", "2 < 3 and 4 > 1"),
+        ("see https://t.co/x?a=1&b=2 now", "see [url] now"),
+        ("see www.example.org, now", "see [url] , now"),
+        ("WWW.EXAMPLE.ORG or Http://a.b", "[url] or [url]"),
+        ("看这里https://t.co/abc真好", "看这里 [url] 真好"),
+        ("@Bob_1 and .@Alice@Carol hi", "[user] and . [user] hi"),
+        ("mail me: bob.b@example.org!", "mail me: [email] !"),
+        ("RT@name via_@name", "rt [user] via_ [user]"),
+        ("Awww...I love it", "awww...i love it"),
+        ("http://t.co/x...I hate this (https://a.b/c) https://a.b!!!", "[url] ...i hate this ( [url] ) [url] !!!"),
+        ("Café très ÉMU 😀 很高兴", "café très ému 😀 很高兴"),
+        ("one\rtwo\x00three\u200bfour", "one two three four"),
+        ("<p> </p>", ""),
+        ("<!-- a > b -->kept", "kept"),
+        ("e\u0301", "é"),
+        ("donâ\x80\x99t go, itâ€™s cafÃ©", "don't go, it's café"),
+        ("I don’t “like” it…", 'i don\'t "like" it…'),
+        ("你好，世界！Ａ", "你好，世界！ａ"),
+        ("call +44 20 7946 0958 or (212) 555 0187.", "call [phone] or [phone] ."),
+        ("1-800-356-9377, 555-0123", "[phone] , [phone]"),
+        (
+            "12 345 678, 123 456 789, 12345 12345 12345, 12345 12345 123456",
+            "12 345 678, [phone] , [phone] , 12345 12345 123456",
+        ),
+        ("电话13812345678谢谢", "电话 [phone] 谢谢"),
+        ("2012-11-04 10:30, 2019-2020, $1,234,567.89, 10-3", "2012-11-04 10:30, 2019-2020, $1,234,567.89, 10-3"),
+        ("AB123456789 #123456789 10 9 8 7 6 5 4 3 2 1", "ab123456789 #123456789 10 9 8 7 6 5 4 3 2 1"),
+        ("@张三 你好 //@李四:转发 @bob很失望 @王五你好", "[user] 你好 // [user] :转发 [user] 很失望 [user]"),
+    ],
+)
+def test_clean_text(raw: str, cleaned: str) -> None:
+    assert clean_text(raw) == cleaned
+
+
+def test_words_keep_negation_punctuation_emoji_and_placeholders() -> None:
+    assert words("[user] isn't :) 😀 [url] très #ok") == ["[user]", "isn't", ":", ")", "😀", "[url]", "très", "#", "ok"]
+
+
+def test_mending_changes_no_ascii_text() -> None:
+    """Which is why clean_text may leave it out there: it takes longer than all the rest."""
+    for raw in datasets.rotten_tomatoes()["text"].head(2_000):
+        if raw.isascii():
+            assert cleaning.fix_text(raw, cleaning._FIXES) == raw
+
+
+def test_characters_and_chinese_words() -> None:
+    assert characters("我 [url]a") == ["我", " ", "[url]", "a"]
+    cleaned = clean_text("我不喜欢这个iPhone手机，@bob 很失望！😂")
+    expected = ["我", "不", "喜欢", "这个", "iphone", "手机", "，", "[user]", "很", "失望", "！", "😂"]
+    assert chinese_words(cleaned) == expected
+    assert chinese_words("㐀㐁a") == [*chinese_words("㐀㐁"), "a"]  # rare characters are Chinese as well
+
+
+def test_a_tokenizer_learns_and_gives_ids_by_its_unit() -> None:
+    tokenizer = Tokenizer.fit(["ab", "ba"], vocabulary_size=None, length=3, unit="character")
+    assert tokenizer.vocabulary == ("a", "b")
+    np.testing.assert_array_equal(tokenizer.encode(["ba"]), [[3, 2, 0]])
+
+
+def test_the_data_choose_vocabulary_and_length() -> None:
+    texts = ["a b"] * 19 + ["a c " + "x w w" + " y" * 39] + ["z " * 500]
+    tokenizer = Tokenizer.fit(texts, vocabulary_size=None, length=None)
+    assert tokenizer.vocabulary == ("z", "y", "a", "b", "w")  # c and x occur once
+    assert tokenizer.length == 44  # 20 of 21 texts are that long or shorter
+    many = [" ".join(f"w{number}" for number in range(20_001))] * 2
+    assert len(Tokenizer.fit(many, vocabulary_size=None, length=None).vocabulary) == 20_000
+    assert Tokenizer.fit(["a b"], vocabulary_size=None, length=None).vocabulary == ("a",)
+    assert Tokenizer.fit(["a"], vocabulary_size=None, length=None).length == 16
+    assert Tokenizer.fit(["a " * 900], vocabulary_size=None, length=None).length == 400
+
+
+def test_the_padded_lengths_are_the_quarters_of_the_texts() -> None:
+    """Of 5, 9, 13 and 30 units, which a quarter, a half, three quarters and all of the texts have at most."""
+    texts = ["a " * units for units in (1, 2, 5, 6, 9, 10, 13, 30)]
+
+    def lengths(length: int | None, texts: list[str] = texts) -> tuple[int, ...]:
+        return Tokenizer.fit(texts, vocabulary_size=None, length=length).lengths
+
+    assert lengths(None) == (8, 12, 16, 30)
+    assert lengths(12) == (8, 12)
+    assert lengths(6) == (6,)
+    assert lengths(10, ["", "", "", "", "a"]) == (4, 10)
+    assert Tokenizer(("a",), 7).lengths == (7,)
+
+
+def test_many_units_have_eight_padded_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "MANY_UNITS", 1_000)
+    texts = ["a " * units for units in range(1, 65)]  # 2,080 units
+    assert Tokenizer.fit(texts, vocabulary_size=None, length=64).lengths == (12, 20, 28, 36, 44, 52, 60, 64)
+    assert Tokenizer.fit(texts[:32], vocabulary_size=None, length=32).lengths == (12, 20, 28, 32)  # 528 units
+
+
+def test_vocabulary_is_by_frequency_then_alphabet() -> None:
+    tokenizer = Tokenizer.fit(["b a", "b d", "a b c"], vocabulary_size=3, length=4)
+    assert tokenizer.vocabulary == ("b", "a", "c")
+    assert tokenizer.num_ids == 5
+
+
+@pytest.mark.parametrize("unit", ["word", "character", "chinese"])
+def test_ids_are_those_of_the_units(unit: str) -> None:
+    """Runs between spaces are remembered, up to a number and a length; the ids are those of the whole text's units."""
+    texts = ["it's good, good !", "我喜欢 [url] 它,它", "", f"{'x' * 50} good", "good"] * 2
+    units = [languages.UNITS[unit](each) for each in texts]
+    tokenizer = Tokenizer(("good", "它", "[url]", "喜欢", "欢", " "), 12, unit)
+    known = {each: number for number, each in enumerate(tokenizer.vocabulary, start=2)}
+    for row, of in zip(tokenizer.encode(texts), units, strict=True):
+        expected = [known.get(each, 1) for each in of[-12:]] or [1]
+        assert row.tolist() == expected + [0] * (12 - len(expected))
+
+
+def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages.Remembered, "MOST", 3)
+    asked: list[str] = []
+    remembered = languages.Remembered(lambda run: asked.append(run) or len(run))
+    assert [remembered[run] for run in ("a", "bb", "a", "x" * 33, "x" * 33)] == [1, 2, 1, 33, 33]
+    assert asked == ["a", "bb", "x" * 33, "x" * 33]
+    for run in ("c", "d", "e"):
+        assert remembered[run] == 1
+    assert len(remembered) == 2
+
+
+def test_ids_are_right_padded_and_keep_the_end() -> None:
+    tokenizer = Tokenizer(("a", "b"), 3)
+    ids = tokenizer.encode(["a", "b a x b", ""])
+    np.testing.assert_array_equal(ids, [[2, 0, 0], [2, 1, 3], [1, 0, 0]])
+    assert ids.dtype == np.int32
+
+
+def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(("a", "😀"), 8, "character", "zh", (4, 8))
+    tokenizer.save(tmp_path / "tokenizer.json")
+    assert Tokenizer.load(tmp_path / "tokenizer.json") == tokenizer
+
+
+def test_vowel_signs_stay_in_their_word() -> None:
+    assert words(clean_text("हिन्दी अच्छा है।")) == ["हिन्दी", "अच्छा", "है", "।"]
+
+
+def test_a_long_run_of_characters_takes_no_time() -> None:
+    """Addresses were once looked for at every one of its characters: 12 seconds."""
+    started = time.process_time()
+    clean_text("a" * 50_000)
+    assert time.process_time() - started < 1
+
+
+def test_a_tokenizer_goes_to_another_process() -> None:
+    fitted = Tokenizer.fit(["a b", "a c"], vocabulary_size=100, length=16)
+    fitted.encode(["a b"])
+    copy = pickle.loads(pickle.dumps(fitted))  # noqa: S301
+    assert copy == fitted
+    assert (copy.encode(["a c d"]) == fitted.encode(["a c d"])).all()

@@ -1,0 +1,270 @@
+"""The network and the predictor on tiny data."""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.base.errors import PipelineError
+from pipeline.inference import predictor
+from pipeline.inference.calibration import Calibration, combine, estimate_shares, reweigh
+from pipeline.inference.ngrams import Ngrams
+from pipeline.inference.predictor import Predictor, ServedModel
+from pipeline.text.processor import Tokenizer
+from pipeline.training import batches, encoders, export, loop
+from pipeline.training.ngrams import fit_ngrams
+
+TOKENIZER = Tokenizer(("good", "bad", "film"), 6, lengths=(3, 6))
+
+SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4, "bidirectional": True, "pooling": "max"}
+
+CLASSES, CALIBRATION = ("happy", "sad"), Calibration((0.5, 0.2, 0.3), 2.0, (0.25, -0.25))
+
+FILES = ("model.json", "model.onnx", "model.weights.h5", "tokenizer.json", "ngrams.json", "ngrams.npz")
+
+
+@dataclass(frozen=True)
+class Trained:
+    network: Any
+    ngrams: Ngrams
+
+
+def texts(count: int) -> tuple[list[str], np.ndarray]:
+    """Texts of one to five words whose first decides the label."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, count).astype(np.int32)
+    ends = [" ".join(random.choice(["film", "the"], random.integers(0, 5))) for _ in range(count)]
+    return [f"{('good', 'bad')[label]} {end}".strip() for label, end in zip(labels, ends, strict=True)], labels
+
+
+@pytest.fixture(scope="module")
+def trained(keras: ModuleType) -> Trained:
+    keras.utils.set_random_seed(0)  # whatever tests ran before
+    model = encoders.build(**SIZES)
+    given, labels = texts(300)
+    ids = TOKENIZER.encode(given)
+    loop.fit(
+        model,
+        (ids, labels, np.ones(300, dtype=np.float32)),
+        (ids[:70], labels[:70]),
+        lengths=(6,),
+        batch_size=16,
+        epochs=4,
+        learning_rate=0.05,
+        adversarial=0.0,
+        patience=2,
+        seed=0,
+    )
+    return Trained(model, fit_ngrams(given, labels, np.ones(300), num_classes=2, unit="word"))
+
+
+def test_the_textbook_network(keras: ModuleType) -> None:
+    model = encoders.build(num_ids=10_002, num_classes=3, embedding_dim=64, units=64)
+    assert [layer.name for layer in model.layers if layer.weights] == ["embedding", "lstm", "logits"]
+    assert model.count_params() == 10_002 * 64 + 4 * 64 * (64 + 64 + 1) + 65 * 3
+    assert model.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
+def test_the_classes_are_told_from_what_the_parameters_say(
+    keras: ModuleType, pooling: str, bidirectional: bool
+) -> None:
+    model = encoders.build(**SIZES | {"bidirectional": bidirectional, "pooling": pooling, "num_classes": 3})
+    width = 4 * (1 + bidirectional) * (1 + (pooling == "max_mean"))
+    assert model.get_layer("logits").kernel.shape == (width, 3)
+    assert model.count_params() == 5 * 4 + (1 + bidirectional) * 4 * 4 * (4 + 4 + 1) + (width + 1) * 3
+
+
+def test_dropout_is_what_the_parameters_say(keras: ModuleType) -> None:
+    model = encoders.build(**SIZES, embedding_dropout=0.2, dropout=0.4)
+    layers = [model.get_layer(name) for name in ("embedding_dropout", "dropout")]
+    assert [layer.rate for layer in layers] == [0.2, 0.4]
+    assert layers[0].seed != layers[1].seed
+    ids = np.array([[2, 3, 4]] * 20, dtype=np.int32)
+    in_training, outside = (np.asarray(model(ids, training=training)) for training in (True, False))
+    assert len(np.unique(in_training, axis=0)) > 10
+    assert np.ptp(outside, axis=0).max() < 1e-6
+
+
+@pytest.mark.parametrize("pooling", ["last", "max_mean"])
+def test_padding_changes_nothing(keras: ModuleType, pooling: str) -> None:
+    model = encoders.build(**SIZES | {"pooling": pooling})
+    ids = TOKENIZER.encode(texts(100)[0])
+    one_length = encoders.log_probabilities(model, ids, (6,))
+    np.testing.assert_allclose(encoders.log_probabilities(model, ids, (3, 6)), one_length, atol=1e-5)
+    wider = np.pad(ids, ((0, 0), (0, 5)))
+    np.testing.assert_allclose(encoders.log_probabilities(model, wider, (11,)), one_length, atol=1e-5)
+    np.testing.assert_allclose(one_length, encoders.log_softmax(np.asarray(model(ids), dtype=float)), atol=1e-5)
+
+
+def test_a_prediction_depends_on_its_text_alone(trained: Trained) -> None:
+    ids = TOKENIZER.encode(texts(150)[0])
+    together = encoders.log_probabilities(trained.network, ids, TOKENIZER.lengths)
+    assert together.shape == (150, 2)
+    np.testing.assert_allclose(np.exp(together).sum(axis=1), 1)
+    chosen = np.random.default_rng(1).permutation(150)
+    shuffled = encoders.log_probabilities(trained.network, ids[chosen], TOKENIZER.lengths)
+    np.testing.assert_array_equal(shuffled, together[chosen])
+    for row in range(5):
+        alone = encoders.log_probabilities(trained.network, ids[row : row + 1], TOKENIZER.lengths)
+        np.testing.assert_array_equal(alone, together[row : row + 1])
+    assert encoders.log_probabilities(trained.network, ids[:0], TOKENIZER.lengths).shape == (0, 2)
+
+
+def test_log_softmax_is_exact_and_overflows_never() -> None:
+    logits = np.array([[[np.log(3), 0.0], [1e4, 0.0]], [[-1e4, -1e4], [5.0, 5.0]]])
+    expected = np.array([[[np.log(0.75), np.log(0.25)], [0, -1e4]], [[np.log(0.5)] * 2] * 2])
+    np.testing.assert_allclose(encoders.log_softmax(logits), expected)
+
+
+def test_by_length_gives_each_row_the_shortest_length_that_holds_it() -> None:
+    ids = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
+    found = [(length, rows.tolist()) for length, rows in batches.by_length(ids, (2, 3, 5))]
+    assert found == [(2, [0, 2]), (3, [3]), (5, [1, 4])]
+    assert [rows.tolist() for _, rows in batches.by_length(ids[:1], (2, 3, 5))] == [[0], [], []]
+
+
+def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
+    export.save(
+        folder,
+        trained.network,
+        TOKENIZER,
+        trained.ngrams if ngrams else None,
+        classes=CLASSES,
+        network=SIZES,
+        calibration=CALIBRATION if ngrams else CALIBRATION._replace(shares=(1.0,)),
+        class_shares=(0.6, 0.4),
+        state="s",
+    )
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Trained, tmp_path: Path) -> Path:
+    return save(tmp_path / "model", trained)
+
+
+def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained) -> None:
+    predictor = Predictor.load(folder)
+    table = predictor.predict(["GOOD <br/> film", "bad film!"])
+    assert list(table.columns) == ["predicted_label", "confidence", "p_happy", "p_sad"]
+    assert list(table["predicted_label"]) == ["happy", "sad"]
+    np.testing.assert_array_equal(table["confidence"], table[["p_happy", "p_sad"]].max(axis=1))
+    ids = np.array([[2, 4, 0, 0, 0, 0], [3, 4, 1, 0, 0, 0]], dtype=np.int32)
+    lstm = encoders.log_probabilities(trained.network, ids, (6,))
+    tfidf, nb = trained.ngrams.log_probabilities(["good film", "bad film!"])
+    expected = combine([lstm, tfidf, nb], CALIBRATION)
+    np.testing.assert_allclose(table[["p_happy", "p_sad"]].to_numpy(dtype=float), expected, atol=1e-6)
+    assert predictor.predict([]).shape == (0, 4)
+
+
+def test_other_class_shares_at_prediction_time(folder: Path) -> None:
+    predictor = Predictor.load(folder)
+    given = texts(200)[0]
+    plain = predictor.probabilities(given)
+    odds = predictor.probabilities(given, '{"sad": 0.9, "happy": 0.1}')
+    np.testing.assert_allclose(odds[:, 1] / odds[:, 0], plain[:, 1] / plain[:, 0] * (0.9 / 0.4) / (0.1 / 0.6))
+    np.testing.assert_allclose(predictor.probabilities(given, '{"happy": 0.6, "sad": 0.4}'), plain)
+    happy = [text for text in given if text.startswith("good")]
+    assert predictor.probabilities(happy, "estimate")[:, 0].mean() > predictor.probabilities(happy)[:, 0].mean()
+    served = ServedModel(predictor).predict(pd.DataFrame({"text": given}), {"class_shares": "estimate"})
+    assert not np.allclose(served["p_sad"], plain[:, 1])
+    assert predictor.predict([], "estimate").shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("shares", "sentence"),
+    [
+        ("half", "class_shares must be estimate, or a JSON object with a share of 0 or more for each of happy, sad"),
+        ('{"happy": 1}', "for each of happy, sad, got '{\"happy\": 1}'"),
+        ('{"happy": 1, "sad": 0, "odd": 0}', "for each of happy, sad"),
+        ('{"happy": -1, "sad": 2}', "for each of happy, sad"),
+        ('{"happy": true, "sad": 0}', "for each of happy, sad"),
+        ("[0.5, 0.5]", "for each of happy, sad"),
+        ('{"happy": 0.5, "sad": 0.2}', "class_shares must sum to 1, got 0.7"),
+    ],
+)
+def test_what_are_no_class_shares(shares: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        predictor.read_shares(shares, CLASSES)
+
+
+def test_each_part_has_its_place(folder: Path) -> None:
+    parts = predictor.Predictor.load(folder).parts(texts(20)[0])
+    assert len(parts) == len(predictor.PARTS) == 3
+    assert [(part.shape, part.dtype) for part in parts] == [((20, 2), np.float64)] * 3
+    assert not np.allclose(parts[1], parts[2])
+
+
+def test_a_model_may_have_no_ngrams(trained: Trained, tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", trained, ngrams=False)
+    assert {file.name for file in folder.iterdir()} == set(FILES) - {"ngrams.json", "ngrams.npz"}
+    predictor = Predictor.load(folder)
+    assert predictor.ngrams is None
+    ids = TOKENIZER.encode(["bad film"])
+    lstm = encoders.log_probabilities(trained.network, ids, TOKENIZER.lengths)
+    expected = np.exp(lstm / 2 + CALIBRATION.offsets)
+    np.testing.assert_allclose(predictor.probabilities(["Bad film"]), expected / expected.sum(), atol=1e-6)
+
+
+@pytest.mark.parametrize("text", [None, 3, float("nan")])
+def test_the_served_model_refuses_what_is_no_text(folder: Path, text: object) -> None:
+    served = predictor._load_pyfunc(str(folder))
+    with pytest.raises(ValueError, match="row 2 of column text must be a string"):
+        served.predict(pd.DataFrame({"text": pd.Series(["fine", text], dtype=object)}))
+
+
+def test_equal_models_have_equal_bytes(folder: Path, trained: Trained, tmp_path: Path) -> None:
+    save(tmp_path / "again", trained)
+    assert sorted(file.name for file in folder.iterdir()) == sorted(FILES)
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(folder, tmp_path / "bad")
+    file = tmp_path / "bad" / name
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(PipelineError, match="is missing or altered"):
+        predictor.Predictor.load(tmp_path / "bad")
+
+
+def test_a_model_that_vouches_for_none_of_its_files_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "bad")
+    manifest = json.loads((tmp_path / "bad/model.json").read_text(encoding="utf-8"))
+    (tmp_path / "bad/model.json").write_text(json.dumps(manifest | {"sha256": {}}), encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"has no digest of model\.onnx and tokenizer\.json"):
+        predictor.Predictor.load(tmp_path / "bad")
+
+
+def test_another_format_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({key: value for key, value in manifest.items() if key != "format"}))
+    with pytest.raises(PipelineError, match="has format None, this code reads 6"):
+        predictor.Predictor.load(folder)
+    (folder / "model.json").write_text(json.dumps(manifest | {"format": 99}))
+    with pytest.raises(PipelineError, match="has format 99, this code reads 6"):
+        predictor.Predictor.load(folder)
+
+
+def test_class_shares_that_sum_to_about_1_are_made_to() -> None:
+    found = predictor.read_shares('{"sad": 0.402, "happy": 0.6}', CLASSES)
+    assert found.tolist() == pytest.approx([0.6 / 1.002, 0.402 / 1.002])
+
+
+def test_estimated_shares_are_those_that_explain_the_texts(folder: Path) -> None:
+    predictor = Predictor.load(folder)
+    given = [text for text in texts(200)[0] if text.startswith("good")]
+    plain, before = predictor.probabilities(given), np.array([0.6, 0.4])
+    expected = reweigh(plain, before, estimate_shares(plain, before))
+    np.testing.assert_allclose(predictor.probabilities(given, "estimate"), expected)
+    assert not np.allclose(expected, reweigh(plain, before, plain.mean(axis=0)), atol=1e-5)  # more than one step
