@@ -17,7 +17,7 @@ from .base.files import read_json, read_table, sha256, write_json, write_text
 from .base.state import DVC_FILE, state_id
 from .data.settings import FILE_DEFAULTS, Clean, Ingest, Validate
 from .evaluation.settings import Evaluate
-from .inference.predictor import MANIFEST, read_manifest
+from .inference.manifest import MANIFEST, read_manifest
 from .registry import packaging, probe, promotion, tracking
 from .registry.gate import Decision
 from .registry.judge import _test_texts, is_given, judge
