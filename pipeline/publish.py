@@ -20,7 +20,7 @@ from .evaluation.settings import Evaluate
 from .inference.manifest import MANIFEST, read_manifest
 from .registry import packaging, probe, promotion, tracking
 from .registry.gate import Decision
-from .registry.judge import _test_texts, is_given, judge
+from .registry.judge import test_rows, is_given, judge
 from .registry.settings import Gate, Publish, model_name
 from .registry.store import PUBLISHED
 from .reports import card, summary
@@ -64,7 +64,7 @@ def publish() -> str:
                 store.link_project_run(run)
                 if run.data.tags.get(PUBLISHED) == content and store.find_version(name, digest):
                     return f"already published: model {name}, state {manifest['state'][:12]}"
-                texts = _test_texts()
+                rows = test_rows()
                 store.log_params(run, _parameters())
                 store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
                 store.log_figures(run, summary.shown(figures, intervals, behaviour))
@@ -72,7 +72,7 @@ def publish() -> str:
                 store.log_files(run, {"plots": pictures, **_files()})
                 version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
                 store.describe(name, summary.registered(manifest["classes"]))
-            decision = promotion.decide_and_promote(store, version, partial(judge, figures, texts, processes))
+            decision = promotion.decide_and_promote(store, version, partial(judge, figures, rows, processes))
             report = _report(decision, f"{name} version {version.version}")
             cards = card.write(version=str(version.version), decision=decision.as_json(), **versioning.commit())
             with store.lock:

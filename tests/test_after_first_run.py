@@ -185,7 +185,7 @@ def test_what_is_measured_of_the_model_is_what_it_says_of_the_test_rows(referenc
     test, validation = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("test", "validation"))
     predictor, found = Predictor.load(data / "train/model"), read_json(data / "evaluate/metrics.json")
     labels = test["label"].map({name: number for number, name in enumerate(predictor.classes)}).to_numpy()
-    parts = predictor.parts(test["text"].to_list())
+    parts = predictor.log_probabilities(test["text"].to_list())
     said = calibration.combine(parts, predictor.calibration)
     before = metrics.overall(labels, calibration.combine(parts, predictor.calibration.uncalibrated))
     for key in ("accuracy", "loss", "ece"):

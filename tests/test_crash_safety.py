@@ -19,6 +19,7 @@ from helpers.project import Project
 
 from pipeline.base import params
 from pipeline.base.files import sha256
+from pipeline.inference.part import Inputs
 from pipeline.text.processor import Tokenizer
 from pipeline.training import checkpoint, fit, loop
 from pipeline.training.checkpoint import Checkpoint
@@ -45,9 +46,8 @@ def data(strategy: str = "none") -> fit.Data:
     splits = ("train", "validation")
     return fit.Data(
         classes=CLASSES,
-        tokenizer=tokenizer,
-        texts=dict.fromkeys(splits, TEXTS),
-        ids=dict.fromkeys(splits, tokenizer.encode(TEXTS)),
+        processors={"text": tokenizer},
+        inputs=dict.fromkeys(splits, Inputs({"text": TEXTS}, {"text": tokenizer.encode(TEXTS)}, {})),
         labels={"train": LABELS, "validation": 1 - LABELS},  # so that an early epoch is the best
         plan=rebalance(LABELS, CLASSES, strategy=strategy),
         correction=0.5,
@@ -73,6 +73,11 @@ def weights(model: Any) -> list[bytes]:
     return [np.asarray(each.value).tobytes() for each in model.variables]
 
 
+def train(*arguments: Any, **options: Any) -> tuple[Any, list[dict[str, float]]]:
+    network, history = fit.train_network(*arguments, **options)
+    return network.model, history
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -87,10 +92,10 @@ def test_a_resumed_training_is_the_undisturbed_one(
     given = data(path if path == "balanced_batches" else "none")
     chosen = settings(**PATHS[path])
     copied = Copied.of("state", "backend", tmp_path)
-    model, _, history = fit.train_lstm(given, chosen, checkpoint=copied)
+    model, history = train(given, chosen, checkpoint=copied)
     undisturbed = weights(model)
     if path != "fast":  # to keep one changes nothing
-        model, _, again = fit.train_lstm(given, chosen)
+        model, again = train(given, chosen)
         assert (weights(model), again) == (undisturbed, history)
     copies = sorted(tmp_path.glob(".state/checkpoints/copy-*"))
     first = chosen.pretraining_epochs or 0
@@ -101,7 +106,7 @@ def test_a_resumed_training_is_the_undisturbed_one(
         shutil.copy(copies[number], copied.path)
         told: list[loop.Figures] = []
         capsys.readouterr()
-        model, _, resumed = fit.train_lstm(given, chosen, lambda _, figures, told=told: told.append(figures), copied)
+        model, resumed = train(given, chosen, lambda _, figures, told=told: told.append(figures), copied)
         said = capsys.readouterr().out
         assert (weights(model), resumed, told) == (undisturbed, history, history)
         if number < first:
@@ -123,13 +128,13 @@ def test_a_training_that_was_stopped_goes_on_and_stops_where_patience_ends(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit.train_lstm(given, chosen, stop, kept)
-    model, _, history = fit.train_lstm(given, chosen, checkpoint=kept)
+        fit.train_network(given, chosen, stop, kept)
+    model, history = train(given, chosen, checkpoint=kept)
     assert "resumed after epoch 1\nepoch 2: " in capsys.readouterr().out
     best = min(history, key=lambda figures: figures["validation_loss"])["epoch"]
     assert len(history) == best + 2 < 9
     done = weights(model)
-    model, _, again = fit.train_lstm(given, chosen, checkpoint=kept)  # killed before its outputs were written
+    model, again = train(given, chosen, checkpoint=kept)  # killed before its outputs were written
     assert capsys.readouterr().out == f"resumed after epoch {len(history)}\n"
     assert (weights(model), again) == (done, history)
     kept.remove()

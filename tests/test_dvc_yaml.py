@@ -11,6 +11,7 @@ from helpers.project import ROOT, Project, copy_project, set_params
 from ruamel.yaml import YAML
 
 from pipeline.base.files import sha256
+from pipeline.base.modalities import MODALITIES
 from pipeline.base.params import SECTIONS
 
 ORDER = ["ingest", "validate", "clean", "tokenize", "rebalance", "train", "evaluate"]
@@ -52,7 +53,20 @@ def imported(module: str, seen: set[str], *, without: str = UNLISTED) -> set[str
             for name in [package, *names]:
                 if (ROOT / name).with_suffix(".py").is_file():
                     imported(name.with_suffix(".py").as_posix(), seen, without=without)
+        for file in imported_by_name(module, node):
+            imported(file, seen, without=without)
     return seen
+
+
+def imported_by_name(module: str, node: ast.AST) -> list[str]:
+    """Return what a call imports of every kind of input, see `base.modalities.part_of`."""
+    if module == "pipeline/base/modalities.py" or not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return []
+    places = {"modality": "{}/modality", "rules": "data/rules/{}", "encoder": "training/encoders/{}"}
+    places["evaluation"] = "evaluation/{}/kind"
+    wanted = {"modality": "modality", "part_of": getattr(node.args[0], "value", "") if node.args else ""}
+    place = places.get(wanted.get(node.func.id, ""), "")
+    return [f"pipeline/{place.format(name)}.py" for name in MODALITIES if place]
 
 
 def covers(dep: str, file: str) -> bool:

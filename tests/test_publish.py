@@ -16,7 +16,7 @@ from pipeline.evaluation import metrics
 from pipeline.registry import judge as subject
 from pipeline.registry import packaging
 from pipeline.registry.gate import Decision
-from pipeline.registry.judge import _known, _test_texts
+from pipeline.registry.judge import _known, test_rows
 from pipeline.registry.probe import Answer
 from pipeline.registry.store import MODEL_DIGEST
 from pipeline.reports import summary
@@ -154,9 +154,9 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
     (paths.TRAIN_MODEL / "weights").write_bytes(b"0" * 1_000_000)
     answers = {"2": Answer({"glad": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, latency=1.0)}
 
-    def ask(process: str, store: Any, version: Any, texts: list[str]) -> Any:
+    def ask(process: str, store: Any, version: Any, texts: dict[str, list[str]]) -> Any:
         assert process == "a process"
-        assert texts == [f"RAW {text}" for text in table["text"]]
+        assert texts["text"] == [f"RAW {text}" for text in table["text"]]
         return lambda: answers[version.version]
 
     monkeypatch.setattr(subject.promotion, "ask", ask)
@@ -175,7 +175,7 @@ def judge(champion: str | None, **tags: str) -> Decision:
     }
     processes = SimpleNamespace(new=lambda: "a process")
     store = SimpleNamespace(parameters=lambda version: CHAMPIONS[version.version])
-    return subject.judge(figures, _test_texts(), processes, store, new, old)  # type: ignore[arg-type]
+    return subject.judge(figures, test_rows(), processes, store, new, old)  # type: ignore[arg-type]
 
 
 def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> None:
@@ -288,7 +288,7 @@ def test_a_sample_by_hash_is_asked_and_compared_with_its_own_rows(
     asked: list[int] = []
 
     def ask(process: str, store: Any, version: Any, texts: list[str]) -> Any:
-        asked[:] = map(int, texts)
+        asked[:] = map(int, texts["text"])
         return lambda: Answer({"glad": SURE[asked, 0].tolist(), "sad": SURE[asked, 1].tolist()}, 1.0)
 
     monkeypatch.setattr(subject, "CHECKED", 50)
@@ -311,7 +311,7 @@ def test_what_evaluate_measured_of_another_package_is_neither_kept_nor_compared(
     (change,) = [check for check in judge("1").checks if check.rule == "change"]
     assert (change.passed, change.found) == (False, "answers otherwise than evaluate measured")
     new = SimpleNamespace(tags={MODEL_DIGEST: "n"})
-    assert _known(new, _test_texts()) is None  # type: ignore[arg-type]
+    assert _known(new, test_rows()) is None  # type: ignore[arg-type]
 
 
 def test_the_comparison_is_made_as_the_parameters_say(

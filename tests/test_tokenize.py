@@ -18,7 +18,7 @@ from pipeline.tokenize import encode
 def test_encode() -> None:
     rows = [("f" * 16, "good film", "pos"), ("0" * 16, "bad", "neg")]
     table = pd.DataFrame(rows, columns=["id", "text", "label"], dtype="str")
-    arrays = encode(table, Tokenizer(("good", "bad"), 3), ["neg", "pos"])
+    arrays = encode(table, {"text": Tokenizer(("good", "bad"), 3)}, ["neg", "pos"])
     np.testing.assert_array_equal(arrays["ids"], [[2, 1, 0], [3, 0, 0]])
     np.testing.assert_array_equal(arrays["label"], [1, 0])
     assert list(arrays["row"]) == ["f" * 16, "0" * 16]

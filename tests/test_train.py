@@ -9,10 +9,12 @@ import pytest
 
 from pipeline.base import params
 from pipeline.base.errors import PipelineError
+from pipeline.inference.part import Inputs
 from pipeline.text.processor import Tokenizer
-from pipeline.training import batches, encoders, loop
+from pipeline.training import batches, forward, loop
 from pipeline.training import fit as fitting
-from pipeline.training.fit import NETWORK, Data, resolved, sizes, train_lstm, train_ngrams
+from pipeline.training.encoders.text import build
+from pipeline.training.fit import Data, resolved, sizes, train_network, train_ngrams
 from pipeline.training.ngrams import fit_ngrams
 from pipeline.training.rebalancing import rebalance
 from pipeline.training.settings import Train
@@ -49,9 +51,7 @@ def fit(model: Any, validation: tuple[np.ndarray, np.ndarray], **changes: Any) -
 
 def test_training_learns_and_tells_each_epoch(keras: ModuleType) -> None:
     told: list[tuple[int, loop.Figures]] = []
-    history = fit(
-        encoders.build(**SIZES), rows(70, seed=1), lengths=LENGTHS[1:], on_epoch=lambda *figures: told.append(figures)
-    )
+    history = fit(build(**SIZES), rows(70, seed=1), lengths=LENGTHS[1:], on_epoch=lambda *figures: told.append(figures))
     assert min(figures["validation_loss"] for figures in history) < 0.1
     assert min(figures["train_loss"] for figures in history) < 0.1
     assert told == list(enumerate(history, start=1))
@@ -59,22 +59,22 @@ def test_training_learns_and_tells_each_epoch(keras: ModuleType) -> None:
 
 
 def test_training_stops_early_and_keeps_the_best_epoch(keras: ModuleType) -> None:
-    model = encoders.build(**SIZES)
+    model = build(**SIZES)
     ids, labels = rows(64)
     wrong = 1 - labels  # the better the training rows are learnt, the worse these get
     history = fit(model, (ids, wrong), patience=3)
     losses = [figures["validation_loss"] for figures in history]
     assert losses.index(min(losses)) == len(losses) - 1 - 3
-    kept = -encoders.log_probabilities(model, ids, (6,))[np.arange(64), wrong].mean()
+    kept = -forward.log_probabilities(model, ids, (6,))[np.arange(64), wrong].mean()
     assert kept == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_a_row_counts_by_its_weight(keras: ModuleType) -> None:
     """Rows of the second class at weight 0 leave a model that knows the first alone."""
     ids, labels = rows(300)
-    model = encoders.build(**SIZES)
+    model = build(**SIZES)
     fit(model, (ids, 0 * labels), weights=(labels == 0).astype(np.float32), epochs=3)
-    assert (encoders.log_probabilities(model, ids, (6,)).argmax(axis=1) == 0).all()
+    assert (forward.log_probabilities(model, ids, (6,)).argmax(axis=1) == 0).all()
     logits = np.log(np.array([[0.5, 0.5], [0.2, 0.8]], dtype=np.float32))
     loss = loop.weighted_loss(np.array([0, 1]), logits, np.array([3.0, 1.0], dtype=np.float32))
     assert float(loss) == pytest.approx(-(3 * np.log(0.5) + np.log(0.8)) / 2)
@@ -100,7 +100,7 @@ def test_the_loss_has_a_slope_where_a_row_is_right_for_certain(keras: ModuleType
 
 
 def test_a_training_that_diverges_is_one_sentence(keras: ModuleType) -> None:
-    model = encoders.build(**SIZES)
+    model = build(**SIZES)
     ids, labels = rows(64)
     sentence = r"diverged in epoch 1: .* lower train\.learning_rate, now 0\.05"
     with pytest.raises(PipelineError, match=sentence):
@@ -131,7 +131,7 @@ def test_what_the_plan_says_is_what_training_does(keras: ModuleType, monkeypatch
     settings = params.load(Train).model_copy(update={"pretraining_epochs": 0, "units": 4, "embedding_dim": 4})
     for strategy in ("none", "random_over", "class_weight", "focal", "balanced_batches", "logit_adjustment"):
         plan = rebalance(np.array([0, 1, 0] * 12), ["happy", "sad"], strategy=strategy)
-        train_lstm(data(**plan._asdict()), settings)
+        train_network(data(**plan._asdict()), settings)
         ids, labels, weights = told["rows"]
         assert len(ids) == len(labels) == len(plan.rows)
         np.testing.assert_array_equal(weights, plan.weights)
@@ -144,7 +144,7 @@ def test_what_the_plan_says_is_what_training_does(keras: ModuleType, monkeypatch
 def test_equal_seeds_give_equal_weights(keras: ModuleType) -> None:
     def weights(seed: int) -> np.ndarray:
         keras.utils.set_random_seed(seed)
-        model = encoders.build(**SIZES, pooling="max", embedding_dropout=0.3, dropout=0.3)
+        model = build(**SIZES, pooling="max", embedding_dropout=0.3, dropout=0.3)
         fit(model, rows(20), epochs=1, adversarial=1.0, seed=seed)
         return np.concatenate([each.ravel() for each in model.get_weights()])
 
@@ -225,9 +225,8 @@ def data(**plan: Any) -> Data:
     splits = ("train", "validation")
     return Data(
         classes=["happy", "sad"],
-        tokenizer=tokenizer,
-        texts=dict.fromkeys(splits, TEXTS),
-        ids=dict.fromkeys(splits, tokenizer.encode(TEXTS)),
+        processors={"text": tokenizer},
+        inputs=dict.fromkeys(splits, Inputs({"text": TEXTS}, {"text": tokenizer.encode(TEXTS)}, {})),
         labels=dict.fromkeys(splits, labels),
         plan=PLAN._replace(**plan),
         correction=0.5,
@@ -250,7 +249,10 @@ def test_pretraining_sees_so_many_tokens(tokens: int, epochs: int) -> None:
     given = data()
     ids = np.ones((1, tokens), dtype=np.int32)
     settings = params.load(Train)
-    assert resolved(replace(given, ids={"train": ids}), settings)["pretraining_epochs"] == epochs
+    assert (
+        resolved(replace(given, inputs={"train": Inputs({}, {"text": ids}, {})}), settings)["pretraining_epochs"]
+        == epochs
+    )
 
 
 def test_the_parameters_make_the_network(keras: ModuleType) -> None:
@@ -258,12 +260,16 @@ def test_the_parameters_make_the_network(keras: ModuleType) -> None:
     changes = {"units": 5, "embedding_dim": 6, "bidirectional": False, "pooling": "mean", "epochs": 1, "batch_size": 8}
     changes |= {"pretraining_epochs": 0}
     settings = params.load(Train).model_copy(update=changes)
-    model, told, history = train_lstm(given, settings)
+    network, history = train_network(given, settings)
+    model, told = network.model, network.options
     assert told["num_ids"] == 5
-    assert {key: told[key] for key in NETWORK} == {key: getattr(settings, key) for key in NETWORK}
+    assert {key: told[key] for key in told if key not in {"num_ids", "num_classes"}} == {
+        key: getattr(settings, key)
+        for key in ("embedding_dim", "units", "bidirectional", "pooling", "embedding_dropout", "dropout")
+    }
     assert model.get_layer("lstm").units == 5
     assert len(history) == 1
-    assert encoders.build(**told).count_params() == model.count_params()
+    assert build(**told).count_params() == model.count_params()
 
 
 def test_the_ngrams_see_the_rows_that_the_lstm_sees(keras: ModuleType) -> None:
@@ -305,7 +311,7 @@ def test_every_epoch_and_every_seed_has_an_order_of_its_own(keras: ModuleType, m
     monkeypatch.setattr(loop, "batches", recorded)
     monkeypatch.setattr(loop, "training_step", lambda *_, **__: (lambda *_: 0.0, lambda: None))
     for seed in (0, 0, 1):
-        fit(encoders.build(**SIZES), rows(20), epochs=2, seed=seed)
+        fit(build(**SIZES), rows(20), epochs=2, seed=seed)
     assert orders[:2] == orders[2:4]
     assert len(set(orders)) == 4
 
@@ -319,7 +325,7 @@ def test_every_step_of_rows_that_are_drawn_has_its_part_of_each_class(
     ids, labels = np.ones((220, 6), dtype=np.int32), np.repeat([0, 1], [200, 20]).astype(np.int32)
     options = {"batch_size": 16, "epochs": 1, "learning_rate": 0.05, "adversarial": 0.0, "patience": 2, "seed": 0}
     of_rows = (ids, labels, np.ones(220, dtype=np.float32))
-    loop.fit(encoders.build(**SIZES), of_rows, (ids, labels), lengths=(6,), draw=np.array([80, 80]), **options)  # type: ignore[arg-type]
+    loop.fit(build(**SIZES), of_rows, (ids, labels), lengths=(6,), draw=np.array([80, 80]), **options)  # type: ignore[arg-type]
     assert [np.bincount(of).tolist() for of in seen] == [[8, 8]] * 10
 
 
@@ -329,10 +335,10 @@ def test_the_parameters_reach_training(keras: ModuleType, monkeypatch: pytest.Mo
     monkeypatch.setattr(fitting, "pretrain", lambda *_, **options: told.append(options))
     changes: dict[str, Any] = {"batch_size": 8, "epochs": 3, "patience": 4, "learning_rate": 0.004, "adversarial": 0.25}
     own = params.load(Train).model_copy(update={**changes, "pretraining_epochs": 5, "units": 4, "seed": 7})
-    first = train_lstm(data(), own)[0]
+    first = train_network(data(), own)[0].model
     assert {key: told[0][key] for key in ("epochs", "seed")} == {"epochs": 5, "seed": 7}
     assert {key: told[1][key] for key in (*changes, "seed")} == {**changes, "seed": 7}
-    again, other = (train_lstm(data(), own.model_copy(update={"seed": seed}))[0] for seed in (7, 8))
+    again, other = (train_network(data(), own.model_copy(update={"seed": seed}))[0].model for seed in (7, 8))
     equal = [
         all(np.array_equal(*pair) for pair in zip(first.get_weights(), each.get_weights(), strict=True))
         for each in (again, other)

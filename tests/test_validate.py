@@ -13,7 +13,8 @@ from pipeline import validate
 from pipeline.base import paths
 from pipeline.base.errors import PipelineError, display_name
 from pipeline.base.files import read_json, write_table
-from pipeline.data import rules
+from pipeline.data.rules import engine as rules
+from pipeline.data.rules import table as table_rules
 from pipeline.data.settings import Validate
 from pipeline.reports import validation
 
@@ -54,7 +55,7 @@ def repeat(first: int, rows: int) -> pd.DataFrame:
 
 
 def outcomes(table: pd.DataFrame, settings: Validate = SETTINGS) -> list[rules.RuleResult]:
-    return rules.check(rules.measure(table), rules.rules(settings))
+    return rules.check(table_rules.measure(table), table_rules.rules(settings))
 
 
 def broken(table: pd.DataFrame, settings: Validate = SETTINGS) -> dict[str, str]:
@@ -109,7 +110,7 @@ IMPLIED = {  # what stops is beyond what warns; another spelling is not allowed 
 
 
 def test_every_rule_has_a_table_that_breaks_it() -> None:
-    assert list(BREAKS) == [rule.name for rule in rules.rules(SETTINGS)]
+    assert list(BREAKS) == [rule.name for rule in table_rules.rules(SETTINGS)]
     assert broken(good()) == {}
 
 
@@ -164,8 +165,8 @@ def test_each_class_of_several_spellings_is_shown_by_them() -> None:
 
 def test_sixty_classes_are_too_many_and_none_is_named() -> None:
     table = good(300, 60).assign(label=[f"{PRIVATE} {i % 60}" for i in range(360)])
-    tables = rules.measure(table)
-    failed = rules.check(tables, rules.rules(SETTINGS.model_copy(update={"min_rows_per_class": 9})))
+    tables = table_rules.measure(table)
+    failed = rules.check(tables, table_rules.rules(SETTINGS.model_copy(update={"min_rows_per_class": 9})))
     assert [o.found for o in failed if o.rule.name in ("number_of_classes", "min_rows_per_class")] == ["60", "6"]
     results = rules.results(failed, tables)
     assert PRIVATE not in f"{results} {validation.render(results)}"
@@ -180,9 +181,9 @@ def test_a_rule_on_a_missing_column_says_which() -> None:
 
 
 def test_a_rule_that_cannot_be_computed_is_an_error() -> None:
-    wrong = dataclasses.replace(rules.rules(SETTINGS)[2], arguments={"column": "missing_txts", "max_value": 0.1})
+    wrong = dataclasses.replace(table_rules.rules(SETTINGS)[2], arguments={"column": "missing_txts", "max_value": 0.1})
     with pytest.raises(PipelineError, match=r"the rule missing_texts could not be computed"):
-        rules.check(rules.measure(good()), [wrong])
+        rules.check(table_rules.measure(good()), [wrong])
 
 
 def test_warn_only_lets_a_rule_warn() -> None:
@@ -193,8 +194,8 @@ def test_warn_only_lets_a_rule_warn() -> None:
 
 
 def test_warn_only_must_name_rules() -> None:
-    with pytest.raises(PipelineError, match=r"validate.warn_only names 'max_dupes', which is no rule; there are colu"):
-        rules.rules(SETTINGS.model_copy(update={"warn_only": ["max_dupes"]}))
+    with pytest.raises(PipelineError, match=r"validate.warn_only: unknown rule 'max_dupes'; known: colu"):
+        table_rules.rules(SETTINGS.model_copy(update={"warn_only": ["max_dupes"]}))
 
 
 @pytest.fixture
@@ -282,12 +283,12 @@ def test_no_report_shows_a_text_or_needs_the_network(
 
 def test_the_page_says_what_is_broken_first() -> None:
     table = BREAKS["max_imbalance"][0]()
-    tables = rules.measure(table)
-    page = validation.render(rules.results(rules.check(tables, rules.rules(SETTINGS)), tables))
+    tables = table_rules.measure(table)
+    page = validation.render(rules.results(rules.check(tables, table_rules.rules(SETTINGS)), tables))
     assert page.index("<code>max_imbalance") < page.index("<code>columns")
     assert "Stopped: 1 rule broken" in page
     assert re.search(r"The largest class has at most 4 times the rows of any other\.", page)
     assert re.search(r'"width: 24.39%"></i></span>\s*<span>10 \(19.6 %\)', page)
-    good_tables = rules.measure(good())
-    page = validation.render(rules.results(rules.check(good_tables, rules.rules(SETTINGS)), good_tables))
+    good_tables = table_rules.measure(good())
+    page = validation.render(rules.results(rules.check(good_tables, table_rules.rules(SETTINGS)), good_tables))
     assert "Passed: all 16 rules kept" in page

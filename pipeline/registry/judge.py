@@ -6,6 +6,7 @@ import numpy as np
 
 from ..base import params, paths, versioning
 from ..base.files import read_json, read_table
+from ..base.modalities import modalities_of
 from ..data.settings import NO_FILE, Clean, Ingest
 from ..evaluation.settings import Evaluate
 from . import answers, gate, probe, promotion
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
+Cells = dict[str, list[str]]  # by kind of input
+
 # Parameters that choose the test rows: under other ones, yesterday's training rows may be today's test rows.
 SPLITTING: dict[type[params.Section], tuple[str, ...]] = {
     Clean: ("split_seed", "test_share"),
@@ -27,31 +30,31 @@ CHECKED = 1_000  # test rows, drawn by hash, that the packaged model is asked: i
 TOLERANCE = 1e-4  # between the probabilities that evaluate wrote, to six decimals, and those of the packaged model
 
 
-def _test_texts() -> list[str]:
-    """The raw texts of the test rows."""
-    raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id")["text"]
-    texts: list[str] = raw.loc[read_table(paths.CLEAN_TABLES["test"])["id"]].to_list()
-    return texts
+def test_rows() -> Cells:
+    """Return the raw cells of the test rows, by kind of input."""
+    raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id")
+    raw = raw.loc[read_table(paths.CLEAN_TABLES["test"])["id"]]
+    return {name: raw[name].to_list() for name in modalities_of(raw)}
 
 
-def _known(version: "ModelVersion", texts: list[str]) -> probe.Answer | None:
+def _known(version: "ModelVersion", rows: Cells) -> probe.Answer | None:
     """What a registered model said of these texts when it was asked here before; None where it was not."""
     digest = version.tags.get(MODEL_DIGEST)
-    found = answers.find(versioning.root(), [digest, texts]) if digest else None
+    found = answers.find(versioning.root(), [digest, rows]) if digest else None
     return probe.Answer({name: column.tolist() for name, column in found.items()}) if found else None
 
 
-def _keep(version: "ModelVersion", texts: list[str], answer: probe.Answer) -> None:
+def _keep(version: "ModelVersion", rows: Cells, answer: probe.Answer) -> None:
     digest = version.tags.get(MODEL_DIGEST)
     if digest and not answer.failure:
         answers.keep(
-            versioning.root(), [digest, texts], {name: np.array(of) for name, of in answer.probabilities.items()}
+            versioning.root(), [digest, rows], {name: np.array(of) for name, of in answer.probabilities.items()}
         )
 
 
 def judge(
     figures: dict[str, Any],
-    texts: list[str],
+    rows: Cells,
     processes: probe.Processes,
     store: Store,
     version: "ModelVersion",
@@ -63,15 +66,17 @@ def judge(
     beside = None if champion is None else _resplit(store, champion, new=str(version.version))
     if beside is not None:
         champion = None
-    answer = promotion.ask(processes.new(), store, version, [texts[row] for row in asked])
-    known = None if champion is None else _known(champion, texts)
-    others = [] if champion is None or known else [promotion.ask(processes.new(), store, champion, texts)]
+    answer = promotion.ask(
+        processes.new(), store, version, {name: [cells[row] for row in asked] for name, cells in rows.items()}
+    )
+    known = None if champion is None else _known(champion, rows)
+    others = [] if champion is None or known else [promotion.ask(processes.new(), store, champion, rows)]
     # While they are at work:
     measured = read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy()
     if champion is not None:
         parts, theirs = read_table(paths.EVALUATE_SLICES), known or others[0]()
         if known is None:
-            _keep(champion, texts, theirs)
+            _keep(champion, rows, theirs)
         beside = _beside(str(champion.version), theirs, measured, test, classes, parts, new=str(version.version))
 
     said = answer()
@@ -79,7 +84,7 @@ def judge(
     if not failure and (found is None or np.abs(found - measured[asked]).max() > TOLERANCE):
         failure = "answers otherwise than evaluate measured"
     if not failure:  # then what evaluate measured is what it would say of all rows
-        _keep(version, texts, probe.Answer(dict(zip(classes, measured.T.tolist(), strict=True))))
+        _keep(version, rows, probe.Answer(dict(zip(classes, measured.T.tolist(), strict=True))))
     candidate = Candidate(
         overall=figures["overall"],
         per_class=figures["per_class"],

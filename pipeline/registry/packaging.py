@@ -1,14 +1,14 @@
 """Packaging: what a registered model brings along to work without the project: its code, its pinned packages."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..base.files import sha256, sha256_json
+from ..base.modalities import modality
+from ..inference.manifest import Manifest, modalities
 
 RUNTIME_LOCK = Path("requirements.lock")
 
-# Prediction with all that it imports, and the packages that those need.
+# Prediction with all that it imports but the folders of the kinds of input, and the packages that those need.
 SERVED_MODULES = (
     "__init__",
     "base/__init__",
@@ -38,12 +38,23 @@ SERVED_PACKAGES = (
     "jieba",
     "python-stdnum",
 )
-EXAMPLES = ["I love this, thank you!", "The flight is late again and nobody tells us why."]
 
 
-def copy_code(folder: Path) -> Path:
+def examples(manifest: Manifest) -> dict[str, list[str]]:
+    """Return raw cells to ask a model, by kind of input."""
+    return {name: list(modality(name).examples) for name in modalities(manifest)}
+
+
+def served_modules(manifest: Manifest) -> list[str]:
+    """Return the modules that a model needs: those of prediction, and the folders of its kinds of input."""
+    folders = (Path(__file__).parents[1] / name for name in modalities(manifest) if name != "text")
+    own = [f"{folder.name}/{module.stem}" for folder in folders for module in sorted(folder.glob("*.py"))]
+    return [*SERVED_MODULES, *own]
+
+
+def copy_code(folder: Path, manifest: Manifest) -> Path:
     """Copy the modules that predict into a new package, of any name: they import one another relatively."""
-    for module in SERVED_MODULES:
+    for module in served_modules(manifest):
         target = (folder / module).with_suffix(".py")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_source(module).read_bytes())
@@ -54,12 +65,12 @@ def _source(module: str) -> Path:
     return (Path(__file__).parents[1] / module).with_suffix(".py")
 
 
-def digest(manifest: Mapping[str, Any]) -> str:
+def digest(manifest: Manifest) -> str:
     """What identifies a registered model: weights, tokenizer, classes and network, and the code that predicts.
 
     Two states of the pipeline that give the same model and code share one version.
     """
-    code = [sha256(_source(module)) for module in SERVED_MODULES]
+    code = [sha256(_source(module)) for module in served_modules(manifest)]
     return sha256_json([{key: value for key, value in manifest.items() if key != "state"}, code])
 
 

@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 MOST_SECONDS = 600  # that a model may take for all texts
-ASKED = 30  # texts asked one by one, to tell the time that one takes
+ASKED = 30  # rows asked one by one, to measure the time that one takes
 # Environment variables that a model gets, by how they begin.
 HANDED_ON = (
     "PATH",
@@ -46,9 +46,9 @@ class Answer:
     Parameters
     ----------
     probabilities : dict of str to list of float
-        By class name, one for each text.
+        By class name, one for each row.
     latency : float
-        Milliseconds for one text, the median.
+        Milliseconds for one row, the median.
     failure : str
         Why there is no answer; empty if there is one.
     """
@@ -120,17 +120,17 @@ class Asking:
         self._process, self.folder = process, folder
         folder.mkdir()
 
-    def ask(self, model: Path, texts: Sequence[str]) -> None:
+    def ask(self, model: Path, rows: Mapping[str, Sequence[str]]) -> None:
         """Begin.
 
         Parameters
         ----------
         model : Path
             The folder of a registered model with all that it brings.
-        texts : sequence of str
-            Raw texts.
+        rows : mapping of str to sequence of str
+            Raw cells, by kind of input.
         """
-        question = {"model": str(model), "texts": list(texts)}
+        question = {"model": str(model), "rows": {name: list(cells) for name, cells in rows.items()}}
         (self.folder / QUESTION).write_text(json.dumps(question), encoding="utf-8")
         with suppress(OSError):  # it is dead: then there is no answer
             self._process.stdin.write(os.fsencode(self.folder) + b"\n")  # type: ignore[union-attr]
@@ -155,20 +155,21 @@ class Asking:
         return Answer({}, failure=f"fails: {raised[-1].string[:300] if kind in TOLD else kind}")
 
 
-def ask(model: str, texts: list[str]) -> Answer:
+def ask(model: str, rows: dict[str, list[str]]) -> Answer:
     """Load and ask a model in this process."""
     import mlflow
     import pandas as pd
 
     loaded = mlflow.pyfunc.load_model(model, suppress_warnings=True)  # to look for them takes longer than to load
-    tables = [pd.DataFrame({"text": [text]}) for text in texts[:ASKED]]
+    whole = pd.DataFrame(rows)
+    tables = [whole.iloc[[row]].reset_index(drop=True) for row in range(min(len(whole), ASKED))]
     loaded.predict(tables[0])  # whatever is compiled or read at first
     seconds = []
     for table in tables:
         started = time.perf_counter()
         loaded.predict(table)
         seconds.append(time.perf_counter() - started)
-    found = loaded.predict(pd.DataFrame({"text": texts})).filter(regex="^p_")
+    found = loaded.predict(whole).filter(regex="^p_")
     probabilities = {name.removeprefix("p_"): found[name].tolist() for name in found}
     return Answer(probabilities, round(1_000 * statistics.median(seconds), 3))
 

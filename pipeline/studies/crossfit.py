@@ -23,7 +23,6 @@ from ..inference import calibration
 from ..text.settings import Tokenize
 from ..training import fit, loop, rebalancing
 from ..training.backend import prepare_keras
-from ..training.fit import parts
 from ..training.settings import Train
 
 Figures = dict[str, float]
@@ -125,7 +124,10 @@ def fit_ngrams(data: fit.Data, folder: Path) -> Ngrams:
     if not path.is_file():
         print("n-grams: fitting")
         start = time.perf_counter()
-        tfidf, nb = fit.train_ngrams(data).log_probabilities(data.texts["validation"])
+        fitted = fit.train_ngrams(data)
+        if fitted is None:
+            raise PipelineError("the n-grams read texts; set train.ngrams to false, or name ingest.text_column")
+        tfidf, nb = fitted.log_probabilities(data.inputs["validation"].cells["text"])
         write_arrays(path, {"tfidf": tfidf, "nb": nb, "seconds": np.array(time.perf_counter() - start)})
     arrays = read_arrays(path)
     return Ngrams([arrays["tfidf"], arrays["nb"]], float(arrays["seconds"]))
@@ -156,9 +158,9 @@ def compute(
     if settings is not None:
         prepare_keras()
         start = time.perf_counter()
-        model, _, history = fit.train_lstm(data, settings, on_epoch)
+        network, history = fit.train_network(data, settings, on_epoch)
         spent += time.perf_counter() - start
-        lstm = parts(model, data.tokenizer, None, data.texts["validation"])
+        lstm = fit.part_log_probabilities(data, network, None, "validation")
     return Result(cross_fitted(data, [*lstm, *grams]), cross_fitted(data, lstm) if lstm else None, spent, history)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.evaluation import attribution
 from pipeline.evaluation.attribution import Network
-from pipeline.training.encoders import build
+from pipeline.training.encoders.text import build
 
 IDS = np.array([3, 4, 1, 9, 30, 7], dtype=np.int32)
 

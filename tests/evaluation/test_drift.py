@@ -46,7 +46,7 @@ class Bayes:
     classes: tuple[str, ...]
     calibration: Calibration
 
-    def parts(self, cleaned: Sequence[str]) -> list[np.ndarray]:
+    def log_probabilities(self, cleaned: Sequence[str]) -> list[np.ndarray]:
         return [self.fitted.predict_log_proba(cleaned)]
 
 
@@ -473,6 +473,6 @@ def test_the_report_tells_before_from_after_and_what_drifted(tmp_path: Path) -> 
 def test_the_answers_compared_are_those_of_the_whole_model() -> None:
     parts = [np.log([[0.9, 0.1]]), np.log([[0.5, 0.5]])]
     calibration = Calibration((0.5, 0.5), 2.0, (0.1, -0.1))
-    model = SimpleNamespace(classes=("a", "b"), calibration=calibration, parts=lambda texts: parts)
+    model = SimpleNamespace(classes=("a", "b"), calibration=calibration, log_probabilities=lambda texts: parts)
     found = drift.sample(pd.DataFrame({"text": ["good"]}), cast(Predictor, model), Tokenizer(("good",), length=2))
     np.testing.assert_allclose(found.probabilities, combine(parts, calibration))

@@ -13,20 +13,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.faithfulness import faithfulness
+from helpers.models import save_text_model
 from helpers.project import ROOT, Project
 
 from pipeline.base.errors import PipelineError
-from pipeline.evaluation import explanation as subject
-from pipeline.evaluation.explanation import Explainer, Explanation, grams_by_word, locate, telling_words, trace
-from pipeline.inference import predictor
+from pipeline.evaluation.attribution import locate
+from pipeline.evaluation.explanation import Explainer, Explanation, Occlusion
+from pipeline.evaluation.text import words as subject
+from pipeline.evaluation.text.contributions import NgramWay, grams_by_word
+from pipeline.evaluation.text.words import telling_words, trace
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.ngrams import Ngrams, cut
+from pipeline.inference.ngrams import NgramPart, Ngrams, cut
+from pipeline.inference.part import Inputs
 from pipeline.inference.predictor import Predictor
+from pipeline.text.cleaning import clean_text
 from pipeline.text.languages import UNITS
 from pipeline.text.processor import Tokenizer
 from pipeline.tools import explain
-from pipeline.training import export
-from pipeline.training.encoders import build
+from pipeline.training.encoders.text import build
 
 ENGLISH = ["I love this film!", "not good, not good at all", "a bad film @you http://t.co/1", "don't", "so so bad 😀"]
 
@@ -38,14 +42,14 @@ KINDS = {"word": ENGLISH, "chinese": CHINESE, "character": CHINESE}
 def fitted(unit: str, classes: int, *, long: bool = False) -> Ngrams:
     """n-grams that know all of the texts' own, with random weights."""
     texts = [text for text in KINDS[unit] for _ in range(2)]
-    grams = tuple(sorted({gram for text in texts for gram in cut(predictor.clean_text(text), unit, long=long)}))
+    grams = tuple(sorted({gram for text in texts for gram in cut(clean_text(text), unit, long=long)}))
     random = np.random.default_rng(0)
     weights = (random.normal(size=(len(grams) + 1, classes)).astype(np.float32) for _ in range(2))
     return Ngrams(grams, unit, long, random.random(len(grams)).astype(np.float32) + 1, *weights)
 
 
 def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: bool = True, long: bool = False) -> Path:
-    texts = [predictor.clean_text(text) for text in KINDS[unit]]
+    texts = [clean_text(text) for text in KINDS[unit]]
     tokenizer = Tokenizer.fit(texts, vocabulary_size=12, length=6, unit=unit)
     network: dict[str, Any] = {"num_ids": tokenizer.num_ids, "num_classes": classes, "embedding_dim": 4, "units": 4}
     network |= {"bidirectional": True, "pooling": "max"}
@@ -53,7 +57,7 @@ def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: b
     for weight in model.trainable_variables:
         weight.assign(random.normal(size=weight.shape))
     shares = (0.5, 0.3, 0.2) if ngrams else (1.0,)
-    export.save(
+    save_text_model(
         folder / "model",
         model,
         tokenizer,
@@ -107,7 +111,7 @@ def test_a_word_that_the_lstm_never_reads_has_its_ngrams_alone(keras: ModuleType
 @pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("chinese", False), ("character", False)])
 def test_the_ngrams_are_those_of_the_model_and_lie_in_their_words(unit: str, long: bool) -> None:
     ngrams = fitted(unit, 2, long=long)
-    for text in map(predictor.clean_text, [*KINDS[unit], "", "a", "aa bb-cc!"]):
+    for text in map(clean_text, [*KINDS[unit], "", "a", "aa bb-cc!"]):
         spans = list(locate(text, UNITS[unit](text)))
         found = list(grams_by_word(text, spans, ngrams))
         assert sorted(gram for gram, _, _ in found) == sorted(cut(text, unit, long=long))
@@ -120,13 +124,29 @@ def test_the_ngrams_are_those_of_the_model_and_lie_in_their_words(unit: str, lon
 def test_an_ngram_is_shared_by_the_words_that_it_touches() -> None:
     nb = np.array([[3, -3], [8, -8], [0, 0]], dtype=np.float32)  # "good", "not good", intercept
     ngrams = Ngrams(("good", "not good"), "word", True, np.ones(2, dtype=np.float32), np.zeros_like(nb), nb)
-    explainer = Explainer.__new__(Explainer)
-    for key, value in {"ngrams": ngrams, "classes": ("a", "b")}.items():
-        object.__setattr__(explainer, key, value)
     text = "not good good"
-    adds, intercepts = explainer._ngrams(text, list(locate(text, text.split())), np.array([0.0, 0.5]))
-    assert adds[:, 0].tolist() == [2.0, 2.0 + 0.75, 0.75]  # 8 / 2 a word and 3 / 2 an occurrence, at a power of 0.5
-    assert intercepts.tolist() == [0.0, 0.0]
+    way = NgramWay(NgramPart(ngrams, "nb"))
+    found = way.contributions(Inputs({"text": [text]}, {}, {}), list(locate(text, text.split())), np.zeros(2), 0.0)
+    assert found.units[:, 0].tolist() == [4.0, 4.0 + 1.5, 1.5]  # 8 / 2 a word and 3 / 2 an occurrence
+    assert found.baseline.tolist() == [0.0, 0.0]
+
+
+def test_occlusion_explains_any_part(keras: ModuleType, tmp_path: Path) -> None:
+    """What is left out of the text changes what the part says by as much as it adds; all add up to the prediction."""
+    folder = saved(keras, tmp_path, "word", 3)
+    predictor = Predictor.load(folder)
+    text = "not good film"
+    spans = list(locate(text, text.split()))
+    for part in predictor.parts:
+        found = Occlusion(part, predictor.tokenizer).contributions(
+            Inputs.of({"text": [text]}, predictor.processors), spans, np.zeros(3), 0.0
+        )
+        whole, without = (
+            part.log_probabilities(Inputs.of({"text": [each]}, predictor.processors))[0]
+            for each in (text, " good film")
+        )
+        np.testing.assert_allclose(found.units[0], (whole - whole.mean()) - (without - without.mean()), atol=1e-6)
+        np.testing.assert_allclose(found.baseline + found.units.sum(axis=0), whole - whole.mean(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +169,7 @@ def test_an_ngram_is_shared_by_the_words_that_it_touches() -> None:
     ],
 )
 def test_words_are_found_in_the_raw_text(raw: str, sources: list[str | None]) -> None:
-    units = UNITS["word"](predictor.clean_text(raw))
+    units = UNITS["word"](clean_text(raw))
     assert [raw[slice(*span)] if span else None for span in trace(raw, units, "word")] == sources
 
 

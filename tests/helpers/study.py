@@ -12,7 +12,6 @@ from helpers.project import Project
 from pipeline.base import process
 from pipeline.base.files import read_arrays
 from pipeline.inference.network import log_softmax
-from pipeline.studies import crossfit
 from pipeline.training import fit, loop
 from pipeline.training.settings import Train
 
@@ -50,7 +49,7 @@ def here(work: Any, *arguments: Any) -> Any:
 
 
 class FakeTraining:
-    """Stands for `train.train_lstm` and `parts`: more units know more, down to chance at 4; three epochs each.
+    """Stands for `fit.train_network` and `part_log_probabilities`: more units know more, down to chance at 4; three epochs each.
 
     `trained` lists the seed and units of each call; `fail_at` names the call that a kill ends.
     """
@@ -60,8 +59,8 @@ class FakeTraining:
         self.epochs: list[int] = []  # of each training that was begun
         self.fail_at = fail_at
         self.apart_now = False
-        monkeypatch.setattr(fit, "train_lstm", self.train)
-        monkeypatch.setattr(crossfit, "parts", self.parts)
+        monkeypatch.setattr(fit, "train_network", self.train)
+        monkeypatch.setattr(fit, "part_log_probabilities", self.parts)
         monkeypatch.setattr(process, "apart", self.apart)
 
     def apart(self, work: Any, *arguments: Any) -> Any:
@@ -84,10 +83,10 @@ class FakeTraining:
             self.epochs[-1] = epoch
             history.append({"epoch": epoch, "train_loss": 1.0, "validation_loss": 2 - settings.units / 200})
             on_epoch(epoch, history[-1])
-        return settings, {}, history
+        return settings, history
 
-    def parts(self, settings: Train, tokenizer: Any, ngrams: None, cleaned: list[str]) -> list[np.ndarray]:
+    def parts(self, data: fit.Data, settings: Train, ngrams: None, split: str) -> list[np.ndarray]:
         labels = read_arrays(Path("data/tokenize/validation.npz"))["label"]
-        assert len(labels) == len(cleaned)
+        assert len(labels) == len(data.labels[split])
         random = np.random.default_rng([settings.seed, settings.units])
         return [log_softmax(random.normal(size=(len(labels), 3)) + settings.units / 50 * np.eye(3)[labels])]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.training import backend, encoders
+from pipeline.training import backend, forward
+from pipeline.training.encoders.text import build
 from pipeline.training.loop import weighted_loss
 
 IDS, DIM, LENGTH, CLASSES = 6, 3, 4, 3
@@ -28,7 +29,7 @@ def batch(rows: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def two_steps(keras: ModuleType, folder: Path) -> Any:
     """Two steps of the whole network, without dropout, from the same weights; saved, with what it then says."""
-    model, random = encoders.build(**LSTM), np.random.default_rng(2)
+    model, random = build(**LSTM), np.random.default_rng(2)
     model.set_weights([random.normal(size=each.shape) for each in model.get_weights()])
     step, finish = backend.training_step(model, keras.optimizers.Adam(0.01), loss=weighted_loss, adversarial=1.0)
     ids, labels, weights = batch()
@@ -37,5 +38,5 @@ def two_steps(keras: ModuleType, folder: Path) -> Any:
         step(ids, labels, weights)
     finish()
     model.save_weights(folder / "model.weights.h5")
-    np.save(folder / "said.npy", encoders.log_probabilities(model, ids, (2, LENGTH)))
+    np.save(folder / "said.npy", forward.log_probabilities(model, ids, (2, LENGTH)))
     return model

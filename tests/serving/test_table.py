@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers.models import save_text_model
 from helpers.project import ROOT, clean_environment
 from pyarrow import parquet
 
@@ -26,8 +27,7 @@ from pipeline.serving import table
 from pipeline.serving.table import predict_table
 from pipeline.text.cleaning import clean_text
 from pipeline.text.processor import Tokenizer
-from pipeline.training import export
-from pipeline.training.encoders import build
+from pipeline.training.encoders.text import build
 from pipeline.training.ngrams import fit_ngrams
 
 EMPTY, MISSING, NO_STRING, NO_UTF8 = (
@@ -208,7 +208,7 @@ def folder(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = np.array([text.count("good") > text.count("bad") for text in TEXTS[:200]], dtype=np.int32)
     cleaned = [clean_text(text) for text in TEXTS[:200]]
     folder = tmp_path_factory.mktemp("predict") / "model"
-    export.save(
+    save_text_model(
         folder,
         build(**sizes),
         tokenizer,

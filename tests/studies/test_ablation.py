@@ -18,6 +18,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json
 from pipeline.inference import calibration
 from pipeline.inference.network import log_softmax
+from pipeline.inference.part import Inputs
 from pipeline.studies import ablation, crossfit, runs
 from pipeline.text.processor import Tokenizer
 from pipeline.training import fit
@@ -208,7 +209,9 @@ def test_no_half_is_combined_by_its_own_rows() -> None:
         sure = np.where(right, 0.9, 0.1)
         parts.append(np.log(np.where(labels[:, None] == [0, 1], sure[:, None], 1 - sure[:, None])))
     plan = rebalance(labels, ["a", "b"], strategy="none")
-    data = fit.Data(["a", "b"], Tokenizer((), 1), {}, {}, dict.fromkeys(("train", "validation"), labels), plan, 0.5)
+    data = fit.Data(
+        ["a", "b"], {"text": Tokenizer((), 1)}, {}, dict.fromkeys(("train", "validation"), labels), plan, 0.5
+    )
     found = crossfit.cross_fitted(data, parts)
     assert (found.argmax(axis=1) != labels).all()
 
@@ -219,7 +222,7 @@ def of_tokens(tokens: int) -> fit.Data:
         np.ones((1_000, tokens // 1_000), dtype=np.int32),
         rebalance(np.arange(1_000) % 2, "ab", strategy="none"),
     )
-    return fit.Data(["a", "b"], Tokenizer((), 1), {}, {"train": ids}, {}, plan, 0.5)
+    return fit.Data(["a", "b"], {"text": Tokenizer((), 1)}, {"train": Inputs({}, {"text": ids}, {})}, {}, plan, 0.5)
 
 
 def test_variants_are_the_parameters_in_force_with_their_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +281,8 @@ def test_the_seconds_of_the_n_grams_count_where_the_model_has_them() -> None:
     labels = np.tile([0, 0, 1, 1], 10)
     said = log_softmax(np.random.default_rng(0).normal(size=(40, 2)))
     plan = rebalance(labels, ["a", "b"], strategy="none")
-    data = fit.Data(["a", "b"], Tokenizer((), 1), {}, {}, dict.fromkeys(("train", "validation"), labels), plan, 0.5)
+    data = fit.Data(
+        ["a", "b"], {"text": Tokenizer((), 1)}, {}, dict.fromkeys(("train", "validation"), labels), plan, 0.5
+    )
     found = crossfit.compute(data, None, crossfit.Ngrams([said], 7.0))
     assert (found.seconds, found.lstm) == (7.0, None)

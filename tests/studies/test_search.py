@@ -17,7 +17,7 @@ from pipeline.base.files import read_yaml
 from pipeline.studies import crossfit, runs, search
 from pipeline.training import fit, loop
 from pipeline.training.backend import make_repeatable, prepare_keras
-from pipeline.training.encoders import build
+from pipeline.training.encoders.text import build
 from pipeline.training.settings import Train
 
 pytest.importorskip("optuna", reason="the search alone needs it")

@@ -151,9 +151,9 @@ def test_no_library_reports_its_use(reference: Project, tmp_path: Path) -> None:
     """In the home folder is no id of the machine, and nothing that waits to be sent."""
     model = paths.TRAIN_MODEL / "model.onnx"
     code = f"""
-from pipeline.inference.network import Network
+from pipeline.inference.network import OnnxNetwork
 from pipeline.registry import tracking
-Network({str(reference.folder / model)!r})
+OnnxNetwork({str(reference.folder / model)!r})
 tracking._failures()
 from mlflow.telemetry.utils import is_telemetry_disabled
 assert is_telemetry_disabled()

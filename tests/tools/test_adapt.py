@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.models import save_text_model
 from helpers.project import ROOT
 from mlflow import MlflowClient
 
@@ -24,9 +25,10 @@ from pipeline.text.processor import Tokenizer
 from pipeline.tools import adapt, personal
 from pipeline.tools.adapt import read_rows
 from pipeline.tools.personal import Comparison, compare, recalibrate
-from pipeline.training import export, loop
+from pipeline.training import loop
 from pipeline.training.backend import make_repeatable
-from pipeline.training.encoders import build, log_probabilities
+from pipeline.training.encoders.text import build
+from pipeline.training.forward import log_probabilities
 from pipeline.training.ngrams import fit_ngrams
 
 CLASSES = ["angry", "glad"]
@@ -72,7 +74,7 @@ def base(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = [log_probabilities(model, ids, (8,)), *ngrams.log_probabilities(cleaned)]
     fitted = calibration.fit(labels[other], [part[other] for part in said], np.zeros(2), 0.0, np.zeros(2))
     folder = tmp_path_factory.mktemp("base") / "model"
-    export.save(
+    save_text_model(
         folder,
         model,
         tokenizer,

@@ -15,7 +15,9 @@ from helpers.project import ROOT, clean_environment
 from helpers.two_steps import CLASSES, DIM, IDS, LENGTH, LSTM, batch, two_steps
 
 from pipeline.base.errors import PipelineError
-from pipeline.training import backend, encoders
+from pipeline.inference.network import log_softmax
+from pipeline.training import backend, forward
+from pipeline.training.encoders.text import build
 from pipeline.training.loop import weighted_loss
 
 Weights = list[np.ndarray]
@@ -48,7 +50,7 @@ def gradients(weights: Weights, rows: int) -> tuple[float, Weights]:
     table, kernel, bias = weights
     ids, labels, of_rows = batch(rows)
     means = table[ids].mean(axis=1)
-    logs = encoders.log_softmax(means @ kernel + bias)
+    logs = log_softmax(means @ kernel + bias)
     d_logits = (np.exp(logs) - np.eye(CLASSES)[labels]) * of_rows[:, None] / len(ids)
     d_table = np.zeros_like(table)
     for row, d_mean in zip(ids, d_logits @ kernel.T, strict=True):
@@ -102,7 +104,7 @@ def test_no_two_threads_and_no_two_steps_drop_the_same(keras: ModuleType) -> Non
 
 
 def test_steps_lower_the_loss_of_the_lstm_under_attack_and_dropout(keras: ModuleType) -> None:
-    model = encoders.build(
+    model = build(
         num_ids=IDS, num_classes=CLASSES, embedding_dim=8, units=8, pooling="max", embedding_dropout=0.1, dropout=0.1
     )
     step, finish = backend.training_step(model, keras.optimizers.Adam(0.05), loss=weighted_loss, adversarial=0.1)
@@ -110,7 +112,7 @@ def test_steps_lower_the_loss_of_the_lstm_under_attack_and_dropout(keras: Module
     assert np.mean(losses[-5:]) < losses[0] / 2
     finish()
     ids, labels, weights = batch(32)
-    logs = encoders.log_probabilities(model, ids, (LENGTH,))
+    logs = forward.log_probabilities(model, ids, (LENGTH,))
     assert -(logs[np.arange(32), labels] * weights).mean() < losses[0] / 2
 
 
@@ -132,7 +134,7 @@ def test_steps_on_long_texts_ask_the_system_for_no_memory(keras: ModuleType) -> 
     from resource import RUSAGE_SELF, getrusage
 
     rows, length = 256, 200
-    model = encoders.build(num_ids=IDS, num_classes=CLASSES, embedding_dim=4, units=64, pooling="max")
+    model = build(num_ids=IDS, num_classes=CLASSES, embedding_dim=4, units=64, pooling="max")
     step, _ = backend.training_step(model, keras.optimizers.Adam(), loss=weighted_loss, adversarial=0.0)
     ids, labels = np.ones((rows, length), dtype=np.int32), np.zeros(rows, dtype=np.int32)
     faults = []
@@ -172,7 +174,7 @@ def test_the_other_backend_trains_the_same_network(keras: ModuleType, tmp_path: 
         check=False,
     )
     assert done.stdout == f"{other}\n", done.stderr
-    model, loaded = two_steps(keras, here), encoders.build(**LSTM)
+    model, loaded = two_steps(keras, here), build(**LSTM)
     loaded.load_weights(there / "model.weights.h5")
     for ours, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_allclose(theirs, ours, atol=1e-4)
@@ -180,4 +182,4 @@ def test_the_other_backend_trains_the_same_network(keras: ModuleType, tmp_path: 
     np.testing.assert_allclose(said, np.load(here / "said.npy"), atol=1e-3)
     ids = batch()[0]
     ids[::2, 2:] = 0
-    np.testing.assert_allclose(encoders.log_probabilities(loaded, ids, (2, LENGTH)), said, atol=1e-5)
+    np.testing.assert_allclose(forward.log_probabilities(loaded, ids, (2, LENGTH)), said, atol=1e-5)

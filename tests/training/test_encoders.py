@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.models import save_text_model
 
 from pipeline.base.errors import PipelineError
 from pipeline.inference import predictor
 from pipeline.inference.calibration import Calibration, combine, estimate_shares, reweigh
+from pipeline.inference.network import log_softmax
 from pipeline.inference.ngrams import Ngrams
 from pipeline.inference.predictor import Predictor, ServedModel
 from pipeline.text.processor import Tokenizer
-from pipeline.training import batches, encoders, export, loop
+from pipeline.training import batches, forward, loop
+from pipeline.training.encoders.text import build
 from pipeline.training.ngrams import fit_ngrams
 
 TOKENIZER = Tokenizer(("good", "bad", "film"), 6, lengths=(3, 6))
@@ -47,7 +50,7 @@ def texts(count: int) -> tuple[list[str], np.ndarray]:
 @pytest.fixture(scope="module")
 def trained(keras: ModuleType) -> Trained:
     keras.utils.set_random_seed(0)  # whatever tests ran before
-    model = encoders.build(**SIZES)
+    model = build(**SIZES)
     given, labels = texts(300)
     ids = TOKENIZER.encode(given)
     loop.fit(
@@ -66,7 +69,7 @@ def trained(keras: ModuleType) -> Trained:
 
 
 def test_the_textbook_network(keras: ModuleType) -> None:
-    model = encoders.build(num_ids=10_002, num_classes=3, embedding_dim=64, units=64)
+    model = build(num_ids=10_002, num_classes=3, embedding_dim=64, units=64)
     assert [layer.name for layer in model.layers if layer.weights] == ["embedding", "lstm", "logits"]
     assert model.count_params() == 10_002 * 64 + 4 * 64 * (64 + 64 + 1) + 65 * 3
     assert model.output_shape == (None, 3)
@@ -77,14 +80,14 @@ def test_the_textbook_network(keras: ModuleType) -> None:
 def test_the_classes_are_told_from_what_the_parameters_say(
     keras: ModuleType, pooling: str, bidirectional: bool
 ) -> None:
-    model = encoders.build(**SIZES | {"bidirectional": bidirectional, "pooling": pooling, "num_classes": 3})
+    model = build(**SIZES | {"bidirectional": bidirectional, "pooling": pooling, "num_classes": 3})
     width = 4 * (1 + bidirectional) * (1 + (pooling == "max_mean"))
     assert model.get_layer("logits").kernel.shape == (width, 3)
     assert model.count_params() == 5 * 4 + (1 + bidirectional) * 4 * 4 * (4 + 4 + 1) + (width + 1) * 3
 
 
 def test_dropout_is_what_the_parameters_say(keras: ModuleType) -> None:
-    model = encoders.build(**SIZES, embedding_dropout=0.2, dropout=0.4)
+    model = build(**SIZES, embedding_dropout=0.2, dropout=0.4)
     layers = [model.get_layer(name) for name in ("embedding_dropout", "dropout")]
     assert [layer.rate for layer in layers] == [0.2, 0.4]
     assert layers[0].seed != layers[1].seed
@@ -96,33 +99,33 @@ def test_dropout_is_what_the_parameters_say(keras: ModuleType) -> None:
 
 @pytest.mark.parametrize("pooling", ["last", "max_mean"])
 def test_padding_changes_nothing(keras: ModuleType, pooling: str) -> None:
-    model = encoders.build(**SIZES | {"pooling": pooling})
+    model = build(**SIZES | {"pooling": pooling})
     ids = TOKENIZER.encode(texts(100)[0])
-    one_length = encoders.log_probabilities(model, ids, (6,))
-    np.testing.assert_allclose(encoders.log_probabilities(model, ids, (3, 6)), one_length, atol=1e-5)
+    one_length = forward.log_probabilities(model, ids, (6,))
+    np.testing.assert_allclose(forward.log_probabilities(model, ids, (3, 6)), one_length, atol=1e-5)
     wider = np.pad(ids, ((0, 0), (0, 5)))
-    np.testing.assert_allclose(encoders.log_probabilities(model, wider, (11,)), one_length, atol=1e-5)
-    np.testing.assert_allclose(one_length, encoders.log_softmax(np.asarray(model(ids), dtype=float)), atol=1e-5)
+    np.testing.assert_allclose(forward.log_probabilities(model, wider, (11,)), one_length, atol=1e-5)
+    np.testing.assert_allclose(one_length, log_softmax(np.asarray(model(ids), dtype=float)), atol=1e-5)
 
 
 def test_a_prediction_depends_on_its_text_alone(trained: Trained) -> None:
     ids = TOKENIZER.encode(texts(150)[0])
-    together = encoders.log_probabilities(trained.network, ids, TOKENIZER.lengths)
+    together = forward.log_probabilities(trained.network, ids, TOKENIZER.lengths)
     assert together.shape == (150, 2)
     np.testing.assert_allclose(np.exp(together).sum(axis=1), 1)
     chosen = np.random.default_rng(1).permutation(150)
-    shuffled = encoders.log_probabilities(trained.network, ids[chosen], TOKENIZER.lengths)
+    shuffled = forward.log_probabilities(trained.network, ids[chosen], TOKENIZER.lengths)
     np.testing.assert_array_equal(shuffled, together[chosen])
     for row in range(5):
-        alone = encoders.log_probabilities(trained.network, ids[row : row + 1], TOKENIZER.lengths)
+        alone = forward.log_probabilities(trained.network, ids[row : row + 1], TOKENIZER.lengths)
         np.testing.assert_array_equal(alone, together[row : row + 1])
-    assert encoders.log_probabilities(trained.network, ids[:0], TOKENIZER.lengths).shape == (0, 2)
+    assert forward.log_probabilities(trained.network, ids[:0], TOKENIZER.lengths).shape == (0, 2)
 
 
 def test_log_softmax_is_exact_and_overflows_never() -> None:
     logits = np.array([[[np.log(3), 0.0], [1e4, 0.0]], [[-1e4, -1e4], [5.0, 5.0]]])
     expected = np.array([[[np.log(0.75), np.log(0.25)], [0, -1e4]], [[np.log(0.5)] * 2] * 2])
-    np.testing.assert_allclose(encoders.log_softmax(logits), expected)
+    np.testing.assert_allclose(log_softmax(logits), expected)
 
 
 def test_by_length_gives_each_row_the_shortest_length_that_holds_it() -> None:
@@ -133,7 +136,7 @@ def test_by_length_gives_each_row_the_shortest_length_that_holds_it() -> None:
 
 
 def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
-    export.save(
+    save_text_model(
         folder,
         trained.network,
         TOKENIZER,
@@ -159,7 +162,7 @@ def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained
     assert list(table["predicted_label"]) == ["happy", "sad"]
     np.testing.assert_array_equal(table["confidence"], table[["p_happy", "p_sad"]].max(axis=1))
     ids = np.array([[2, 4, 0, 0, 0, 0], [3, 4, 1, 0, 0, 0]], dtype=np.int32)
-    lstm = encoders.log_probabilities(trained.network, ids, (6,))
+    lstm = forward.log_probabilities(trained.network, ids, (6,))
     tfidf, nb = trained.ngrams.log_probabilities(["good film", "bad film!"])
     expected = combine([lstm, tfidf, nb], CALIBRATION)
     np.testing.assert_allclose(table[["p_happy", "p_sad"]].to_numpy(dtype=float), expected, atol=1e-6)
@@ -198,8 +201,9 @@ def test_what_are_no_class_shares(shares: str, sentence: str) -> None:
 
 
 def test_each_part_has_its_place(folder: Path) -> None:
-    parts = predictor.Predictor.load(folder).parts(texts(20)[0])
-    assert len(parts) == len(predictor.PARTS) == 3
+    model = Predictor.load(folder)
+    assert [part.name for part in model.parts] == ["lstm", "tfidf", "nb"]
+    parts = model.log_probabilities(texts(20)[0])
     assert [(part.shape, part.dtype) for part in parts] == [((20, 2), np.float64)] * 3
     assert not np.allclose(parts[1], parts[2])
 
@@ -208,9 +212,9 @@ def test_a_model_may_have_no_ngrams(trained: Trained, tmp_path: Path) -> None:
     folder = save(tmp_path / "model", trained, ngrams=False)
     assert {file.name for file in folder.iterdir()} == set(FILES) - {"ngrams.json", "ngrams.npz"}
     predictor = Predictor.load(folder)
-    assert predictor.ngrams is None
+    assert [part.name for part in predictor.parts] == ["lstm"]
     ids = TOKENIZER.encode(["bad film"])
-    lstm = encoders.log_probabilities(trained.network, ids, TOKENIZER.lengths)
+    lstm = forward.log_probabilities(trained.network, ids, TOKENIZER.lengths)
     expected = np.exp(lstm / 2 + CALIBRATION.offsets)
     np.testing.assert_allclose(predictor.probabilities(["Bad film"]), expected / expected.sum(), atol=1e-6)
 

@@ -11,10 +11,11 @@ import pytest
 from helpers.project import ROOT, clean_environment
 
 from pipeline.base.errors import PipelineError
-from pipeline.inference.network import BATCH, Network
+from pipeline.inference.network import BATCH, OnnxNetwork
 from pipeline.text.processor import Tokenizer
 from pipeline.training import export
-from pipeline.training.encoders import build, log_probabilities
+from pipeline.training.encoders.text import build
+from pipeline.training.forward import log_probabilities
 
 LENGTHS = (6, 12)
 
@@ -45,7 +46,7 @@ def test_the_two_networks_are_one(keras: ModuleType, pooling: str, num_classes: 
     model = made(pooling=pooling, num_classes=num_classes, bidirectional=bidirectional)
     content = export.to_onnx(model)
     assert export.to_onnx(model) == content
-    network, ids = Network(content), rows(200)
+    network, ids = OnnxNetwork(content), rows(200)
     found = network.log_probabilities(ids)
     assert (found.shape, found.dtype) == ((200, num_classes), np.float64)
     assert np.ptp(found, axis=0).min() > 0.1
@@ -62,7 +63,7 @@ def test_the_two_networks_are_one(keras: ModuleType, pooling: str, num_classes: 
 def test_an_empty_text_is_one_unknown_token(keras: ModuleType) -> None:
     model, tokenizer = made(pooling="mean"), Tokenizer(("good",), 4)
     ids = tokenizer.encode(["", "?"])
-    found = Network(export.to_onnx(model)).log_probabilities(ids)
+    found = OnnxNetwork(export.to_onnx(model)).log_probabilities(ids)
     np.testing.assert_allclose(found, log_probabilities(model, ids, (4,)), atol=1e-5)
     np.testing.assert_array_equal(found[0], found[1])
 
@@ -70,10 +71,10 @@ def test_an_empty_text_is_one_unknown_token(keras: ModuleType) -> None:
 @pytest.mark.parametrize("part", ["embedding", "bidirectional", "logits"])
 def test_another_network_is_not_exported(keras: ModuleType, part: str, tmp_path: Path) -> None:
     model = made(bidirectional=True, pooling="max")
-    network = Network(export.to_onnx(model))
+    network = OnnxNetwork(export.to_onnx(model))
     weights = model.get_layer(part).weights[-1]
     weights.assign(np.asarray(weights) + np.linspace(0, 0.01, weights.shape[-1]))
-    with pytest.raises(PipelineError, match=r"differs from the Keras network by .* on texts of 1 to 6 tokens"):
+    with pytest.raises(PipelineError, match=r"differs from the Keras network by .* on rows of 1 to 6 steps"):
         export.check(model, network, LENGTHS[:1])
 
 
@@ -81,7 +82,7 @@ def test_an_unlikely_class_may_differ_by_as_many_digits_as_float32_has(keras: Mo
     model = made()
     kernel, bias = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([kernel, bias + np.array([0, 40, 0], dtype=bias.dtype)])
-    network = Network(export.to_onnx(model))
+    network = OnnxNetwork(export.to_onnx(model))
     right = network.log_probabilities
     for within, factor in ((True, 1 + 5e-6), (False, 1 + 2e-5)):  # of logarithms of -40, 0.0002 and 0.0008
         network.log_probabilities = lambda ids, factor=factor: right(ids) * factor  # type: ignore[method-assign]
@@ -94,22 +95,22 @@ def test_an_unlikely_class_may_differ_by_as_many_digits_as_float32_has(keras: Mo
 
 def test_every_length_class_is_checked(keras: ModuleType) -> None:
     model = made()
-    network = Network(export.to_onnx(model))
+    network = OnnxNetwork(export.to_onnx(model))
     right = network.log_probabilities
 
     def wrong(ids: np.ndarray) -> np.ndarray:
         return right(ids) + 1e-4 * ((ids > 0).sum(axis=1) > 6)[:, None]
 
     network.log_probabilities = wrong  # type: ignore[method-assign]
-    with pytest.raises(PipelineError, match=r"by 1\.0e-04 on texts of 7 to 12 tokens"):
+    with pytest.raises(PipelineError, match=r"by 1\.0e-04 on rows of 7 to 12 steps"):
         export.check(model, network, LENGTHS)
 
 
 def test_the_network_needs_no_tensorflow(keras: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(export.to_onnx(made()))
     code = (
-        "import sys; from pathlib import Path; import numpy as np; from pipeline.inference.network import Network;"
-        f"print(Network(Path({str(tmp_path / 'model.onnx')!r})).log_probabilities(np.ones((2, 3), 'int32')).shape,"
+        "import sys; from pathlib import Path; import numpy as np; from pipeline.inference.network import OnnxNetwork;"
+        f"print(OnnxNetwork(Path({str(tmp_path / 'model.onnx')!r})).log_probabilities(np.ones((2, 3), 'int32')).shape,"
         "{'sklearn', 'scipy', 'pandas', 'tensorflow', 'keras', 'onnx'} & set(sys.modules))"
     )
     done = subprocess.run(

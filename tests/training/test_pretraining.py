@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.inference.network import log_softmax
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.encoders import build
+from pipeline.training.encoders.text import build
 from pipeline.training.pretraining import SAMPLED, pretrain
 
 IDS, DIM, UNITS = 200, 4, 3

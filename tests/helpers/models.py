@@ -1,0 +1,34 @@
+"""Small models of texts, written as training writes them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.inference.calibration import Calibration
+from pipeline.inference.ngrams import Ngrams
+from pipeline.text.processor import Tokenizer
+from pipeline.training import export
+
+
+def save_text_model(
+    folder: Path,
+    model: Any,
+    tokenizer: Tokenizer,
+    ngrams: Ngrams | None,
+    *,
+    classes: Sequence[str],
+    network: dict[str, Any],
+    calibration: Calibration,
+    class_shares: Sequence[float],
+    state: str,
+) -> None:
+    export.save(
+        folder,
+        {"text": export.TrainedNetwork(model, network)},
+        {"text": tokenizer},
+        ngrams,
+        classes=classes,
+        calibration=calibration,
+        class_shares=class_shares,
+        state=state,
+    )
