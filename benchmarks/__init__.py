@@ -1,1 +1,1 @@
-"""Timings of training, beside textbook Keras and PyTorch on the same work."""
+"""Benchmarks of training, drift, small files, tracking and the service: `python -m benchmarks.NAME --help`."""

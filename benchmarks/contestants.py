@@ -1,23 +1,18 @@
-"""The contestants: the same network, trained in several ways, each in a process of its own."""
+"""Contestants: the same network, trained in several ways."""
 
-import os
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.evaluation import metrics
 from pipeline.inference.network import log_softmax
-from pipeline.training.backend import make_repeatable, prepare_keras, training_step
+from pipeline.training.backend import training_step
 from pipeline.training.batches import batches
-from pipeline.training.encoders import PREDICTION_BATCH, build, log_probabilities
+from pipeline.training.encoders.text import build
+from pipeline.training.forward import PREDICTION_BATCH, log_probabilities
 from pipeline.training.loop import weighted_loss
 
 from .work import Work
@@ -26,20 +21,20 @@ LEARNING_RATE, EPSILON = 0.001, 1e-7  # of Adam; Keras's defaults
 
 
 class Trainer(Protocol):
-    """A network that learns."""
+    """A network and how it is trained."""
 
     def warm_up(self) -> None:
-        """Take a step with each shape of batch there is, which compiles what is compiled."""
+        """Take a step with each shape of batch, so that everything is compiled."""
 
     def epoch(self, number: int) -> tuple[float, int]:
-        """Train on all rows once; give the mean loss, and the tokens seen, with padding."""
+        """Train on all rows once; return the mean loss, and the number of tokens with padding."""
 
     def log_probabilities(self, ids: np.ndarray) -> np.ndarray:
-        """Of the classes, shape (n_rows, n_classes)."""
+        """Return those of the classes, shape (n_rows, n_classes), float64."""
 
 
 class KerasFit:
-    """What every tutorial does: `keras.Model.fit` on TensorFlow, each text padded to the full length."""
+    """`keras.Model.fit` on TensorFlow as in tutorials, each text padded to the full length."""
 
     def __init__(self, work: Work, *, seed: int, jit: bool, mask: bool) -> None:
         import keras
@@ -61,7 +56,7 @@ class KerasFit:
         )
 
     def _padded(self, ids: np.ndarray) -> np.ndarray:
-        """With a mask, as given; without, with the padding before the text, as `pad_sequences` has it."""
+        """Return the ids as given with a mask; without one, padded before the text, as by `pad_sequences`."""
         if self.mask:
             return ids
         return np.take_along_axis(ids, np.argsort(ids > 0, axis=1, kind="stable"), axis=1)
@@ -81,8 +76,8 @@ class KerasFit:
         return log_softmax(logits.astype(np.float64))
 
 
-class Batched(ABC):
-    """Training on the batches that the pipeline's `model.batches` cuts, by length classes or all padded in full."""
+class BatchTrainer(ABC):
+    """Training on batches from the pipeline's `batches`, padded by length classes or to the full length."""
 
     def __init__(self, work: Work, *, seed: int, by_length: bool) -> None:
         self.work, self.seed = work, seed
@@ -93,20 +88,20 @@ class Batched(ABC):
         return batches(self.work.train[0], self.lengths, self.work.batch_size, random)
 
     def warm_up(self) -> None:
-        self.take(list(dict(self.batches(0)).items()))
+        self.train(list(dict(self.batches(0)).items()))  # one batch of each length
 
     def epoch(self, number: int) -> tuple[float, int]:
-        taken = self.batches(number)
-        loss = self.take(taken)
-        return loss, sum(length * len(rows) for length, rows in taken)
+        selected = self.batches(number)
+        loss = self.train(selected)
+        return loss, sum(length * len(rows) for length, rows in selected)
 
     @abstractmethod
-    def take(self, taken: list[tuple[int, np.ndarray]]) -> float:
-        """Train on batches; give their mean loss."""
+    def train(self, selected: list[tuple[int, np.ndarray]]) -> float:
+        """Train on batches, padded length and row numbers of each; return their mean loss."""
 
 
-class Ours(Batched):
-    """The pipeline's own network and step, on the backend of Keras that the process has."""
+class PipelineTrainer(BatchTrainer):
+    """The pipeline's network and training step, on the Keras backend of the process."""
 
     def __init__(self, work: Work, *, seed: int, by_length: bool) -> None:
         import keras
@@ -120,10 +115,10 @@ class Ours(Batched):
             self.model, keras.optimizers.Adam(LEARNING_RATE), loss=weighted_loss, adversarial=0.0
         )
 
-    def take(self, taken: list[tuple[int, np.ndarray]]) -> float:
+    def train(self, selected: list[tuple[int, np.ndarray]]) -> float:
         ids, labels = self.work.train
         weights = np.ones(len(ids), dtype=np.float32)
-        losses = [self.step(ids[rows, :length], labels[rows], weights[rows]) for length, rows in taken]
+        losses = [self.step(ids[rows, :length], labels[rows], weights[rows]) for length, rows in selected]
         self.finish()
         return float(np.mean([float(loss) for loss in losses]))
 
@@ -131,8 +126,8 @@ class Ours(Batched):
         return log_probabilities(self.model, ids, self.lengths)
 
 
-class Torch(Batched):
-    """PyTorch's `nn.LSTM`; the state after a text's last token is picked, so that padding after it changes nothing."""
+class TorchTrainer(BatchTrainer):
+    """PyTorch's `nn.LSTM`; the state after a text's last token is selected, so that padding does not matter."""
 
     def __init__(self, work: Work, *, seed: int, by_length: bool) -> None:
         import torch
@@ -143,12 +138,12 @@ class Torch(Batched):
         self.lstm = nn.LSTM(work.units, work.units, batch_first=True)
         self.dense = nn.Linear(work.units, work.num_classes)
         self.set_weights(initial_weights(work, seed))
-        found = [p for part in (self.embedding, self.lstm, self.dense) for p in part.parameters()]
-        found = [p for p in found if p is not self.lstm.bias_hh_l0]
-        self.optimizer = torch.optim.Adam(found, LEARNING_RATE, eps=EPSILON, fused=True)
+        parameters = [p for layer in (self.embedding, self.lstm, self.dense) for p in layer.parameters()]
+        parameters = [p for p in parameters if p is not self.lstm.bias_hh_l0]
+        self.optimizer = torch.optim.Adam(parameters, LEARNING_RATE, eps=EPSILON, fused=True)
 
     def set_weights(self, weights: list[np.ndarray]) -> None:
-        """As `keras.Model.get_weights` gives them; PyTorch's second bias, which Keras does not have, stays 0."""
+        """Set the weights that `keras.Model.get_weights` returns; PyTorch's second bias, which Keras lacks, stays 0."""
         import torch
 
         embedding, kernel, recurrent, bias, dense, dense_bias = weights
@@ -166,10 +161,11 @@ class Torch(Batched):
                 parameter.copy_(torch.tensor(value))
 
     def get_weights(self) -> list[np.ndarray]:
-        """As `keras.Model.get_weights` gives them."""
+        """Return the weights in the form of `keras.Model.get_weights`."""
         lstm, dense = self.lstm, self.dense
-        found = (self.embedding.weight, lstm.weight_ih_l0.T, lstm.weight_hh_l0.T, lstm.bias_ih_l0, dense.weight.T)
-        return [each.detach().numpy() for each in (*found, dense.bias)]
+        recurrent = (lstm.weight_ih_l0.T, lstm.weight_hh_l0.T, lstm.bias_ih_l0)
+        tensors = (self.embedding.weight, *recurrent, dense.weight.T, dense.bias)
+        return [tensor.detach().numpy() for tensor in tensors]
 
     def logits(self, ids: np.ndarray) -> Any:
         import torch
@@ -178,12 +174,12 @@ class Torch(Batched):
         last = torch.from_numpy((ids > 0).sum(axis=1) - 1)
         return self.dense(states[torch.arange(len(ids)), last])
 
-    def take(self, taken: list[tuple[int, np.ndarray]]) -> float:
+    def train(self, selected: list[tuple[int, np.ndarray]]) -> float:
         import torch
 
         ids, labels = self.work.train
         losses = []
-        for length, rows in taken:
+        for length, rows in selected:
             self.optimizer.zero_grad()
             loss = torch.nn.functional.cross_entropy(
                 self.logits(ids[rows, :length]), torch.from_numpy(labels[rows].astype(np.int64))
@@ -202,7 +198,7 @@ class Torch(Batched):
 
 
 def initial_weights(work: Work, seed: int) -> list[np.ndarray]:
-    """Weights drawn as Keras draws them, in its order (Glorot and Bengio 2010; Saxe et al. 2014 for the states)."""
+    """Draw weights as Keras does, in its order (Glorot and Bengio 2010; Saxe et al. 2014 for the states)."""
     random = np.random.default_rng(seed)
     units = work.units
 
@@ -212,7 +208,7 @@ def initial_weights(work: Work, seed: int) -> list[np.ndarray]:
 
     q, r = np.linalg.qr(random.normal(size=(4 * units, units)))
     bias = np.repeat([0.0, 1.0, 0.0, 0.0], units)  # 1 for the forget gate
-    drawn = (
+    weights = (
         random.uniform(-0.05, 0.05, (work.num_ids, units)),
         glorot(units, 4 * units),
         (q * np.sign(np.diag(r))).T,
@@ -220,17 +216,17 @@ def initial_weights(work: Work, seed: int) -> list[np.ndarray]:
         glorot(units, work.num_classes),
         np.zeros(work.num_classes),
     )
-    return [each.astype(np.float32) for each in drawn]
+    return [array.astype(np.float32) for array in weights]
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way of training."""
+    """A way of training, with the title of its row."""
 
     title: str
     trainer: Callable[..., Trainer]
     options: dict[str, bool]
-    backend: str  # of Keras, or torch
+    backend: str  # package: of Keras's backend, or torch
 
     @property
     def installed(self) -> bool:
@@ -246,68 +242,10 @@ CONTESTANTS = {
     "keras_unmasked_jit": Contestant(
         "Keras fit, no mask, jit_compile", KerasFit, {"jit": True, "mask": False}, "tensorflow"
     ),
-    "ours": Contestant("this pipeline, one length", Ours, FULL, "tensorflow"),
-    "ours_lengths": Contestant("this pipeline", Ours, BY_LENGTH, "tensorflow"),
-    "jax": Contestant("this pipeline on JAX, one length", Ours, FULL, "jax"),
-    "jax_lengths": Contestant("this pipeline on JAX", Ours, BY_LENGTH, "jax"),
-    "torch": Contestant("PyTorch nn.LSTM", Torch, FULL, "torch"),
-    "torch_lengths": Contestant("PyTorch nn.LSTM, our length classes", Torch, BY_LENGTH, "torch"),
+    "ours": Contestant("this pipeline, one length", PipelineTrainer, FULL, "tensorflow"),
+    "ours_lengths": Contestant("this pipeline", PipelineTrainer, BY_LENGTH, "tensorflow"),
+    "jax": Contestant("this pipeline on JAX, one length", PipelineTrainer, FULL, "jax"),
+    "jax_lengths": Contestant("this pipeline on JAX", PipelineTrainer, BY_LENGTH, "jax"),
+    "torch": Contestant("PyTorch nn.LSTM", TorchTrainer, FULL, "torch"),
+    "torch_lengths": Contestant("PyTorch nn.LSTM, our length classes", TorchTrainer, BY_LENGTH, "torch"),
 }
-
-
-def prepare(contestant: Contestant, threads: int) -> None:
-    """Import what a contestant needs, and set its number of threads; JAX takes a thread for each core it may use."""
-    os.environ["CUDA_VISIBLE_DEVICES"], os.environ["JAX_PLATFORMS"] = "", "cpu"
-    if contestant.trainer is Torch:
-        import torch
-
-        torch.set_num_threads(threads)
-        return
-    os.environ["KERAS_BACKEND"] = contestant.backend
-    if contestant.trainer is Ours:
-        prepare_keras()
-        make_repeatable(threads=threads, seed=0)
-        import_module("pipeline.layers")
-    else:
-        import tensorflow as tf
-
-        # As TensorFlow has it by itself on a machine of so many cores.
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-        import_module("keras")
-
-
-def serve(pipe: Connection, log: Path, name: str, work: Work, threads: int, seed: int) -> None:
-    """Be a contestant: do what the pipe says, one thing at a time, until the process is ended.
-
-    Parameters
-    ----------
-    pipe : Connection
-        Gives "build" and whether to warm up, "epoch" and its number, or "validate"; gets a dict of figures for each,
-        and an empty one once everything is imported.
-    log : Path
-        Gets what the libraries write to standard error.
-    name : str
-        Of the contestant.
-    work, threads, seed
-        What to train on, with how many threads; initial weights and order of the rows.
-    """
-    with log.open("w") as stream:
-        os.dup2(stream.fileno(), 2)
-    contestant = CONTESTANTS[name]
-    prepare(contestant, threads)
-    pipe.send({})
-    while True:
-        said = pipe.recv()
-        wall, cpu = time.perf_counter(), time.process_time()
-        figures: dict[str, float] = {}
-        if said[0] == "build":
-            trainer = contestant.trainer(work, seed=seed, **contestant.options)
-            if said[1]:
-                trainer.warm_up()
-        elif said[0] == "epoch":
-            figures["loss"], figures["padded_tokens"] = trainer.epoch(said[1])
-        elif work.validation is not None:
-            figures = metrics.overall(work.validation[1], np.exp(trainer.log_probabilities(work.validation[0])))
-        # Of all of the process's threads.
-        pipe.send({"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu, **figures})

@@ -1,12 +1,13 @@
-"""How often drift calls texts of the same source drifted, and how large a shift it finds: `python -m benchmarks.drift`.
+"""Measure false alarms and power of the drift report: `python -m benchmarks.drift`.
 
-Of the current state's validation and test rows, half by chance is the reference, and samples are drawn from the others:
-rows that neither the vocabulary nor the model was made of, though validation rows chose the epoch. See docs/drift.md.
+A random half of the current state's validation and test rows is the reference, and samples are drawn from the other
+half. Neither vocabulary nor model was fitted on these rows, though the epoch was chosen on validation rows. See
+docs/drift.md.
 """
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +23,11 @@ from pipeline.evaluation.measures import MEASURES, Sample, measure
 from pipeline.evaluation.settings import Drift
 from pipeline.inference.predictor import Predictor
 
-Draw = Callable[[np.ndarray, int, np.random.Generator], Sample]  # fresh rows, how many, chance
+Draw = Callable[[np.ndarray, int, np.random.Generator], Sample]  # from fresh row numbers, how many rows
 
 
-def joined(first: Sample, second: Sample) -> Sample:
-    """The rows of both."""
+def concatenate(first: Sample, second: Sample) -> Sample:
+    """Return the rows of both."""
     from scipy.sparse import vstack
 
     pairs = [(getattr(first, key), getattr(second, key)) for key in ("labels", "lengths", "unknown", "probabilities")]
@@ -35,8 +36,8 @@ def joined(first: Sample, second: Sample) -> Sample:
     return replace(first, labels=labels, lengths=lengths, unknown=unknown, terms=terms, probabilities=probabilities)
 
 
-def fired(held: Sample, draw: Draw, rows: int, samples: int, settings: Drift) -> Counter[str]:
-    """In how many samples each measure drifted, and any of them."""
+def count_alarms(held: Sample, draw: Draw, rows: int, samples: int, settings: Drift) -> Counter[str]:
+    """Return the number of samples in which each measure drifted, and in which any did."""
     counts: Counter[str] = Counter()
     for number in tqdm(range(samples), leave=False, disable=None):
         random = np.random.default_rng(number)
@@ -48,21 +49,24 @@ def fired(held: Sample, draw: Draw, rows: int, samples: int, settings: Drift) ->
     return counts
 
 
-def shifts(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[str, Draw]:
-    """Ways to draw rows that have shifted, by name; the smaller come first."""
+def shifted_draws(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[str, Draw]:
+    """Return ways to draw shifted rows, by name; of each kind, the smaller shift first."""
 
-    def mixed(share: float, of: Sample | None = None) -> Draw:
-        """Some of the rows come from elsewhere: film reviews, or the same texts without their second half."""
+    def mixed(share: float, foreign: Sample | None = None) -> Draw:
+        """Replace some rows: by film reviews, or by the same texts without their second half."""
 
         def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
             number = round(share * rows)
-            if of is None:
-                return joined(held.take(fresh[number:rows]), cut.take(fresh[:number]))
-            return joined(held.take(fresh[: rows - number]), of.take(random.permutation(len(of))[:number]))
+            if foreign is None:
+                return concatenate(held.take(fresh[number:rows]), cut.take(fresh[:number]))
+            others = foreign.take(random.permutation(len(foreign))[:number])
+            return concatenate(held.take(fresh[: rows - number]), others)
 
         return draw
 
-    def oftener(factor: float) -> Draw:
+    def more_frequent(factor: float) -> Draw:
+        """Draw the class `rare` more often."""
+
         def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
             of_class = held.labels[fresh] == rare
             number = random.binomial(rows, factor * of_class.mean())
@@ -71,40 +75,43 @@ def shifts(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[str, Dr
         return draw
 
     def relabelled(share: float) -> Draw:
+        """Shuffle the predicted labels of some rows."""
+
         def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
-            drawn = held.take(fresh[:rows])
-            labels = drawn.labels.copy()
+            sample = held.take(fresh[:rows])
+            labels = sample.labels.copy()
             labels[: round(share * rows)] = random.permutation(labels[: round(share * rows)])
-            return replace(drawn, labels=labels)
+            return replace(sample, labels=labels)
 
         return draw
 
-    found: dict[str, Draw] = {}
+    draws: dict[str, Draw] = {}
     for share in (0.05, 0.1, 0.15, 0.2, 0.3):
-        found[f"film reviews, {share:.0%} of the rows"] = mixed(share, others)
+        draws[f"film reviews, {share:.0%} of the rows"] = mixed(share, others)
     for factor in (1.25, 1.5, 1.75, 2, 2.5, 3):
-        found[f"class {rare} {factor:g} times as frequent"] = oftener(factor)
+        draws[f"class {rare} {factor:g} times as frequent"] = more_frequent(factor)
     for share in (0.2, 0.3, 0.4, 0.5, 0.75, 1):
-        found[f"texts cut in half, {share:.0%} of the rows"] = mixed(share)
+        draws[f"texts cut in half, {share:.0%} of the rows"] = mixed(share)
     for share in (0.1, 0.15, 0.2, 0.3, 0.4):
-        found[f"labels at random, {share:.0%} of the rows"] = relabelled(share)
-    return found
+        draws[f"labels at random, {share:.0%} of the rows"] = relabelled(share)
+    return draws
 
 
-def line(name: str, counts: Counter[str], samples: int) -> str:
+def table_row(name: str, counts: Counter[str], samples: int) -> str:
+    """Return a row of the table: shares of the samples in %."""
     return f"| {name} | {' | '.join(f'{100 * counts[key] / samples:.0f}' for key in ('any', *MEASURES))} |"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", type=Path, default=paths.TRAIN_MODEL, help=f"folder (default: {paths.TRAIN_MODEL})")
-    parser.add_argument("--samples", type=int, default=100, help="of the same source, of each size (default: 100)")
+    parser.add_argument("--samples", type=int, default=100, help="unshifted samples of each size (default: 100)")
     parser.add_argument("--shifted", type=int, default=50, help="samples of each shift (default: 50)")
     parser.add_argument(
-        "--rows", type=int, nargs="+", default=[100, 200, 500, 1_000, 3_000], help="default: 100 to 3,000"
+        "--rows", type=int, nargs="+", default=[100, 200, 500, 1_000, 3_000], help="of a sample (default: 100 to 3,000)"
     )
-    parser.add_argument("--power-rows", type=int, default=300, help="rows of a sample that shifted (default: 300)")
-    options = parser.parse_args()
+    parser.add_argument("--power-rows", type=int, default=300, help="rows of a shifted sample (default: 300)")
+    options = parser.parse_args(arguments)
     settings, model = params.load(Drift), Predictor.load(options.model, threads=2)
     held = drift.reference(model, model.tokenizer)
     tables = [read_table(paths.CLEAN_TABLES[split]) for split in ("validation", "test")]
@@ -112,15 +119,15 @@ def main() -> None:
     halves["text"] = [" ".join(text.split()[: max(len(text.split()) // 2, 1)]) for text in halves["text"]]
     reviews, _ = drift.prepare(datasets.rotten_tomatoes())
     cut, others = (drift.sample(table, model, model.tokenizer) for table in (halves, reviews))
-    print("The share of samples, in %, in which anything drifted, and in which each measure did\n")
+    print("Share of samples, in %, in which any measure drifted, and in which each one did\n")
     print(f"| rows | any | {' | '.join(MEASURES)} |\n|{' --- |' * (len(MEASURES) + 2)}")
     for rows in options.rows:
-        same = fired(held, lambda fresh, size, _: held.take(fresh[:size]), rows, options.samples, settings)
-        print(line(f"{rows:,} of the same source", same, options.samples), flush=True)
+        same = count_alarms(held, lambda fresh, size, _: held.take(fresh[:size]), rows, options.samples, settings)
+        print(table_row(f"{rows:,} of the same source", same, options.samples), flush=True)
     classes = Counter(held.labels)
-    for name, draw in shifts(held, cut, others, min(classes, key=lambda each: classes[each])).items():
-        counts = fired(held, draw, options.power_rows, options.shifted, settings)
-        print(line(name, counts, options.shifted), flush=True)
+    for name, draw in shifted_draws(held, cut, others, min(classes, key=lambda name: classes[name])).items():
+        counts = count_alarms(held, draw, options.power_rows, options.shifted, settings)
+        print(table_row(name, counts, options.shifted), flush=True)
 
 
 if __name__ == "__main__":

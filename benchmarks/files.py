@@ -1,13 +1,13 @@
-"""How the model does on small and unequal files: `python -m benchmarks.files --rows 3000 --skew 10 31`.
+"""Measure the model on small and unequal files: `python -m benchmarks.files --rows 3000 --skew 10 31`.
 
-Files are drawn from the current state's training and validation rows, and the model, trained on each as the pipeline
-would, is measured on the rows that are left, in the file's own shares of the classes. The test rows are not read. For
-each value of `rebalance.prior_correction`: see docs/imbalance.md.
+Files are drawn from the current state's training and validation rows. The model is trained on each as in the pipeline,
+and measured on other rows with the file's class priors, for several values of `rebalance.prior_correction`. The test
+rows are not read. See docs/imbalance.md.
 """
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -19,33 +19,34 @@ from pipeline.base.process import apart
 from pipeline.evaluation import metrics
 from pipeline.evaluation.text import baselines
 from pipeline.inference import calibration
+from pipeline.inference.part import Inputs
 from pipeline.text.processor import Tokenizer
 from pipeline.training import fit, rebalancing
 from pipeline.training.backend import prepare_keras
 from pipeline.training.settings import Train
 
-CORRECTIONS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+CORRECTIONS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)  # values of rebalance.prior_correction
 
-SHARES = (0.82, 0.18)  # training and validation rows of a file, as `clean` parts what is no test row
+TRAIN_SHARE = 0.82  # of a file; the rest validates, as the stage clean splits rows other than the test rows
 
-FRESH = 6_000  # most rows that measure
+MOST_FRESH = 6_000  # rows to measure on
 
-SHOWN = ("macro_f1", "accuracy", "loss", "ece")
+COLUMNS = ("macro_f1", "accuracy", "loss", "ece")
 
 
-def drawn(table: pd.DataFrame, rows: int, skew: float, random: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """A file of so many rows, the classes falling evenly by their logarithm, and other rows in the same shares.
+def draw_file(table: pd.DataFrame, rows: int, skew: float, random: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Draw a file with geometrically decreasing class sizes, and other rows with the same class priors.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 2)
         Has the columns `text` and `label`.
     rows : int
-        Rows of the file: some of them are its training rows, the others its validation rows.
+        Rows of the file, for training and validation.
     skew : float
         Rows of its largest class per row of its smallest.
     random : Generator
-        Which rows.
+        Chooses the rows.
 
     Returns
     -------
@@ -54,22 +55,22 @@ def drawn(table: pd.DataFrame, rows: int, skew: float, random: np.random.Generat
     """
     table = table.iloc[random.permutation(len(table))]
     counts = table["label"].value_counts()
-    shares = skew ** (-np.arange(len(counts)) / max(len(counts) - 1, 1))
-    shares /= shares.sum()
-    wanted = (shares * rows).round().astype(int)
-    fresh = min(FRESH, *((counts.to_numpy() - wanted) / shares))
-    taken: dict[str, list[pd.DataFrame]] = {"train": [], "validation": [], "fresh": []}
-    for name, number, share in zip(counts.index, wanted, shares, strict=True):
+    priors = skew ** (-np.arange(len(counts)) / max(len(counts) - 1, 1))
+    priors /= priors.sum()
+    sizes = (priors * rows).round().astype(int)
+    fresh = min(MOST_FRESH, *((counts.to_numpy() - sizes) / priors))
+    selected: dict[str, list[pd.DataFrame]] = {"train": [], "validation": [], "fresh": []}
+    for name, size, prior in zip(counts.index, sizes, priors, strict=True):
         of_class = table[table["label"] == name]
-        first = round(SHARES[0] * number)
-        taken["train"].append(of_class[:first])
-        taken["validation"].append(of_class[first:number])
-        taken["fresh"].append(of_class[number : number + int(share * fresh)])
-    return {part: pd.concat(tables) for part, tables in taken.items()}
+        train = round(TRAIN_SHARE * size)
+        selected["train"].append(of_class[:train])
+        selected["validation"].append(of_class[train:size])
+        selected["fresh"].append(of_class[size : size + int(prior * fresh)])
+    return {part: pd.concat(tables) for part, tables in selected.items()}
 
 
-def measure(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> dict[str, dict[str, float]]:
-    """Train on a file as the pipeline would; figures on its fresh rows, by baseline and by correction."""
+def measure_file(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> dict[str, dict[str, float]]:
+    """Train on a file as the pipeline does; return the metrics on its fresh rows, by baseline and by correction."""
     classes = sorted(file["train"]["label"].unique())
     texts = {part: table["text"].to_list() for part, table in file.items()}
     numbers = {name: number for number, name in enumerate(classes)}
@@ -77,37 +78,40 @@ def measure(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> dict[
     tokenizer = Tokenizer.fit(texts["train"], vocabulary_size=None, length=None, unit=unit, language=language)
     counts = np.bincount(labels["train"])
     plan = rebalancing.rebalance(labels["train"], classes, strategy=rebalancing.choose(counts))
-    ids = {part: tokenizer.encode(texts[part]) for part in ("train", "validation")}
-    data = fit.Data(classes, tokenizer, texts, ids, labels, plan, 0.0)
+    processors = {"text": tokenizer}
+    inputs = {part: Inputs.of({"text": cells}, processors) for part, cells in texts.items()}
+    data = fit.Data(classes, processors, inputs, labels, plan, 0.0)
     prepare_keras()
     ngrams = fit.train_ngrams(data)
-    with redirect_stdout(sys.stderr):  # the table has the other for itself
-        model, _, _ = fit.train_lstm(data, params.load(Train))
-    held, fresh = (fit.parts(model, tokenizer, ngrams, texts[part]) for part in ("validation", "fresh"))
-    found = baselines.probabilities(file["train"], file["fresh"], classes, unit=unit, max_rows=len(texts["train"]))
+    with redirect_stdout(sys.stderr):  # standard output is for the table
+        network, _ = fit.train_network(data, params.load(Train))
+    validation, fresh = (fit.part_log_probabilities(data, network, ngrams, part) for part in ("validation", "fresh"))
+    probabilities = baselines.probabilities(
+        file["train"], file["fresh"], classes, unit=unit, max_rows=len(texts["train"])
+    )
     for correction in CORRECTIONS:
-        fitted = calibration.fit(labels["validation"], held, plan.shift, correction, data.prior_shift)
-        found[f"{correction:g}"] = calibration.combine(fresh, fitted)
-    return {name: metrics.overall(labels["fresh"], of) for name, of in found.items() if name != "majority"}
+        fitted = calibration.fit(labels["validation"], validation, plan.shift, correction, data.prior_shift)
+        probabilities[f"{correction:g}"] = calibration.combine(fresh, fitted)
+    return {name: metrics.overall(labels["fresh"], rows) for name, rows in probabilities.items() if name != "majority"}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.files", description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=[3_000], metavar="N", help="of the files; default: 3000")
-    parser.add_argument("--skew", type=float, nargs="+", default=[10.0], metavar="N", help="of them; default: 10")
+    parser.add_argument("--rows", type=int, nargs="+", default=[3_000], metavar="N", help="of a file; default: 3000")
+    parser.add_argument("--skew", type=float, nargs="+", default=[10.0], metavar="N", help="1 : N; default: 10")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="a file for each; default: 0")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     table = pd.concat([read_table(paths.CLEAN_TABLES[split]) for split in ("train", "validation")])
     tokenizer = read_json(paths.TOKENIZE_TOKENIZER)
-    print("| rows | skew | seed | fresh rows | model | " + " | ".join(SHOWN) + " |")
-    print("| ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(SHOWN))
+    print("| rows | skew | seed | fresh rows | model | " + " | ".join(COLUMNS) + " |")
+    print("| ---: | ---: | ---: | ---: | --- |" + " ---: |" * len(COLUMNS))
     for rows in options.rows:
         for skew in options.skew:
             for seed in options.seeds:
-                file = drawn(table, rows, skew, np.random.default_rng([seed, rows, round(skew)]))
-                for name, of in apart(measure, file, tokenizer["language"], tokenizer["unit"]).items():
-                    figures = " | ".join(f"{of[key]:.4f}" for key in SHOWN)
-                    print(f"| {rows:,} | {skew:g} | {seed} | {len(file['fresh']):,} | {name} | {figures} |", flush=True)
+                file = draw_file(table, rows, skew, np.random.default_rng([seed, rows, round(skew)]))
+                for name, values in apart(measure_file, file, tokenizer["language"], tokenizer["unit"]).items():
+                    cells = " | ".join(f"{values[key]:.4f}" for key in COLUMNS)
+                    print(f"| {rows:,} | {skew:g} | {seed} | {len(file['fresh']):,} | {name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

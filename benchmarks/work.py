@@ -1,4 +1,4 @@
-"""The work that all contestants are given: the same ids, labels and sizes."""
+"""What all contestants train on: the same ids, labels and sizes."""
 
 from dataclasses import dataclass
 
@@ -22,42 +22,51 @@ class Work:
     """Rows to train on, and the sizes of the network."""
 
     name: str
-    train: Rows  # as many as fill their batches, so that no contestant has a smaller last one
+    train: Rows  # full batches only, so that no contestant has a smaller last one
     validation: Rows | None
     num_ids: int
     num_classes: int
-    lengths: tuple[int, ...]  # the padded lengths that length classes have, ascending
+    lengths: tuple[int, ...]  # padded lengths of the length classes, ascending
     batch_size: int
-    units: int  # of the LSTM's state, and of a token's vector
+    units: int  # size of the LSTM's state, and of a token's embedding
 
     @property
     def length(self) -> int:
-        """What a row is padded to without length classes."""
+        """Padded length of a row without length classes."""
         return int(self.train[0].shape[1])
 
     @property
     def tokens(self) -> int:
-        """Tokens of an epoch, padding not counted."""
+        """Tokens of an epoch without padding."""
         return int((self.train[0] > 0).sum())
 
     @property
     def flops_per_token(self) -> int:
-        """Operations of the matrix products that training on one token takes.
+        """Operations of the matrix products for training on one token.
 
         A product of a row with a matrix of n x m numbers is 2 n m operations; the LSTM has one of (units + units) x
-        (4 units). Its gradient is two products of the same size, by the inputs and by the matrix. What is done once a
-        text (the classes) or once a number (gates, Adam) is left out.
+        (4 units). Its gradient is two products of the same size, by the inputs and by the matrix. Work per text (the
+        classes) or per number (gates, Adam) is not counted.
         """
         return 3 * 2 * (2 * self.units) * (4 * self.units)
 
 
 def tokenized(*, batch_size: int, units: int, length: int | None, rows: int | None) -> Work:
-    """What the pipeline's stage tokenize made, `length` padding it further, `rows` of it drawn at random.
+    """Load the output of the stage tokenize.
+
+    Parameters
+    ----------
+    batch_size, units : int
+        As in `Work`.
+    length : int, optional
+        Pads the rows further.
+    rows : int, optional
+        Number of training rows, drawn at random; all by default.
 
     Raises
     ------
     PipelineError
-        A file is missing, or `length` is shorter than the rows are.
+        A file is missing, or `length` is shorter than the rows.
     """
     tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
     length = length or tokenizer.length
@@ -82,10 +91,14 @@ def tokenized(*, batch_size: int, units: int, length: int | None, rows: int | No
 def synthetic(
     *, batch_size: int, units: int, length: int | None = None, rows: int | None = None, shortest: int | None = None
 ) -> Work:
-    """Texts of random words and random classes, each of `shortest` (by default all) to `length` tokens."""
+    """Draw texts of random words and random classes, each of `shortest` (by default all) to `length` tokens.
+
+    >>> synthetic(batch_size=4, units=8, length=12, rows=21).train[0].shape
+    (20, 12)
+    """
     rows, length = rows or SYNTHETIC_ROWS, length or SYNTHETIC_LENGTH
     if not 1 <= (shortest := shortest or length) <= length:
-        raise PipelineError(f"--shortest must be 1 to {length}, the length, got {shortest}")
+        raise PipelineError(f"--shortest must be from 1 to --length ({length}), got {shortest}")
     random = np.random.default_rng(0)
     num_ids = UNKNOWN + 1 + SYNTHETIC_WORDS
     tokens = random.integers(shortest, length + 1, rows)
@@ -105,9 +118,9 @@ def synthetic(
 
 
 def _full(split: Rows, batch_size: int, rows: int | None) -> Rows:
-    kept = min(rows or len(split[0]), len(split[0])) // batch_size * batch_size
-    if not kept:
+    size = min(rows or len(split[0]), len(split[0])) // batch_size * batch_size
+    if not size:
         raise PipelineError(f"{len(split[0])} rows do not fill a batch of {batch_size}")
-    # At random: the pipeline's rows lie sorted by class.
-    drawn = np.random.default_rng(0).permutation(len(split[0]))[:kept]
-    return split[0][drawn], split[1][drawn]
+    # At random, because the pipeline's rows are sorted by class.
+    selected = np.random.default_rng(0).permutation(len(split[0]))[:size]
+    return split[0][selected], split[1][selected]

@@ -20,7 +20,7 @@ from .evaluation.settings import Evaluate
 from .inference.manifest import MANIFEST, read_manifest
 from .registry import packaging, probe, promotion, tracking
 from .registry.gate import Decision
-from .registry.judge import test_rows, is_given, judge
+from .registry.judge import is_given, judge, test_rows
 from .registry.settings import Gate, Publish, model_name
 from .registry.store import PUBLISHED
 from .reports import card, summary

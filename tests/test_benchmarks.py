@@ -1,4 +1,4 @@
-"""The benchmark: its figures agree with each other, and its contestants train the same network."""
+"""Benchmark of speed: its metrics agree with each other, and its contestants train the same network."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from helpers.project import ROOT, clean_environment
 
-from benchmarks import contestants, speed
+from benchmarks import contestants, speed, workers
 from benchmarks.contestants import KerasFit, initial_weights
 from benchmarks.work import Work, synthetic, tokenized
 from pipeline.base import paths
@@ -29,9 +29,9 @@ SIZES = {"batch_size": 4, "units": 8, "length": 12, "rows": 21, "shortest": 3}
 
 @pytest.fixture
 def one_step() -> Work:
-    """One batch, so that the order of its rows changes nothing, of words that occur once.
+    """One batch, so that the order of its rows does not matter, of words that occur once.
 
-    Of a word that occurs twice, Keras's Adam squares each occurrence's gradient, not their sum.
+    For a word that occurs twice, Keras's Adam squares each occurrence's gradient, not their sum.
     """
     prepare_keras()
     make_repeatable(threads=2, seed=0)
@@ -42,12 +42,12 @@ def one_step() -> Work:
 
 
 @pytest.mark.slow
-def test_the_figures_of_a_run(tmp_path: Path) -> None:
-    told = [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
+def test_metrics_of_a_run(tmp_path: Path) -> None:
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
     names = ("keras", "ours_lengths")
-    told += ["--contestants", *names, "--json", str(tmp_path / "figures.json")]
+    options += ["--contestants", *names, "--json", str(tmp_path / "metrics.json")]
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.speed", "--data=synthetic", "--rounds=1", *told],
+        [sys.executable, "-m", "benchmarks.speed", "--data=synthetic", "--rounds=1", *options],
         cwd=ROOT,
         env=clean_environment(),
         capture_output=True,
@@ -55,7 +55,7 @@ def test_the_figures_of_a_run(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    report = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    report = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     assert tuple(report["contestants"]) == names
     lengths = [int(np.count_nonzero(row)) for row in synthetic(**SIZES).train[0]]
     short, long = report["work"]["lengths"]
@@ -65,37 +65,37 @@ def test_the_figures_of_a_run(tmp_path: Path) -> None:
     walls = {name: report["contestants"][name]["wall_seconds"][0] for name in names}
     rows = [line.split(" | ") for line in run.stdout.splitlines() if line.startswith("| ")][2:]
     for name, cells in zip(names, rows, strict=True):
-        figures = report["contestants"][name]
-        assert figures["padded_tokens"] == padded[name]
-        assert figures["tokens"] == sum(lengths)
-        assert figures["tokens_per_second"] == pytest.approx(sum(lengths) / walls[name])
-        assert figures["padded_tokens_per_second"] == pytest.approx(padded[name] / walls[name])
+        metrics = report["contestants"][name]
+        assert metrics["padded_tokens"] == padded[name]
+        assert metrics["tokens"] == sum(lengths)
+        assert metrics["tokens_per_second"] == pytest.approx(sum(lengths) / walls[name])
+        assert metrics["padded_tokens_per_second"] == pytest.approx(padded[name] / walls[name])
         operations = 24 * 8 * (8 + 8) * padded[name]
         for part in ("step", "large"):
             share = operations / walls[name] / (report["ceiling"][f"{part}_gflops"] * 1e9)
-            assert figures[f"share_of_{part}"] == pytest.approx(share)
+            assert metrics[f"share_of_{part}"] == pytest.approx(share)
         ratio = walls["keras"] / walls[name]
-        assert figures["times_keras"].pop("rounds") == [pytest.approx(ratio)]
-        assert figures["times_keras"] == pytest.approx(dict.fromkeys(("median", "low", "high"), ratio))
-        assert "times_torch" not in figures
+        assert metrics["times_keras"].pop("rounds") == [pytest.approx(ratio)]
+        assert metrics["times_keras"] == pytest.approx(dict.fromkeys(("median", "low", "high"), ratio))
+        assert "times_torch" not in metrics
         assert cells[1:5] == [
             f"{sum(lengths) / walls[name]:,.0f}",
             f"{padded[name] / walls[name]:,.0f}",
             f"{walls[name]:.2f}",
-            f"{figures['cpu_seconds'][0]:.2f}",
+            f"{metrics['cpu_seconds'][0]:.2f}",
         ]
         assert cells[6] == f"{ratio:.2f} [{ratio:.2f}, {ratio:.2f}]"
-        assert 0 < figures["loss"][0] < 2
-        assert figures["compile_seconds"] > walls[name]
+        assert 0 < metrics["loss"][0] < 2
+        assert metrics["compile_seconds"] > walls[name]
 
 
-def test_ratios_are_taken_within_a_round() -> None:
+def test_ratios_are_within_a_round() -> None:
     def epochs(*walls: float) -> list[dict[str, float]]:
         return [{"wall_seconds": w, "cpu_seconds": w, "loss": 1.0, "padded_tokens": 240} for w in (9.0, *walls)]
 
     measured = {"keras": epochs(4, 8, 6), "ours": epochs(1, 4, 2)}
     ceiling = {"step_gflops": [1.0, 2.0, 1.5], "large_gflops": [8.0, 4.0, 4.0]}
-    report = speed.summarize(measured, ceiling, synthetic(**SIZES))
+    report = speed.summarize_speed(measured, ceiling, synthetic(**SIZES))
     assert report["contestants"]["ours"]["times_keras"] == {
         "rounds": [4.0, 2.0, 3.0],
         "median": 3.0,
@@ -108,13 +108,15 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 
 def take_step(name: str, work: Work, weights: list[np.ndarray]) -> tuple[np.ndarray, float, list[np.ndarray]]:
-    """A contestant's log-probabilities with the given weights, and its loss and weights after one epoch."""
+    """Return a contestant's log-probabilities with the given weights, and its loss and weights after one epoch."""
     contestant = contestants.CONTESTANTS[name]
     trainer: Any = contestant.trainer(work, seed=0, **contestant.options)
     model = trainer if name == "torch" else trainer.model
     if not model.get_weights():
         model.build((None, work.length))
-    if name == "torch":  # Keras adds its epsilon before the moments' correction: as much as this after it, in one step
+    if (
+        name == "torch"
+    ):  # Keras adds epsilon before correcting the moments: in the first step, the same as this after it
         trainer.optimizer.param_groups[0]["eps"] = contestants.EPSILON / np.sqrt(1 - 0.999)
     model.set_weights(weights)
     before = trainer.log_probabilities(work.train[0])
@@ -123,32 +125,32 @@ def take_step(name: str, work: Work, weights: list[np.ndarray]) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("name", ["ours", *(["torch"] if find_spec("torch") else [])])
-def test_the_contestants_take_the_same_step(name: str, one_step: Work) -> None:
+def test_contestants_take_the_same_step(name: str, one_step: Work) -> None:
     weights = initial_weights(one_step, seed=0)
     before, loss, reached = take_step("keras", one_step, weights)
-    if name == "torch":  # it does not bear TensorFlow in its process
+    if name == "torch":  # PyTorch and TensorFlow do not work in one process
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             other_before, other_loss, other_reached = pool.submit(take_step, name, one_step, weights).result()
     else:
         other_before, other_loss, other_reached = take_step(name, one_step, weights)
     np.testing.assert_allclose(before, other_before, atol=1e-5)
     assert loss == pytest.approx(other_loss, abs=1e-5)
-    for before, one, two in zip(weights, reached, other_reached, strict=True):
-        moved = one != before
-        assert moved.sum() >= min(one_step.tokens, one.size) * 0.9
-        # Adam's first step is 0.001 up or down; less where the gradient is next to none, because of its epsilon.
-        assert np.abs(one - before).max() == pytest.approx(0.001, rel=0.01)
-        assert np.mean(np.abs(one - two)[moved | (two != before)] < 1e-5) > 0.99
+    for initial, own, other in zip(weights, reached, other_reached, strict=True):
+        moved = own != initial
+        assert moved.sum() >= min(one_step.tokens, own.size) * 0.9
+        # Adam's first step is 0.001 up or down; less where the gradient is close to 0, because of epsilon.
+        assert np.abs(own - initial).max() == pytest.approx(0.001, rel=0.01)
+        assert np.mean(np.abs(own - other)[moved | (other != initial)] < 1e-5) > 0.99
 
 
-def test_unmasked_texts_end_where_they_are_padded_to(one_step: Work) -> None:
+def test_unmasked_texts_are_padded_at_the_start(one_step: Work) -> None:
     padded = KerasFit(one_step, seed=0, jit=False, mask=False).ids
     for before, after in zip(one_step.train[0], padded, strict=True):
         text = before[before > 0]
         np.testing.assert_array_equal(after, [0] * (12 - len(text)) + list(text))
 
 
-def test_the_pipelines_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokenized_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     texts = ["good film", "bad", "bad film indeed", "good", "film"]
@@ -178,44 +180,44 @@ def test_the_pipelines_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         tokenized(batch_size=301, units=8, length=None, rows=None)
 
 
-def test_accuracy_is_that_of_the_epoch_with_the_lowest_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accuracy_is_of_the_epoch_with_the_lowest_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = {0: [0.9, 0.5, 0.7], 1: [0.4, 0.5, 0.6]}
 
-    class Fake:
+    class FakeWorker:
         def __init__(self, seed: int) -> None:
             self.seed, self.number = seed, 0
 
-        def ask(self, what: str, number: int = 0) -> dict[str, float]:
-            if what == "epoch":
+        def ask(self, request: str, number: int = 0) -> dict[str, float]:
+            if request == "epoch":
                 self.number = number
-            figure = self.seed / 10 + self.number / 100
-            return {"loss": losses[self.seed][max(self.number, 1) - 1], "accuracy": figure, "macro_f1": figure / 2}
+            accuracy = self.seed / 10 + self.number / 100
+            return {"loss": losses[self.seed][max(self.number, 1) - 1], "accuracy": accuracy, "macro_f1": accuracy / 2}
 
     @contextmanager
-    def fake(names: list[str], work: Work, *, threads: int, seed: int) -> Iterator[list[Fake]]:
-        yield [Fake(seed)]
+    def fake_workers(names: list[str], work: Work, *, threads: int, seed: int) -> Iterator[list[FakeWorker]]:
+        yield [FakeWorker(seed)]
 
-    monkeypatch.setattr(speed, "processes", fake)
-    found = speed.accuracy(["ours"], synthetic(**SIZES), seeds=2, epochs=3, threads=1)["ours"]
-    assert [seed["epoch"] for seed in found["seeds"]] == [2, 1]
-    assert found["accuracy"] == pytest.approx({"mean": 0.065, "low": 0.02, "high": 0.11})
-    assert found["macro_f1"]["high"] == pytest.approx(0.055)
+    monkeypatch.setattr(speed, "running_workers", fake_workers)
+    measured = speed.measure_accuracy(["ours"], synthetic(**SIZES), seeds=2, epochs=3, threads=1)["ours"]
+    assert [seed["epoch"] for seed in measured["seeds"]] == [2, 1]
+    assert measured["accuracy"] == pytest.approx({"mean": 0.065, "low": 0.02, "high": 0.11})
+    assert measured["macro_f1"]["high"] == pytest.approx(0.055)
 
 
-def test_which_contestants(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_selection_of_contestants(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(contestants, "find_spec", lambda name: None if name == "torch" else name)
-    assert speed.chosen(None, ("keras", "torch", "torch_lengths", "jax")) == ["keras", "jax"]
-    assert capsys.readouterr().err == "torch is not installed, and left out; see docs/speed.md\n"
+    assert speed.select_contestants(None, ("keras", "torch", "torch_lengths", "jax")) == ["keras", "jax"]
+    assert capsys.readouterr().err == "torch is not installed: its contestants are left out; see docs/speed.md\n"
     with pytest.raises(PipelineError, match="torch needs torch, which is not installed"):
-        speed.chosen(["torch"], ())
-    with pytest.raises(PipelineError, match="there is no kera; there are keras, keras_jit"):
-        speed.chosen(["kera"], ())
+        speed.select_contestants(["torch"], ())
+    with pytest.raises(PipelineError, match="unknown contestant kera; choose from keras, keras_jit"):
+        speed.select_contestants(["kera"], ())
 
 
-def test_a_contestant_that_fails_says_why(tmp_path: Path) -> None:
+def test_failed_contestant_shows_its_error(tmp_path: Path) -> None:
     work = synthetic(batch_size=4, units=8, length=12, rows=4)
     with (
-        pytest.raises(PipelineError, match=r"contestant nobody ended before its time:(?s:.)*KeyError: 'nobody'"),
-        speed.processes(["nobody"], work, threads=1, seed=0),
+        pytest.raises(PipelineError, match=r"contestant nobody failed:(?s:.)*KeyError: 'nobody'"),
+        workers.running_workers(["nobody"], work, threads=1, seed=0),
     ):
         pass

@@ -10,7 +10,7 @@ from . import tracking
 from .settings import Publish
 from .store import Store
 
-EXPERIMENTS = {"ablate": "ablation", "search": "search", "imbalance": "imbalance", "adapt": "personal"}
+EXPERIMENTS = {"ablation": "ablation", "search": "search", "imbalance": "imbalance", "adapt": "personal"}
 
 
 def experiment_name(kind: str) -> str:

@@ -1,1 +1,1 @@
-"""Programs that compare trainings: ablation, search, strategies against imbalance."""
+"""Programs that compare trainings: ablation, search, and strategies against imbalance."""

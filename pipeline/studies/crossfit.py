@@ -1,13 +1,12 @@
-"""Cross-fitting: train a network and measure it on validation rows that chose nothing of it; for ablate and search.
+"""Cross-fitting: train a network and measure it on validation rows that did not calibrate it.
 
-The shares and the temperature that one half of the validation rows fits are measured on the other half, and the other
-way round, so that no figure is measured on rows that chose it. What all validation rows do choose, in every network
-alike, is the epoch at which training stops. The test rows are never read.
+The weights and the temperature that are fitted on one half of the validation rows are measured on the other half, and
+the other way round. Only the epoch at which training stops is chosen on all validation rows, for every network alike.
+The test rows are never read.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,104 +24,90 @@ from ..training import fit, loop, rebalancing
 from ..training.backend import prepare_keras
 from ..training.settings import Train
 
-Figures = dict[str, float]
-ABLATION, SEARCH = Path(".state/ablation"), Path(".state/search")
+EVEN, ODD = slice(0, None, 2), slice(1, None, 2)  # the two halves of the validation rows
 
 
 def load_data() -> fit.Data:
-    """The data that training reads.
+    """Load the data that training reads.
 
     Raises
     ------
     PipelineError
-        They are missing, or not what the parameters say now: figures would go under another data set's name.
+        They are missing, or made with other parameters: the metrics would carry the wrong data set's name.
     """
     outdated = versioning.outdated(Ingest, Clean, Tokenize, rebalancing.Rebalance)
     if outdated:
         raise PipelineError(
-            f"data/ is not what params.yaml says now under {outdated[0]}; run `dvc repro rebalance` first"
+            f"data/ does not match section {outdated[0]} of params.yaml; run `dvc repro rebalance` first"
         )
     return fit.Data.load()
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[Path]:
-    """Make `folder` and hold it for this process: two at once would train everything twice."""
-    from filelock import FileLock, Timeout
-
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield folder
-    except Timeout as error:
-        raise PipelineError(f"another process works in {folder}; wait until it has ended") from error
-
-
 @dataclass(frozen=True)
-class Result:
-    """What one training gave on the validation rows.
+class CrossfitResult:
+    """Predictions of one training for the validation rows.
 
     Parameters
     ----------
     combined : ndarray of shape (n_rows, n_classes), float64
         Cross-fitted probabilities of the whole model.
     lstm : ndarray of shape (n_rows, n_classes), float64, or None
-        Those of the LSTM alone, with a temperature of its own; None without one.
+        Those of the LSTM only, with a temperature of its own; None without an LSTM.
     seconds : float
-        What training took: the LSTM, and the n-grams where the model has them.
+        Training time of the LSTM, and of the n-grams where the model has them.
     history : list of dict
-        As `train.fit` gives it.
+        As `fit.train_network` returns it.
     """
 
     combined: np.ndarray
     lstm: np.ndarray | None
     seconds: float
-    history: list[Figures]
+    history: list[dict[str, float]]
 
-    def figures(self, labels: np.ndarray) -> Figures:
-        """`combined/` and `lstm/` accuracy, macro_f1 and loss (see `metrics.overall`), and `seconds`."""
-        found: Figures = {}
-        for name, probabilities in (("combined", self.combined), ("lstm", self.lstm)):
+    def metrics(self, labels: np.ndarray) -> dict[str, float]:
+        """Return `combined/` and `lstm/` accuracy, macro_f1 and loss (see `metrics.overall`), and `seconds`."""
+        values: dict[str, float] = {}
+        for model, probabilities in (("combined", self.combined), ("lstm", self.lstm)):
             if probabilities is not None:
-                of = metrics.Measured(labels, probabilities)(rankings=False)
-                found |= {f"{name}/{key}": round(float(of[key]), 6) for key in ("accuracy", "macro_f1", "loss")}
-        return found | {"seconds": round(self.seconds, 2)}
+                overall = metrics.Measured(labels, probabilities)(rankings=False)
+                values |= {f"{model}/{key}": round(float(overall[key]), 6) for key in ("accuracy", "macro_f1", "loss")}
+        return values | {"seconds": round(self.seconds, 2)}
 
 
-def cross_fitted(data: fit.Data, found: Sequence[np.ndarray]) -> np.ndarray:
-    """Combine the parts of a model, each half of the rows by what the other half fits: even rows, and odd rows.
+class NgramOutputs(NamedTuple):
+    """Outputs of the two n-gram models, which do not depend on a seed."""
+
+    log_probabilities: list[np.ndarray]  # of the validation rows, (n_rows, n_classes) each
+    seconds: float  # that fitting took
+
+
+def cross_fitted(data: fit.Data, log_probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    """Combine the parts of a model, each half of the rows with the calibration fitted on the other half.
 
     Parameters
     ----------
     data : Data
         With the true class numbers.
-    found : sequence of ndarray of shape (n_rows, n_classes), float64
-        Logarithms of the probabilities that each part gives.
+    log_probabilities : sequence of ndarray of shape (n_rows, n_classes), float64
+        Of each part.
 
     Returns
     -------
     ndarray of shape (n_rows, n_classes), float64
         Probabilities.
     """
-    probabilities = np.empty_like(found[0])
-    for half, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        fitted = data.calibrate([part[other] for part in found], other)
-        probabilities[half] = calibration.combine([part[half] for part in found], fitted)
+    probabilities = np.empty_like(log_probabilities[0])
+    for half, other in ((EVEN, ODD), (ODD, EVEN)):
+        fitted = data.calibrate([part[other] for part in log_probabilities], other)
+        probabilities[half] = calibration.combine([part[half] for part in log_probabilities], fitted)
     return probabilities
 
 
-class Ngrams(NamedTuple):
-    """What the n-gram models, which know no seed, say of the validation rows, and the seconds that they took."""
-
-    parts: list[np.ndarray]
-    seconds: float
-
-
-def fit_ngrams(data: fit.Data, folder: Path) -> Ngrams:
-    """Fit the n-gram models once for a pipeline state, and keep what they say in `folder`."""
+def fit_ngrams(data: fit.Data, folder: Path) -> NgramOutputs:
+    """Fit the n-gram models once for a pipeline state, and cache their outputs in `folder`."""
     path = folder / "ngrams.npz"
     if not path.is_file():
-        print("n-grams: fitting")
+        print("fitting the n-gram models")
         start = time.perf_counter()
         fitted = fit.train_ngrams(data)
         if fitted is None:
@@ -130,49 +115,40 @@ def fit_ngrams(data: fit.Data, folder: Path) -> Ngrams:
         tfidf, nb = fitted.log_probabilities(data.inputs["validation"].cells["text"])
         write_arrays(path, {"tfidf": tfidf, "nb": nb, "seconds": np.array(time.perf_counter() - start)})
     arrays = read_arrays(path)
-    return Ngrams([arrays["tfidf"], arrays["nb"]], float(arrays["seconds"]))
+    return NgramOutputs([arrays["tfidf"], arrays["nb"]], float(arrays["seconds"]))
 
 
-def compute(
+def train_and_measure(
     data: fit.Data,
     settings: Train | None,
-    ngrams: Ngrams | None,
-    on_epoch: loop.OnEpoch = lambda epoch, figures: None,
-) -> Result:
-    """Train a network and measure it with the n-grams beside it; in a process of its own, see `process`.
+    ngrams: NgramOutputs | None,
+    on_epoch: loop.OnEpoch = lambda epoch, metrics: None,
+) -> CrossfitResult:
+    """Train a network and combine it with the n-grams; call it in a process of its own, see `base.process`.
 
     Parameters
     ----------
     data : Data
         What training reads.
     settings : Train, optional
-        The network; None for none.
-    ngrams : Ngrams, optional
-        The n-gram models; None for none.
+        The network's parameters; None for a model without an LSTM.
+    ngrams : NgramOutputs, optional
+        None for a model without n-grams.
     on_epoch : callable
-        As in `train.fit`.
+        As in `fit.train_network`.
     """
-    grams = ngrams.parts if ngrams else []
-    spent, lstm = ngrams.seconds if ngrams else 0.0, []
-    history: list[Figures] = []
-    if settings is not None:
-        prepare_keras()
-        start = time.perf_counter()
-        network, history = fit.train_network(data, settings, on_epoch)
-        spent += time.perf_counter() - start
-        lstm = fit.part_log_probabilities(data, network, None, "validation")
-    return Result(cross_fitted(data, [*lstm, *grams]), cross_fitted(data, lstm) if lstm else None, spent, history)
+    parts, seconds = (ngrams.log_probabilities, ngrams.seconds) if ngrams else ([], 0.0)
+    if settings is None:
+        return CrossfitResult(cross_fitted(data, parts), None, seconds, [])
+    prepare_keras()
+    start = time.perf_counter()
+    network, history = fit.train_network(data, settings, on_epoch)
+    seconds += time.perf_counter() - start
+    lstm = fit.part_log_probabilities(data, network, None, "validation")
+    return CrossfitResult(cross_fitted(data, [*lstm, *parts]), cross_fitted(data, lstm), seconds, history)
 
 
 def run_params(settings: Train | None, data: fit.Data, title: str) -> dict[str, Any]:
-    """What a run of MLflow shows as its parameters: all of train's, with what the data choose, and the data set."""
+    """Return the parameters of an MLflow run: the data set and all of `train`, with what was chosen from the data."""
     values = {} if settings is None else settings.model_dump() | fit.resolved(data, settings)
     return {"dataset": title, **{f"train.{key}": value for key, value in values.items()}}
-
-
-def seed(text: str) -> int:
-    """A seed given on the command line."""
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise ValueError(text)
-    return value

@@ -1,7 +1,6 @@
-"""Studies: what `ablate`, `search` and `imbalance` leave in MLflow, each in an experiment of its own.
+"""Studies in MLflow: a parent run with a child run for each trained network, in an experiment for each kind of study.
 
-A study is one parent run with a child run for each network that was trained. Runs are found by their tags, so that a
-second call, or one after a kill, adds what is missing and doubles nothing.
+Runs are found by their tags, so that a second call, or one after a kill, adds what is missing and duplicates nothing.
 """
 
 import json
@@ -23,34 +22,34 @@ if TYPE_CHECKING:
 
 STUDY, PART, CONTENT = "pipeline.study", "pipeline.part", "pipeline.content"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # MLflow's own: they nest runs, and describe them
-LONGEST_NOTE = 7_900  # characters of a tag's value that MLflow keeps, less a few
+LONGEST_NOTE = 7_900  # characters; a little below MLflow's limit for a tag's value
 MOST_COMPARED = 100  # runs in a link, the latest: each takes 42 characters of the note
-MOST_RUNS = 50_000  # that MLflow gives in one answer
+MOST_RUNS = 50_000  # that MLflow returns for one search
 
 
 @dataclass(frozen=True)
-class Part:
-    """One network of a study, as its run shows it.
+class StudyRun:
+    """One trained network of a study: a child run.
 
     Parameters
     ----------
     name : str
         The run's name.
     params : mapping of str to Any
-        What was trained; with the name, what the run is found by.
-    figures : mapping of str to float
-        Final figures.
+        What was trained. Name and parameters identify the run.
+    metrics : mapping of str to float
+        Final metrics; `seconds` among them becomes the run's duration.
     history : sequence of dict of str to float
-        Figures by epoch, with `epoch` among them.
+        Metrics by epoch, with the key `epoch`.
     tags : mapping of str to str
         Further tags.
     compared : bool
-        Whether it is among those that the study's link compares.
+        Whether the study's link "Compare the runs" includes it.
     """
 
     name: str
     params: Mapping[str, Any]
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     history: Sequence[Mapping[str, float]] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     compared: bool = True
@@ -61,96 +60,123 @@ class Part:
         return sha256_json([self.name, dict(self.params)])
 
 
-def log(
-    kind: str,
-    study: str,
-    parts: Sequence[Part],
-    *,
-    name: str,
-    state: str,
-    given: Mapping[str, Any],
-    note: str,
-    figures: Mapping[str, float],
-    shown: str,
-    files: Sequence[Path],
-) -> tuple[str, int]:
-    """Log a study: the runs that are not there yet, and what changed of the parent's.
+@dataclass(frozen=True)
+class ParentRun:
+    """A study as a whole: the run that the others are nested in.
 
     Parameters
     ----------
     kind : str
-        `ablate`, `search` or `imbalance`: the module; the experiment is named after `EXPERIMENTS`.
+        The command, a key of `EXPERIMENTS`: it chooses the MLflow experiment.
     study : str
-        What the parent run is found by.
-    parts : sequence of Part
-        All parts so far; no two with the same name and parameters.
+        Identifies the study.
     name : str
-        The parent run's name.
+        The run's name.
     state : str
         The pipeline state that the study belongs to.
-    given : mapping of str to Any
-        The parent run's parameters: what all parts have in common, now and later.
+    params : mapping of str to Any
+        What all runs of the study have in common, now and later.
+    metrics : mapping of str to float
+        Metrics of the study.
+    metrics_of : str
+        What these metrics describe, in a few words.
     note : str
-        The parent run's description, in Markdown; a link that compares the runs takes the place of its heading.
-    figures : mapping of str to float
-        The parent run's figures.
-    shown : str
-        What those are of, in a few words.
+        Description in Markdown; a link that compares the runs replaces its heading.
     files : sequence of Path
-        Uploaded to the parent run when the note has changed.
+        Uploaded whenever the note has changed.
+    """
+
+    kind: str
+    study: str
+    name: str
+    state: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    metrics_of: str
+    note: str
+    files: Sequence[Path]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of all of the study's runs."""
+        return {STATE: self.state, **versioning.tags(), "mlflow.source.name": f"python -m pipeline {self.kind}"}
+
+
+def log_study(study: ParentRun, runs: Sequence[StudyRun]) -> tuple[str, int]:
+    """Log the runs that are missing in MLflow, and update the parent run.
+
+    Parameters
+    ----------
+    study : ParentRun
+        The study.
+    runs : sequence of StudyRun
+        All runs so far; no two with the same name and parameters.
 
     Returns
     -------
     experiment : str
         The experiment's name.
     new : int
-        How many parts were logged now.
+        Number of runs that were logged now.
 
     Raises
     ------
     PipelineError
         The store does not answer.
     """
-    experiment = experiment_name(kind)
-    with opened(kind) as store:
-        tags = {STATE: state, **versioning.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
-        found = _find(store, STUDY, study)
-        took = [part.figures.get("seconds", 0.0) for part in parts]
-        parent = found[0] if found else _create(store, name, tags | {STUDY: study}, sum(took))
+    experiment, tags = experiment_name(study.kind), study.tags
+    with opened(study.kind) as store:
+        parents = _find(store, STUDY, study.study)
+        seconds = sum(run.metrics.get("seconds", 0.0) for run in runs)
+        parent = parents[0] if parents else _create(store, study.name, tags | {STUDY: study.study}, seconds)
         store.link_project_run(parent)
-        runs = {run.data.tags[PART]: run for run in _find(store, PARENT, parent.info.run_id)}
-        new = 0
-        for part, seconds in zip(parts, took, strict=True):
-            run = runs.get(part.key)
-            if run is not None and run.info.status == "FINISHED":  # which it becomes last
-                continue
-            run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key}, seconds)
-            store.log_params(run, part.params)
-            store.log_figures(run, part.figures)  # before the epochs: MLflow's comparison draws the first figure
-            store.log_epochs(run, part.history)
-            store.finish(run, part.tags)
-            runs[part.key] = run
-            new += 1
-        compared = [runs[part.key] for part in parts if part.compared]
-        link = _comparison(store, compared[-MOST_COMPARED:])
-        text = re.sub(r"\A# .*\n+", "", note)  # the run's name stands above it
-        note = f"[Compare the runs]({link}). The metrics below are {shown}.\n\n{text}"
-        if len(note) > LONGEST_NOTE:  # MLflow would cut it anywhere
-            note = note[: note.rindex("\n", 0, LONGEST_NOTE)] + "\n\nThe rest is in the run's artifacts."
-        content = sha256_json([note])
-        if parent.data.tags.get(CONTENT) != content:
-            store.log_params(parent, given)
-            store.log_figures(parent, figures)
-            store.log_files(parent, {"": files})
-            store.finish(parent, {NOTE: note, CONTENT: content})
-        print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment}")
-        return experiment, new
+        ids, new = _log_missing(store, runs, parent, tags)
+        compared = [ids[run.key] for run in runs if run.compared]
+        _update_parent(store, parent, study, comparison_link(compared, store.experiment_id))
+    print(f"{new} of {len(runs)} runs are new in MLflow's experiment {experiment}")
+    return experiment, new
 
 
-def _comparison(store: Store, runs: "Sequence[Run]") -> str:
-    """The address of MLflow's page that compares these runs, from any of its pages."""
-    ids, experiments = (quote(json.dumps(each)) for each in ([r.info.run_id for r in runs], [store.experiment_id]))
-    return f"#/compare-runs?runs={ids}&experiments={experiments}"
+def _log_missing(
+    store: Store, runs: Sequence[StudyRun], parent: "Run", tags: Mapping[str, str]
+) -> tuple[dict[str, str], int]:
+    """Log runs that are not finished in MLflow; return all run ids by key, and the number of new ones."""
+    logged = {run.data.tags[PART]: run for run in _find(store, PARENT, parent.info.run_id)}
+    finished = {key for key, run in logged.items() if run.info.status == "FINISHED"}  # the last step of logging
+    missing = [run for run in runs if run.key not in finished]
+    for run in missing:
+        own = {**tags, PARENT: parent.info.run_id, PART: run.key}
+        child = logged.get(run.key) or _create(store, run.name, own, run.metrics.get("seconds", 0.0))
+        logged[run.key] = child
+        store.log_params(child, run.params)
+        store.log_figures(child, run.metrics)  # before the epochs: MLflow's comparison draws the first metric
+        store.log_epochs(child, run.history)
+        store.finish(child, run.tags)
+    return {key: run.info.run_id for key, run in logged.items()}, len(missing)
+
+
+def _update_parent(store: Store, parent: "Run", study: ParentRun, link: str) -> None:
+    """Log the study's metrics, files and description, unless the description is there already."""
+    text = re.sub(r"\A# .*\n+", "", study.note)  # MLflow shows the run's name above it
+    note = f"[Compare the runs]({link}). The metrics below are {study.metrics_of}.\n\n{text}"
+    if len(note) > LONGEST_NOTE:  # MLflow would cut it within a line
+        note = note[: note.rindex("\n", 0, LONGEST_NOTE)] + "\n\nThe rest is in the run's artifacts."
+    content = sha256_json([note])
+    if parent.data.tags.get(CONTENT) != content:
+        store.log_params(parent, study.params)
+        store.log_figures(parent, study.metrics)
+        store.log_files(parent, {"": study.files})
+        store.finish(parent, {NOTE: note, CONTENT: content})
+
+
+def comparison_link(run_ids: Sequence[str], experiment_id: str) -> str:
+    """Return the address of MLflow's page that compares the latest of these runs, relative to any of its pages.
+
+    >>> comparison_link(["a"], "1")
+    '#/compare-runs?runs=%5B%22a%22%5D&experiments=%5B%221%22%5D'
+    """
+    runs, experiments = (quote(json.dumps(ids)) for ids in (run_ids[-MOST_COMPARED:], [experiment_id]))
+    return f"#/compare-runs?runs={runs}&experiments={experiments}"
 
 
 def _find(store: Store, tag: str, value: str) -> "list[Run]":
@@ -158,6 +184,6 @@ def _find(store: Store, tag: str, value: str) -> "list[Run]":
 
 
 def _create(store: Store, name: str, tags: Mapping[str, str], seconds: float) -> "Run":
-    """A new run that shows as long as its work took, which is done by now."""
-    began = int(1_000 * (time.time() - seconds))
-    return store.client.create_run(store.experiment_id, began, dict(tags), name)
+    """Create a run whose start lies `seconds` back: its work is done by now."""
+    start = int(1_000 * (time.time() - seconds))
+    return store.client.create_run(store.experiment_id, start, dict(tags), name)

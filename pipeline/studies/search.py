@@ -1,15 +1,16 @@
 """Search: look for better parameters of the network with Optuna, on validation rows only.
 
-Parzen estimators propose them (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"), and a trial whose
-validation loss lies above the median of those before is cut short. What counts is the cross-fitted log-loss of the
-whole model, see `crossfit`. The first trial has the parameters in force, so that the best is no worse than these.
+A tree-structured Parzen estimator proposes them (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization"),
+and a trial whose validation loss is above the median of the trials before is stopped early. The objective is the
+cross-fitted log-loss of the whole model, see `crossfit`. The first trial has the parameters of `params.yaml`, so that
+the best is no worse.
 
-Trials are kept in `.state/`: a search that was killed goes on, and `--trials N` goes on to N in all.
+Trials are kept in `.state/`: a search that was killed continues, and `--trials N` continues to N in all.
 """
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from ..data.settings import Ingest
 from ..registry import tracking
 from ..training import fit, loop
 from ..training.settings import Train
-from . import crossfit, runs
+from . import crossfit, runs, storage
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Range(NamedTuple):
-    """Numbers from `low` to `high`, in steps or evenly by their logarithm; whole ones where the bounds are."""
+    """Numbers from `low` to `high`, in steps or log-uniform; whole numbers where the bounds are."""
 
     low: float
     high: float
@@ -37,8 +38,8 @@ class Range(NamedTuple):
     log: bool = False
 
 
-# What is tried for each parameter under `train`: a range, or a list of choices. A parameter not named here keeps the
-# value in force.
+# What is tried for each parameter under `train`: a range, or a list of choices. A parameter not named here keeps its
+# value.
 RANGES: dict[str, Range | list[Any]] = {
     "embedding_dim": Range(16, 256, step=16),
     "units": Range(16, 192, step=16),
@@ -51,80 +52,81 @@ RANGES: dict[str, Range | list[Any]] = {
     "learning_rate": Range(0.0003, 0.01, log=True),
 }
 TRIALS, SEED = 30, 0
-UNPRUNED, FIRST_EPOCH = 5, 2  # trials, and epochs of a trial, before the median says anything
-FIGURES, SETTINGS = "figures", "settings"  # what a trial keeps beside its value
+UNPRUNED, FIRST_EPOCH = 5, 2  # finished trials, and epochs of a trial, before the median may stop one
+METRICS, SETTINGS = "metrics", "settings"  # attributes of a trial
 
 
-def suggest(trial: "Trial") -> dict[str, Any]:
-    """The trial's parameters, of the ranges above; fractions to three digits, as they will stand in `params.yaml`."""
-    found: dict[str, Any] = {}
-    for name, tried in RANGES.items():
-        if isinstance(tried, list):
-            found[name] = trial.suggest_categorical(name, tried)
-        elif isinstance(tried.low, int):
-            step = {} if tried.step is None else {"step": int(tried.step)}
-            found[name] = trial.suggest_int(name, tried.low, int(tried.high), log=tried.log, **step)
+def suggest_parameters(trial: "Trial") -> dict[str, Any]:
+    """Return the trial's parameters from the ranges; fractions with three digits, as they go into `params.yaml`."""
+    suggested: dict[str, Any] = {}
+    for name, values in RANGES.items():
+        if isinstance(values, list):
+            suggested[name] = trial.suggest_categorical(name, values)
+        elif isinstance(values.low, int):
+            step = {} if values.step is None else {"step": int(values.step)}
+            suggested[name] = trial.suggest_int(name, values.low, int(values.high), log=values.log, **step)
         else:
-            value = trial.suggest_float(name, tried.low, tried.high, step=tried.step, log=tried.log)
-            found[name] = float(f"{value:.3g}")
-    return found
+            number = trial.suggest_float(name, values.low, values.high, step=values.step, log=values.log)
+            suggested[name] = float(f"{number:.3g}")
+    return suggested
 
 
-def objective(trial: "Trial", data: fit.Data, base: Train, ngrams: crossfit.Ngrams | None) -> float:
-    """Train what the trial suggests; the cross-fitted log-loss on the validation rows.
+def objective(trial: "Trial", data: fit.Data, base: Train, ngrams: crossfit.NgramOutputs | None) -> float:
+    """Train with the trial's parameters; return the cross-fitted log-loss on the validation rows.
 
     Raises
     ------
     TrialPruned
-        The validation loss of an epoch lies above the median of the trials before, or is no number.
+        The validation loss of an epoch is above the median of the trials before, or training diverged.
     """
     from optuna import TrialPruned
 
-    settings = Train.model_validate(base.model_dump() | suggest(trial))
+    settings = Train.model_validate(base.model_dump() | suggest_parameters(trial))
     trial.set_user_attr(SETTINGS, settings.model_dump())
 
-    def on_epoch(epoch: int, figures: crossfit.Figures) -> None:
-        trial.report(figures["validation_loss"], epoch)
+    def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+        trial.report(metrics["validation_loss"], epoch)
         if trial.should_prune():
             raise TrialPruned
 
     try:
-        figures = crossfit.compute(data, settings, ngrams, on_epoch).figures(data.labels["validation"])
+        result = crossfit.train_and_measure(data, settings, ngrams, on_epoch)
     except loop.DivergedError as error:
         raise TrialPruned from error
-    trial.set_user_attr(FIGURES, figures)
-    return figures["combined/loss"]
+    metrics = result.metrics(data.labels["validation"])
+    trial.set_user_attr(METRICS, metrics)
+    return metrics["combined/loss"]
 
 
-class Place(NamedTuple):
-    """Where a study is kept."""
+class SearchStudy(NamedTuple):
+    """Address of an Optuna study."""
 
-    path: Path  # the database
+    database: Path
     name: str
-    start: dict[str, Any]  # the first trial's parameters
+    first_trial: dict[str, Any]  # parameters
 
 
-def open_study(place: Place) -> "Study":
-    """The study that is kept there; a new one where there is none."""
+def open_study(search: SearchStudy) -> "Study":
+    """Load the study, or create it."""
     import optuna
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=f"sqlite:///{place.path}",
-        study_name=place.name,
+        storage=f"sqlite:///{search.database}",
+        study_name=search.name,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=FIRST_EPOCH),
         load_if_exists=True,
     )
     for trial in study.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
         study.tell(trial.number, state=TrialState.FAIL)
     if all(trial.state == TrialState.FAIL for trial in study.trials):
-        study.enqueue_trial(place.start)
+        study.enqueue_trial(search.first_trial)
     return study
 
 
-def finished(study: "Study") -> "list[FrozenTrial]":
-    """The trials that were trained to their end, or cut short."""
+def finished_trials(study: "Study") -> "list[FrozenTrial]":
+    """Return the trials that were completed, or stopped early."""
     from optuna.trial import TrialState
 
     trials: list[FrozenTrial] = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
@@ -132,86 +134,94 @@ def finished(study: "Study") -> "list[FrozenTrial]":
 
 
 def best_trial(study: "Study") -> "FrozenTrial | None":
-    """That of the lowest log-loss; None where none was trained to its end."""
+    """Return the trial with the lowest log-loss; None where none was completed."""
     from optuna.trial import TrialState
 
     return study.best_trial if study.get_trials(states=(TrialState.COMPLETE,)) else None
 
 
-def run(place: Place, data: fit.Data, base: Train, *, ngrams: crossfit.Ngrams | None, trials: int) -> "Study":
-    """Go on to `trials` finished trials in all."""
-    study = open_study(place)
-    while len(done := finished(study)) < trials:
-        process.apart(one_trial, place, data, base, ngrams)
-        for trial in finished(study)[len(done) :]:
-            figures = trial.user_attrs.get(FIGURES)
-            said = ", ".join(f"{key} {value:.4f}" for key, value in figures.items()) if figures else "cut short"
-            best = best_trial(study)
-            said += f"; best log-loss {best.value:.4f}" if best else ""
-            print(f"{len(done) + 1} of {trials}, trial {trial.number}: {said}")
+def run_trials(
+    search: SearchStudy, data: fit.Data, base: Train, *, ngrams: crossfit.NgramOutputs | None, trials: int
+) -> "Study":
+    """Continue to `trials` finished trials in all."""
+    study = open_study(search)
+    while len(finished := finished_trials(study)) < trials:
+        process.apart(run_trial, search, data, base, ngrams)
+        for trial in finished_trials(study)[len(finished) :]:
+            metrics, best = trial.user_attrs.get(METRICS), best_trial(study)
+            line = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()) if metrics else "stopped early"
+            line += f"; best log-loss {best.value:.4f}" if best else ""
+            print(f"{len(finished) + 1} of {trials}, trial {trial.number}: {line}")
     return study
 
 
-def one_trial(place: Place, data: fit.Data, base: Train, ngrams: crossfit.Ngrams | None) -> None:
-    """Train one more trial; in a process of its own, see `process`."""
+def run_trial(search: SearchStudy, data: fit.Data, base: Train, ngrams: crossfit.NgramOutputs | None) -> None:
+    """Run one more trial; call it in a process of its own, see `base.process`."""
     from optuna.samplers import TPESampler
 
-    study = open_study(place)
-    # A seed a trial: a sampler that starts anew would propose the first ones once more.
+    study = open_study(search)
+    # Another seed for each trial: a sampler with the same one would propose the first parameters again.
     study.sampler = TPESampler(seed=SEED + len(study.trials))
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # parameters in force beyond the ranges
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # values of params.yaml outside the ranges
         study.optimize(lambda trial: objective(trial, data, base, ngrams), n_trials=1)
 
 
-def lines(settings: dict[str, Any]) -> str:
-    """The searched parameters as they stand in `params.yaml`."""
+def params_section(settings: Mapping[str, Any]) -> str:
+    """Return the searched parameters as a section of `params.yaml`."""
     values = {key: settings[key] for key in RANGES}
-    shown = (f"  {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
-    return "\n".join(["train:", *shown]) + "\n"
+    lines = (f"  {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
+    return "\n".join(["train:", *lines]) + "\n"
 
 
-def report(study: "Study", data: fit.Data, *, title: str, state: str) -> None:
-    """Write and print the best parameters, and log the trials to MLflow."""
-    best, done = best_trial(study), finished(study)
+def report_search(study: "Study", data: fit.Data, *, title: str, state: str) -> None:
+    """Write and print the best parameters, and log the trials to MLflow.
+
+    Raises
+    ------
+    PipelineError
+        No trial was completed.
+    """
+    best, finished = best_trial(study), finished_trials(study)
     if best is None:
         raise PipelineError(
-            f"none of {len(done)} trials was trained to its end; lower train.learning_rate, with which the first began"
+            f"none of {len(finished)} trials was completed; lower train.learning_rate, the first trial's value"
         )
-    figures = best.user_attrs[FIGURES]
-    said = (
-        f"trial {best.number}, the best of {len(done)}: cross-fitted validation "
-        f"log-loss {figures['combined/loss']:.4f}, macro-F1 {figures['combined/macro_f1']:.4f}, "
-        f"accuracy {figures['combined/accuracy']:.4f}"
+    metrics, section = best.user_attrs[METRICS], params_section(best.user_attrs[SETTINGS])
+    headline = (
+        f"trial {best.number}, the best of {len(finished)}: cross-fitted validation "
+        f"log-loss {metrics['combined/loss']:.4f}, macro-F1 {metrics['combined/macro_f1']:.4f}, "
+        f"accuracy {metrics['combined/accuracy']:.4f}"
     )
-    text = f"# {title}, {said}\n{lines(best.user_attrs[SETTINGS])}"
+    text = f"# {title}, {headline}\n{section}"
     path = paths.REPORTS / "search" / f"{title}.yaml"
     write_text(path, text)
-    print(f"Put these lines into params.yaml (they are in {path.as_posix()} too):\n{text}")
+    print(f"Put these lines into params.yaml (also in {path.as_posix()}):\n{text}")
     if not tracking.enabled():
         return
-    parts = [
-        runs.Part(
-            f"trial {trial.number}",
-            crossfit.run_params(Train.model_validate(trial.user_attrs[SETTINGS]), data, title),
-            trial.user_attrs.get(FIGURES, {}),
-            [{"epoch": epoch, "validation_loss": loss} for epoch, loss in sorted(trial.intermediate_values.items())],
-            {"pipeline.trial": trial.state.name.lower()},
-            compared=FIGURES in trial.user_attrs,
-        )
-        for trial in done
-    ]
     preset = params.load(Train).preset
-    runs.log(
-        "search",
-        study.study_name,
-        parts,
+    parent = runs.ParentRun(
+        kind="search",
+        study=study.study_name,
         name=f"{title} · {preset}",
         state=state,
-        given={"dataset": title, "preset": preset},
-        note=f"Best: {said}.\n\n```yaml\n{lines(best.user_attrs[SETTINGS])}```\n",
-        figures=figures,
-        shown="those of the best trial",
+        params={"dataset": title, "preset": preset},
+        metrics=metrics,
+        metrics_of="those of the best trial",
+        note=f"Best: {headline}.\n\n```yaml\n{section}```\n",
         files=[path],
+    )
+    runs.log_study(parent, [_run(trial, data, title) for trial in finished])
+
+
+def _run(trial: "FrozenTrial", data: fit.Data, title: str) -> runs.StudyRun:
+    losses = sorted(trial.intermediate_values.items())
+    return runs.StudyRun(
+        f"trial {trial.number}",
+        crossfit.run_params(Train.model_validate(trial.user_attrs[SETTINGS]), data, title),
+        trial.user_attrs.get(METRICS, {}),
+        [{"epoch": epoch, "validation_loss": loss} for epoch, loss in losses],
+        {"pipeline.trial": trial.state.name.lower()},
+        compared=METRICS in trial.user_attrs,
     )
 
 
@@ -224,15 +234,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise PipelineError("Optuna is missing; `make env` installs it, or `uv pip install optuna==5.0.0`") from error
+        raise PipelineError("Optuna is not installed; run `make env`, or `uv pip install optuna==5.0.0`") from error
     base = params.load(Train)
     data, state = crossfit.load_data(), state_id()
     start = base.model_dump() | fit.resolved(data, base)
-    with crossfit.alone(crossfit.ABLATION / state) as folder:
+    with storage.locked_folder(storage.ABLATION / state) as folder:
         ngrams = crossfit.fit_ngrams(data, folder) if base.ngrams else None
-    with crossfit.alone(crossfit.SEARCH / state) as folder:
+    with storage.locked_folder(storage.SEARCH / state) as folder:
         # Other ranges are another search of the same data.
         name = f"{state[:16]}-{sha256_json(RANGES)[:16]}"
-        place = Place(folder / "trials.db", name, {key: start[key] for key in RANGES})
-        study = run(place, data, base, ngrams=ngrams, trials=options.trials)
-        report(study, data, title=params.load(Ingest).title, state=state)
+        search = SearchStudy(folder / "trials.db", name, {key: start[key] for key in RANGES})
+        study = run_trials(search, data, base, ngrams=ngrams, trials=options.trials)
+        report_search(study, data, title=params.load(Ingest).title, state=state)

@@ -1,10 +1,9 @@
-"""Studies in MLflow: a parent run and a run a part, whatever is logged again or cut off."""
+"""Studies in MLflow: a parent run and a run for each training, also if logged again or after a kill."""
 
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,14 +15,14 @@ from pipeline.registry import experiments, tracking
 from pipeline.registry.store import STATE as STATE_TAG
 from pipeline.registry.store import Store
 from pipeline.studies import runs as subject
-from pipeline.studies.runs import LONGEST_NOTE, MOST_COMPARED, NOTE, PARENT, Part, _comparison
+from pipeline.studies.runs import LONGEST_NOTE, MOST_COMPARED, NOTE, PARENT, ParentRun, StudyRun, comparison_link
 
 STATE = "a" * 64
 
 HISTORY = [{"epoch": 1, "validation_loss": 0.6}, {"epoch": 2, "validation_loss": 0.5}]
 
-PARTS = [
-    Part(
+RUNS = [
+    StudyRun(
         f"small · seed {seed}",
         {"variant": "small", "seed": seed, "train.units": 4},
         {"combined/macro_f1": 0.7 + seed / 10, "seconds": 3.5},
@@ -36,42 +35,42 @@ PARTS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one store for all tests here: to make one takes seconds."""
+    """The folder of one store for all tests here: creating one takes seconds."""
     return tmp_path_factory.mktemp("studies")
 
 
 @pytest.fixture(autouse=True)
 def experiment(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """One of the test's own."""
+    """The name of the test's own experiment."""
     monkeypatch.setenv("DVC_ROOT", str(folder))
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setitem(experiments.EXPERIMENTS, "ablate", request.node.name)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "ablation", request.node.name)
     return f"emotion-recognition-{request.node.name}"
 
 
-def log(folder: Path, parts: list[Part] = PARTS, note: str = "a table", study: str = "s") -> tuple[str, int]:
+def log(folder: Path, logged: list[StudyRun] = RUNS, note: str = "a table", study: str = "s") -> tuple[str, int]:
     table = folder / "tweets.md"
     table.write_text(note)
-    return subject.log(
-        "ablate",
-        study,
-        parts,
+    parent = ParentRun(
+        kind="ablation",
+        study=study,
         name="tweets · fast",
         state=STATE,
-        given={"dataset": "tweets"},
+        params={"dataset": "tweets"},
+        metrics={"combined/macro_f1": len(logged) / 10},
+        metrics_of="a tenth of the runs",
         note=f"# Ablation\n\n{note}",
-        figures={"combined/macro_f1": len(parts) / 10},
-        shown="a tenth of the parts",
         files=[table],
     )
+    return subject.log_study(parent, logged)
 
 
 def described(run: Any) -> tuple[str, list[str]]:
-    """A parent run's description, and the runs that the link before it compares."""
+    """Return a parent run's description, and the runs that the link above it compares."""
     link, _, note = run.data.tags[NOTE].partition("\n\n")
-    told = r"\[Compare the runs\]\(#/compare-runs\?(\S+)\)\. The metrics below are a tenth of the parts\."
-    address = re.fullmatch(told, link)
+    pattern = r"\[Compare the runs\]\(#/compare-runs\?(\S+)\)\. The metrics below are a tenth of the runs\."
+    address = re.fullmatch(pattern, link)
     assert address
     query = {key: json.loads(value) for key, (value,) in parse_qs(address[1]).items()}
     assert query["experiments"] == [run.info.experiment_id]
@@ -79,14 +78,14 @@ def described(run: Any) -> tuple[str, list[str]]:
 
 
 def runs(experiment: str) -> tuple[MlflowClient, list[Any], list[Any]]:
-    """The store, the parent runs and the others."""
+    """Return the store's client, the parent runs, and the others by name."""
     client = MlflowClient(tracking.store_address())
-    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    children = [run for run in found if PARENT in run.data.tags]
-    return client, [run for run in found if run not in children], sorted(children, key=lambda run: run.info.run_name)
+    logged = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    children = [run for run in logged if PARENT in run.data.tags]
+    return client, [run for run in logged if run not in children], sorted(children, key=lambda run: run.info.run_name)
 
 
-def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder: Path, experiment: str) -> None:
+def test_study_is_logged_once(folder: Path, experiment: str) -> None:
     assert [log(folder)[1] for _ in range(3)] == [3, 0, 0]
     client, (parent,), children = runs(experiment)
     assert (parent.info.run_name, parent.info.status) == ("tweets · fast", "FINISHED")
@@ -97,29 +96,29 @@ def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder:
     assert parent.data.tags[STATE_TAG] == STATE
     assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["tweets.md"]
     assert (folder / "mlruns" / parent.info.run_id / "artifacts/tweets.md").is_file()
-    for part, run in zip(PARTS, children, strict=True):
-        assert run.info.run_name == part.name
+    for given, run in zip(RUNS, children, strict=True):
+        assert run.info.run_name == given.name
         assert run.info.status == "FINISHED"
         assert run.data.tags[PARENT] == parent.info.run_id
         assert run.data.tags["why"] == "test"
-        assert run.data.params == {key: str(value) for key, value in part.params.items()}
-        assert run.data.metrics == {**part.figures, "validation/loss": 0.5}
-        assert run.info.end_time - run.info.start_time >= 3_500  # as long as its work took
+        assert run.data.params == {key: str(value) for key, value in given.params.items()}
+        assert run.data.metrics == {**given.metrics, "validation/loss": 0.5}
+        assert run.info.end_time - run.info.start_time >= 3_500  # the duration of its training
         for key, values in {"validation/loss": [0.6, 0.5], "seconds": [3.5]}.items():
             assert [point.value for point in client.get_metric_history(run.info.run_id, key)] == values
 
 
 @pytest.mark.parametrize("step", ["log_params", "log_epochs", "log_figures", "finish"])
-def test_a_kill_between_any_two_steps_doubles_nothing(
+def test_kill_between_two_steps_duplicates_nothing(
     folder: Path, experiment: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    whole, calls = getattr(Store, step), []
+    original, calls = getattr(Store, step), []
 
     def killed(*arguments: Any) -> None:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        whole(*arguments)
+        original(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, step, killed)
@@ -128,34 +127,34 @@ def test_a_kill_between_any_two_steps_doubles_nothing(
     assert log(folder)[1] == 2
     client, parents, children = runs(experiment)
     assert len(parents) == 1
-    assert [run.info.run_name for run in children] == [part.name for part in PARTS]
+    assert [run.info.run_name for run in children] == [run.name for run in RUNS]
     assert {run.info.status for run in [*parents, *children]} == {"FINISHED"}
     for run in children:
         assert [point.step for point in client.get_metric_history(run.info.run_id, "validation/loss")] == [1, 2]
         assert len(client.get_metric_history(run.info.run_id, "seconds")) == 1
 
 
-def test_the_link_compares_what_it_is_told_to(folder: Path, experiment: str) -> None:
-    log(folder, [PARTS[0], replace(PARTS[1], compared=False), PARTS[2]])
+def test_link_compares_selected_runs(folder: Path, experiment: str) -> None:
+    log(folder, [RUNS[0], replace(RUNS[1], compared=False), RUNS[2]])
     _, (parent,), children = runs(experiment)
     assert described(parent)[1] == [children[0].info.run_id, children[2].info.run_id]
 
 
-def test_more_parts_join_the_same_parent_and_other_parameters_are_another_part(folder: Path, experiment: str) -> None:
-    log(folder, PARTS[:1], "one")
-    changed = replace(PARTS[0], params={**PARTS[0].params, "train.units": 8})
-    assert log(folder, [changed, *PARTS[1:]], "three") == (experiment, 3)
+def test_more_runs_join_the_same_parent(folder: Path, experiment: str) -> None:
+    log(folder, RUNS[:1], "one")
+    changed = replace(RUNS[0], params={**RUNS[0].params, "train.units": 8})
+    assert log(folder, [changed, *RUNS[1:]], "three") == (experiment, 3)
     client, (parent,), children = runs(experiment)
     assert len(children) == 4
     assert described(parent)[0] == "three"
     assert parent.data.metrics == {"combined/macro_f1": 0.3}
     file = client.download_artifacts(parent.info.run_id, "tweets.md", str(folder))
     assert Path(file).read_text() == "three"
-    log(folder, PARTS, study="another")
+    log(folder, RUNS, study="another")
     assert len(runs(experiment)[1]) == 2
 
 
-def test_deleted_runs_and_experiments_come_back(folder: Path, experiment: str) -> None:
+def test_deleted_runs_and_experiments_are_restored(folder: Path, experiment: str) -> None:
     log(folder)
     client, (parent,), children = runs(experiment)
     client.delete_run(children[0].info.run_id)
@@ -167,21 +166,21 @@ def test_deleted_runs_and_experiments_come_back(folder: Path, experiment: str) -
     assert client.get_experiment(parent.info.experiment_id).lifecycle_stage == "active"
 
 
-def test_the_pipelines_own_experiment_holds_none_of_it(folder: Path) -> None:
+def test_study_is_not_in_the_pipelines_own_experiment(folder: Path) -> None:
     log(folder)
     store = tracking.connect()
     assert store.client.search_runs([store.experiment_id]) == []
     assert store.find_run(STATE) is None
 
 
-def test_a_store_that_does_not_answer_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(PipelineError, match=r"on disk, but not in MLflow: .* run the command again"):
         log(folder)
 
 
-def test_a_note_that_mlflow_would_cut_ends_at_a_line(folder: Path, experiment: str) -> None:
+def test_long_note_ends_at_a_line(folder: Path, experiment: str) -> None:
     log(folder, note="\n".join(f"| row {number} | {'x' * 90} |" for number in range(200)))
     _, (parent,), _ = runs(experiment)
     *_, last, blank, end = parent.data.tags[NOTE].split("\n")
@@ -190,12 +189,11 @@ def test_a_note_that_mlflow_would_cut_ends_at_a_line(folder: Path, experiment: s
     assert len(parent.data.tags[NOTE]) < 8_000
 
 
-def test_a_link_compares_the_latest_runs_and_leaves_room_for_the_note(
-    folder: Path, experiment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    many = [SimpleNamespace(info=SimpleNamespace(run_id="a" * 32))] * MOST_COMPARED
-    place = SimpleNamespace(experiment_id="1")
-    assert len(_comparison(place, many)) < LONGEST_NOTE - 3_000  # type: ignore[arg-type]
+def test_link_leaves_room_for_the_note() -> None:
+    assert len(comparison_link(["a" * 32] * (MOST_COMPARED + 1), "1")) < LONGEST_NOTE - 3_000
+
+
+def test_link_compares_the_latest_runs(folder: Path, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "MOST_COMPARED", 2)
     log(folder)
     _, (parent,), children = runs(experiment)

@@ -1,4 +1,4 @@
-"""Search: better parameters are found, on validation rows alone, in as many trials as asked for, also after a kill."""
+"""Search: better parameters from validation rows only, in as many trials as asked for, also after a kill."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ from pipeline.training.backend import make_repeatable, prepare_keras
 from pipeline.training.encoders.text import build
 from pipeline.training.settings import Train
 
-pytest.importorskip("optuna", reason="the search alone needs it")
+pytest.importorskip("optuna", reason="only the search needs it")
 from optuna import TrialPruned, create_study, load_study
 from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
@@ -37,7 +37,7 @@ def trials() -> list[FrozenTrial]:
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_to_so_many_trials_in_all(
+def test_search_continues_to_the_number_of_trials(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake = FakeTraining(monkeypatch, fail_at=4)
@@ -48,7 +48,7 @@ def test_a_search_goes_on_to_so_many_trials_in_all(
     assert len(fake.trained) == 12
     assert fake.trained[0] == (0, 4)  # the parameters in force
     proposed = [(trial.params["units"], trial.params["learning_rate"]) for trial in trials()]
-    assert len(set(proposed)) == len(proposed) == 13  # none a second time, although the process began anew
+    assert len(set(proposed)) == len(proposed) == 13  # none twice, although the process was started again
     assert [trial.state for trial in trials()].count(TrialState.FAIL) == 1
     assert "12 of 12 runs are new" in capsys.readouterr().out
     search.main(["--trials", "12"])
@@ -59,23 +59,23 @@ def test_a_search_goes_on_to_so_many_trials_in_all(
     assert "2 of 14 runs are new" in capsys.readouterr().out
 
     best = min((trial for trial in trials() if trial.state == TrialState.COMPLETE), key=lambda trial: trial.value)
-    assert best.user_attrs["settings"]["units"] > 100  # of which the training of no time knows more
+    assert best.user_attrs["settings"]["units"] > 100  # more units predict better here
     client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
-    found = client.search_runs([client.get_experiment_by_name("emotion-recognition-search").experiment_id])
-    (parent,) = [run for run in found if runs.PARENT not in run.data.tags]
-    assert len(found) == 15
+    logged = client.search_runs([client.get_experiment_by_name("emotion-recognition-search").experiment_id])
+    (parent,) = [run for run in logged if runs.PARENT not in run.data.tags]
+    assert len(logged) == 15
     assert f"trial {best.number}, the best of 14" in parent.data.tags[runs.NOTE]
-    assert parent.data.metrics == best.user_attrs["figures"]
-    compared = {run.info.run_name for run in found if run.info.run_id in parent.data.tags[runs.NOTE]}
+    assert parent.data.metrics == best.user_attrs["metrics"]
+    compared = {run.info.run_name for run in logged if run.info.run_id in parent.data.tags[runs.NOTE]}
     assert compared == {f"trial {trial.number}" for trial in trials() if trial.state == TrialState.COMPLETE}
-    (run,) = [run for run in found if run.info.run_name == f"trial {best.number}"]
+    (run,) = [run for run in logged if run.info.run_name == f"trial {best.number}"]
     assert run.data.metrics["combined/loss"] == best.value
-    assert run.data.metrics["combined/macro_f1"] == best.user_attrs["figures"]["combined/macro_f1"]
+    assert run.data.metrics["combined/macro_f1"] == best.user_attrs["metrics"]["combined/macro_f1"]
     assert run.data.params["train.units"] == str(best.user_attrs["settings"]["units"])
 
 
 @pytest.mark.slow
-def test_trials_worse_than_the_median_are_cut_short(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_above_the_median_are_stopped_early(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeTraining(monkeypatch)
     search.main(["--trials", "12"])
     pruned = [trial for trial in trials() if trial.state == TrialState.PRUNED]
@@ -87,17 +87,17 @@ def test_trials_worse_than_the_median_are_cut_short(project: Project, monkeypatc
         ]
         worse = trial.number >= search.UNPRUNED and trial.intermediate_values[2] > np.median(losses)
         assert (fake.epochs[trial.number], trial in pruned) == ((2, True) if worse else (3, False))
-        assert ("figures" in trial.user_attrs) != worse
+        assert ("metrics" in trial.user_attrs) != worse
     client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
     experiment = client.get_experiment_by_name("emotion-recognition-search").experiment_id
-    found = client.search_runs([experiment], "tags.`pipeline.trial` = 'pruned'")
-    assert {run.info.run_name for run in found} == {f"trial {trial.number}" for trial in pruned}
-    assert all(run.data.metrics["validation/loss"] > 1 for run in found)
-    assert all("combined/loss" not in run.data.metrics for run in found)
+    logged = client.search_runs([experiment], "tags.`pipeline.trial` = 'pruned'")
+    assert {run.info.run_name for run in logged} == {f"trial {trial.number}" for trial in pruned}
+    assert all(run.data.metrics["validation/loss"] > 1 for run in logged)
+    assert all("combined/loss" not in run.data.metrics for run in logged)
 
 
 @pytest.mark.slow
-def test_the_lines_printed_give_the_best_parameters(
+def test_printed_lines_are_the_best_parameters(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIPELINE_TRACKING", "off")
@@ -114,26 +114,28 @@ def test_the_lines_printed_give_the_best_parameters(
     assert not Path("mlflow.db").exists()
 
 
-@pytest.mark.slow  # ablate, which measures by the same function, is tested for real beside it
-def test_one_trial_for_real_counts_what_ablate_measures(project: Project) -> None:
+@pytest.mark.slow  # ablation uses the same function, and its test trains too
+def test_real_trial_measures_as_ablation_does(project: Project) -> None:
     search.main(["--trials", "1"])
     (trial,) = trials()
     data, settings = fit.Data.load(), params.load(Train)
     folder = next(Path(".state/ablation").glob("*"))
-    expected = crossfit.compute(data, settings, crossfit.fit_ngrams(data, folder)).figures(data.labels["validation"])
+    expected = crossfit.train_and_measure(data, settings, crossfit.fit_ngrams(data, folder)).metrics(
+        data.labels["validation"]
+    )
     assert trial.value == pytest.approx(expected["combined/loss"], abs=2e-6)
-    assert trial.user_attrs["figures"]["combined/macro_f1"] == pytest.approx(expected["combined/macro_f1"])
+    assert trial.user_attrs["metrics"]["combined/macro_f1"] == pytest.approx(expected["combined/macro_f1"])
     assert sorted(trial.intermediate_values) == [1, 2]
 
 
-def test_training_lets_a_trial_be_cut_short() -> None:
+def test_training_can_be_stopped_early() -> None:
     prepare_keras()
     make_repeatable(threads=2, seed=0)
     model = build(num_ids=5, num_classes=2, embedding_dim=4, units=4)
-    ids, labels, told = np.ones((16, 2), dtype=np.int32), np.tile([0, 1], 8).astype(np.int32), []
+    ids, labels, called = np.ones((16, 2), dtype=np.int32), np.tile([0, 1], 8).astype(np.int32), []
 
-    def on_epoch(epoch: int, figures: dict[str, float]) -> None:
-        told.append(epoch)
+    def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+        called.append(epoch)
         raise TrialPruned
 
     with pytest.raises(TrialPruned):
@@ -150,74 +152,73 @@ def test_training_lets_a_trial_be_cut_short() -> None:
             seed=0,
             on_epoch=on_epoch,
         )
-    assert told == [1]
+    assert called == [1]
 
 
-def test_without_optuna_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(PipelineError, match=r"Optuna is missing; `make env` installs it, or `uv pip install optuna==5"):
+    with pytest.raises(PipelineError, match=r"Optuna is not installed; run `make env`, or `uv pip install optuna==5"):
         search.main([])
 
 
-def test_a_trial_that_diverges_is_cut_short_and_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diverging_trial_is_pruned(monkeypatch: pytest.MonkeyPatch) -> None:
     def diverge(*_: object) -> None:
         raise loop.DivergedError("no number")
 
-    monkeypatch.setattr(crossfit, "compute", diverge)
+    monkeypatch.setattr(crossfit, "train_and_measure", diverge)
     study = create_study()
     study.optimize(lambda trial: search.objective(trial, None, params.load(Train), None), n_trials=2)  # type: ignore[arg-type]
     assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
 
 
-def test_a_trial_counts_by_the_loss_of_the_whole_model_and_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objective_is_the_loss_of_the_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
     epochs: list[int] = []
 
-    def compute(data: Any, settings: Train, ngrams: None, on_epoch: loop.OnEpoch) -> Any:
+    def train(data: Any, settings: Train, ngrams: None, on_epoch: loop.OnEpoch) -> Any:
         for epoch in (1, 2, 3):
             epochs.append(epoch)
             on_epoch(epoch, {"validation_loss": float(epoch)})
-        return SimpleNamespace(figures=lambda labels: {"combined/loss": 0.25, "lstm/loss": 0.75})
+        return SimpleNamespace(metrics=lambda labels: {"combined/loss": 0.25, "lstm/loss": 0.75})
 
-    monkeypatch.setattr(crossfit, "compute", compute)
+    monkeypatch.setattr(crossfit, "train_and_measure", train)
     data, base = SimpleNamespace(labels={"validation": None}), params.load(Train)
-    for pruner, told in ((NopPruner(), [1, 2, 3]), (ThresholdPruner(upper=1.5), [1, 2])):
+    for pruner, expected in ((NopPruner(), [1, 2, 3]), (ThresholdPruner(upper=1.5), [1, 2])):
         study = create_study(pruner=pruner)
         study.optimize(lambda trial: search.objective(trial, data, base, None), n_trials=1)  # type: ignore[arg-type]
-        assert epochs == told
+        assert epochs == expected
         epochs.clear()
-        values = [0.25] if len(told) == 3 else []
+        values = [0.25] if len(expected) == 3 else []
         assert [trial.value for trial in study.trials if trial.state == TrialState.COMPLETE] == values
 
 
-def test_the_first_trial_has_the_parameters_in_force_and_no_other_is_proposed_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_trial_has_the_parameters_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def objective(trial: Any, *_: object) -> float:
-        search.suggest(trial)
+        search.suggest_parameters(trial)
         return 1.0
 
     monkeypatch.setattr(search, "objective", objective)
     monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
     base = params.load(Train)
     start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
-    place = search.Place(tmp_path / "trials.db", "n", start)
-    search.run(place, None, base, ngrams=None, trials=4)  # type: ignore[arg-type]
-    proposed = [trial.params for trial in search.open_study(place).trials]
+    study = search.SearchStudy(tmp_path / "trials.db", "n", start)
+    search.run_trials(study, None, base, ngrams=None, trials=4)  # type: ignore[arg-type]
+    proposed = [trial.params for trial in search.open_study(study).trials]
     assert proposed[0] == start
-    assert len({each["learning_rate"] for each in proposed}) == 4
+    assert len({parameters["learning_rate"] for parameters in proposed}) == 4
 
 
-def test_a_search_whose_first_trials_diverge_goes_on_and_says_so(
+def test_search_without_a_completed_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def diverge(*_: object) -> None:
         raise loop.DivergedError("no number")
 
-    monkeypatch.setattr(crossfit, "compute", diverge)
+    monkeypatch.setattr(crossfit, "train_and_measure", diverge)
     monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
     base = params.load(Train)
     start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
-    study = search.run(search.Place(tmp_path / "trials.db", "n", start), None, base, ngrams=None, trials=2)  # type: ignore[arg-type]
-    assert capsys.readouterr().out.splitlines() == ["1 of 2, trial 0: cut short", "2 of 2, trial 1: cut short"]
-    with pytest.raises(PipelineError, match="none of 2 trials was trained to its end"):
-        search.report(study, None, title="t", state="s")  # type: ignore[arg-type]
+    place = search.SearchStudy(tmp_path / "trials.db", "n", start)
+    study = search.run_trials(place, None, base, ngrams=None, trials=2)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == ["1 of 2, trial 0: stopped early", "2 of 2, trial 1: stopped early"]
+    with pytest.raises(PipelineError, match="none of 2 trials was completed"):
+        search.report_search(study, None, title="t", state="s")  # type: ignore[arg-type]
