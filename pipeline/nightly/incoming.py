@@ -121,7 +121,7 @@ def _incoming_file(path: Path, name: str) -> IncomingFile:
     return IncomingFile(path, utf8, sha256(path))
 
 
-def put_into_quarantine(file: ExaminedFile, found: str) -> Path:
+def put_into_quarantine(file: ExaminedFile, time: str) -> Path:
     """Copy a refused file to `data/quarantine/`, with a report of its rules, and list it; return its folder."""
     folder = paths.QUARANTINE_FILES / file.sha256[:16]
     name = os.fsencode(Path(file.name).name)[-MAX_NAME:].decode(errors="ignore")
@@ -131,6 +131,6 @@ def put_into_quarantine(file: ExaminedFile, found: str) -> Path:
     results = rules.results(list(file.results), {"table": file.new_rows, "classes": classes})
     write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **results})
     write_text(folder / "index.html", validation.render(results))
-    line = {"file": file.sha256, "name": file.name, "found": found, "why": file.refusal}
+    line = {"file": file.sha256, "name": file.name, "found": time, "why": file.refusal}
     batches.append(line, paths.QUARANTINE, QUARANTINE_COLUMNS)
     return folder
