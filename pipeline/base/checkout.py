@@ -1,59 +1,75 @@
-"""Checkout."""
+"""Files of this checkout that a retraining changes, and the lock that lets one process at a time change them."""
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from . import paths
+from .files import write_json
 from .versioning import DVC_LOCK, git, root
 
 REPORT = Path("data/retrain.md")
-STARTED = Path(".state/retrain.json")  # there while a retraining runs, and after one that was killed
-# All that a retraining changes of what git tracks.
-OWN = (DVC_LOCK, paths.EVALUATE_METRICS, paths.BATCHES, paths.BATCH_FILES, paths.QUARANTINE, paths.QUARANTINE_FILES)
+# All files in git that a retraining changes.
+RETRAIN_FILES = (
+    DVC_LOCK,
+    paths.EVALUATE_METRICS,
+    paths.BATCHES,
+    paths.BATCH_FILES,
+    paths.QUARANTINE,
+    paths.QUARANTINE_FILES,
+    REPORT,
+)
+STARTED = Path(".state/retrain.json")  # exists while a retraining runs, and after one that was killed
 
 
-class BusyError(Exception):
-    """Another retraining is in progress; says whose."""
+class AlreadyRunningError(Exception):
+    """Another retraining is in progress; the message says whose."""
 
 
-def put_back() -> None:
-    """Put back, as git has it, what a retraining that did not end has changed, and say so; else do nothing.
-
-    The same work makes it again, out of DVC's cache and from the checkpoint.
-    """
-    if not STARTED.is_file():
-        return
-    own = [str(path) for path in (*OWN, REPORT)]
-    changed = git("status", "--porcelain", "--", *own)
-    git("checkout", "HEAD", "--", *[path for path in own if git("ls-tree", "HEAD", path)])
-    git("clean", "-fdq", "--", *own)
-    done()
-    if changed:
-        files = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines())
-        print(f"a retraining that did not end had changed these files, which are as in git again: {files}")
+def mark_started() -> None:
+    """Remember that from now on a retraining may change its files."""
+    write_json(STARTED, {"pid": os.getpid(), "started": time.time()})
 
 
-def done() -> None:
-    """Nothing is left to be put back."""
+def mark_ended() -> None:
+    """Forget what `mark_started` remembered: nothing needs to be restored."""
     STARTED.unlink(missing_ok=True)
 
 
+def restore() -> None:
+    """Restore, from git, the files that an unfinished retraining has changed, and print their names.
+
+    Nothing is lost: the next retraining makes them again, from DVC's cache and the checkpoint.
+    """
+    if not STARTED.is_file():
+        return
+    files = [str(path) for path in RETRAIN_FILES]
+    changed = git("status", "--porcelain", "--", *files)
+    git("checkout", "HEAD", "--", *[path for path in files if git("ls-tree", "HEAD", path)])
+    git("clean", "-fdq", "--", *files)
+    mark_ended()
+    if changed:
+        names = ", ".join(line.split(maxsplit=1)[1] for line in changed.splitlines())
+        print(f"restored these files from git, which an unfinished retraining had changed: {names}")
+
+
 @contextmanager
-def alone_here() -> Iterator[None]:
-    """Hold this checkout, or leave.
+def checkout_lock() -> Iterator[None]:
+    """Hold the lock of this checkout; a killed process releases it.
 
     Raises
     ------
-    BusyError
-        Another one holds it.
+    AlreadyRunningError
+        Another process holds it.
     """
     from filelock import FileLock, Timeout
 
-    place = root() / ".state/retrain.lock"
-    place.parent.mkdir(exist_ok=True)
+    path = root() / ".state/retrain.lock"
+    path.parent.mkdir(exist_ok=True)
     try:
-        with FileLock(place, timeout=0):
+        with FileLock(path, timeout=0):
             yield
     except Timeout as error:
-        raise BusyError("a retraining is in progress in this folder") from error
+        raise AlreadyRunningError("a retraining is in progress in this folder") from error

@@ -1,1 +1,1 @@
-"""Programs for retraining without a person: new rows in, a judged model out."""
+"""Retraining without supervision: new rows in, a judged model out."""

@@ -1,11 +1,10 @@
-"""Recover: repair what a kill may have left of DVC's own files, before `dvc repro`.
+"""Repair DVC's own files after a process was killed, before `dvc repro`.
 
-DVC forgives a kill at most moments by itself. It refuses a torn `dvc.lock`, a list of paths in use that is torn or
-names a number that another process has by now, and an entry of its run-cache that was begun and not filled.
+DVC copes with most kills. It refuses a corrupt `dvc.lock`, a list of paths in use that is corrupt or names a process
+number that now belongs to another process, and an entry of its run-cache that was left empty.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,29 +12,38 @@ from pathlib import Path
 
 from ..base import command
 from ..base.errors import PipelineError
-from ..base.files import atomic, read_yaml
-from ..base.versioning import DVC_LOCK
+from ..base.files import read_yaml, write_text
+from ..base.versioning import DVC_LOCK, git
 
-IN_USE = Path(".dvc/tmp/rwlock")
+RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's list of paths in use
+SECONDS = 1  # age from which a file counts as left behind: DVC completes one within milliseconds
 
 
-def mend_lock_file() -> str:
-    """Where DVC could not read `dvc.lock`, take git's, or none; stages that are done come from DVC's run-cache then.
+def recover() -> None:
+    """Repair all of them, and print what was done."""
+    for message in (repair_lock_file(), remove_rwlock(), tidy_run_cache(), remove_partial_outputs()):
+        if message:
+            print(message)
+
+
+def repair_lock_file() -> str:
+    """Replace a `dvc.lock` that DVC cannot read by the committed one, or remove it.
+
+    DVC then restores finished stages from its run-cache.
 
     Returns
     -------
     str
-        What was done, for the user; empty where nothing was.
+        A message for the user; empty if nothing was done.
     """
     if not DVC_LOCK.is_file() or _is_lock_file(DVC_LOCK):
         return ""
-    committed = subprocess.run(["git", "show", f"HEAD:./{DVC_LOCK}"], capture_output=True, check=False)
-    if committed.returncode:
+    committed = git("show", f"HEAD:./{DVC_LOCK}", check=False)
+    if not committed:
         DVC_LOCK.unlink()
-        return f"{DVC_LOCK} was torn: removed, `dvc repro` writes it anew"
-    with atomic(DVC_LOCK) as temporary:
-        temporary.write_bytes(committed.stdout)
-    return f"{DVC_LOCK} was torn: replaced by the one that git has"
+        return f"{DVC_LOCK} was corrupt: removed; `dvc repro` writes it again"
+    write_text(DVC_LOCK, f"{committed}\n")
+    return f"{DVC_LOCK} was corrupt: replaced by the committed one"
 
 
 def _is_lock_file(path: Path) -> bool:
@@ -49,51 +57,23 @@ def _is_lock_file(path: Path) -> bool:
     return True
 
 
-def free_paths() -> str:
-    """Remove DVC's list of paths in use, unless a DVC that is alive stands in it; tell as above."""
-    if not IN_USE.is_file():
+def remove_rwlock() -> str:
+    """Remove DVC's list of paths in use, unless it names a DVC process that is running; return a message as above."""
+    if not RWLOCK.is_file() or _is_in_use(RWLOCK):
         return ""
+    RWLOCK.unlink()
+    return f"{RWLOCK} was left by a DVC process that has ended: removed"
+
+
+def _is_in_use(path: Path) -> bool:
+    """Whether the list names a DVC process that is running, or nobody; a corrupt list is not in use."""
     try:
-        held = json.loads(IN_USE.read_text(encoding="utf-8"))
-        users = [*held.get("write", {}).values(), *(user for of in held.get("read", {}).values() for user in of)]
-        if not users or any(_is_dvc(user["pid"]) for user in users):
-            return ""
+        paths = json.loads(path.read_text(encoding="utf-8"))
+        readers = [user for users in paths.get("read", {}).values() for user in users]
+        users = [*paths.get("write", {}).values(), *readers]
+        return not users or any(_is_dvc(user["pid"]) for user in users)
     except (ValueError, KeyError, TypeError, AttributeError):
-        pass  # torn
-    IN_USE.unlink()
-    return f"{IN_USE} was left by a DVC that is gone: removed"
-
-
-def tidy_run_cache() -> str:
-    """Remove what was begun in DVC's run-cache and not filled, a moment ago or earlier; tell as above."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        place = Path(Repo(".").cache.legacy.path) / "runs"
-    except DvcException as error:
-        raise PipelineError(f"DVC does not know this folder ({error}); run from the project's root") from error
-    dead = time.time() - 1  # DVC fills an entry within milliseconds
-    removed = 0
-    for entry in place.glob("*/*"):
-        if entry.stat().st_mtime > dead:
-            continue
-        for left in entry.glob(".*.tmp"):
-            left.unlink()
-            removed += 1
-        with suppress(OSError):  # it holds something
-            entry.rmdir()
-            removed += 1
-    return f"{place}: {removed} entries that were begun and not filled are removed" if removed else ""
-
-
-def tidy_outputs() -> str:
-    """Remove what DVC began to copy beside the stages' outputs, a moment ago or earlier; tell as above."""
-    dead = time.time() - 1  # what is being copied changes all the time
-    left = [file for file in Path("data").rglob(f".{'?' * 22}.tmp") if file.stat().st_mtime < dead]
-    for file in left:
-        file.unlink()
-    return f"data: {len(left)} files that DVC had begun to copy are removed" if left else ""
+        return False
 
 
 def _is_dvc(pid: int) -> bool:
@@ -105,11 +85,36 @@ def _is_dvc(pid: int) -> bool:
         return False
 
 
-def recover() -> None:
-    """Repair each of them, and print what was done."""
-    for message in (mend_lock_file(), free_paths(), tidy_run_cache(), tidy_outputs()):
-        if message:
-            print(message)
+def tidy_run_cache() -> str:
+    """Remove unfinished entries of DVC's run-cache; return a message as above."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        runs = Path(Repo(".").cache.legacy.path) / "runs"
+    except DvcException as error:
+        raise PipelineError(f"not a DVC repository ({error}); run from the project's root") from error
+    newest = time.time() - SECONDS
+    removed = 0
+    for entry in runs.glob("*/*"):
+        if entry.stat().st_mtime > newest:
+            continue
+        for partial in entry.glob(".*.tmp"):
+            partial.unlink()
+            removed += 1
+        with suppress(OSError):  # not empty
+            entry.rmdir()
+            removed += 1
+    return f"{runs}: {removed} unfinished entries removed" if removed else ""
+
+
+def remove_partial_outputs() -> str:
+    """Remove unfinished copies that DVC left next to the stages' outputs; return a message as above."""
+    newest = time.time() - SECONDS  # a file that is being copied changes all the time
+    partial = [file for file in Path("data").rglob(f".{'?' * 22}.tmp") if file.stat().st_mtime < newest]
+    for file in partial:
+        file.unlink()
+    return f"data: {len(partial)} unfinished copies removed" if partial else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

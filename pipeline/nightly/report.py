@@ -1,8 +1,8 @@
-"""Retrain report: what one retraining found and did, for people and for programs. It holds no text of a row."""
+"""Report of one retraining, for people and for programs. It holds no text of a row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
@@ -11,12 +11,12 @@ from ..base.errors import display_name
 from ..base.files import write_json, write_text
 from ..base.markdown import bullets, escaped, pipe_table
 from ..reports import drift, page, summary
-from .incoming import Arrival
+from .incoming import ExaminedFile
 
 REPORTS = paths.REPORTS / "retrain"
 
 
-class Outcome(IntEnum):
+class RetrainOutcome(IntEnum):
     """How a retraining ended, as exit status."""
 
     NOTHING = 0
@@ -25,83 +25,110 @@ class Outcome(IntEnum):
     BUSY = 12
 
 
-WORDS = {
-    Outcome.NOTHING: "nothing to do",
-    Outcome.PROMOTED: "retrained and promoted",
-    Outcome.REJECTED: "retrained, not promoted",
-    Outcome.BUSY: "another retraining is in progress",
+TITLES = {
+    RetrainOutcome.NOTHING: "nothing to do",
+    RetrainOutcome.PROMOTED: "retrained and promoted",
+    RetrainOutcome.REJECTED: "retrained, not promoted",
+    RetrainOutcome.BUSY: "another retraining is in progress",
 }
 
 
 @dataclass
-class Night:
-    """What one retraining found and did, for the report."""
+class RetrainRun:
+    """Record of one retraining: what it found, decided and did.
 
-    began: datetime
+    Parameters
+    ----------
+    model : str
+        Name of the registered model.
+    started : datetime
+        In UTC.
+    files : list of ExaminedFile
+        The incoming files.
+    drift : dict or None
+        Of the new rows, see `reports.drift.report`; None if it was not measured.
+    reasons : list of str
+        Why to train; empty for not.
+    outcome : RetrainOutcome
+        How it ended.
+    decision : str
+        Of the gate, in Markdown.
+    metrics_before, metrics_after : dict or None
+        On the test rows, as evaluate writes them.
+    """
+
     model: str
-    arrivals: list[Arrival] = field(default_factory=list)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    files: list[ExaminedFile] = field(default_factory=list)
     drift: dict[str, Any] | None = None
     reasons: list[str] = field(default_factory=list)
-    outcome: Outcome = Outcome.NOTHING
-    decision: str = ""  # of the gate, in Markdown
-    figures: list[Mapping[str, Any] | None] = field(default_factory=lambda: [None, None])  # before, after
+    outcome: RetrainOutcome = RetrainOutcome.NOTHING
+    decision: str = ""
+    metrics_before: Mapping[str, Any] | None = None
+    metrics_after: Mapping[str, Any] | None = None
 
     @property
-    def taken(self) -> list[Arrival]:
-        return [each for each in self.arrivals if not each.refused and len(each.new)]
+    def accepted(self) -> list[ExaminedFile]:
+        """The files that passed all checks and have new rows."""
+        return [file for file in self.files if not file.refusal and len(file.new_rows)]
 
     @property
-    def quarantined(self) -> list[Arrival]:
-        return [each for each in self.arrivals if each.refused]
+    def refused(self) -> list[ExaminedFile]:
+        """The files for quarantine."""
+        return [file for file in self.files if file.refusal]
 
     @property
-    def new_rows(self) -> int:
-        return sum(len(each.new) for each in self.taken)
+    def n_new_rows(self) -> int:
+        """Number of new rows in the accepted files."""
+        return sum(len(file.new_rows) for file in self.accepted)
+
+    @property
+    def timestamp(self) -> str:
+        """Start of the run in ISO format."""
+        return self.started.isoformat(timespec="seconds")
 
     def sentence(self) -> str:
-        """What happened, in a line."""
-        parts = [f"{self.model}: {WORDS[self.outcome]}"]
-        if self.arrivals:
-            parts.append(f"{len(self.arrivals)} new files with {self.new_rows:,} new rows")
-        if self.quarantined:
-            parts.append(f"{len(self.quarantined)} in quarantine")
+        """Return what happened, in one line."""
+        parts = [f"{self.model}: {TITLES[self.outcome]}"]
+        if self.files:
+            parts.append(f"{len(self.files)} new files with {self.n_new_rows:,} new rows")
+        if self.refused:
+            parts.append(f"{len(self.refused)} in quarantine")
         return "; ".join(parts)
 
 
-def markdown(night: Night, headline: str = "") -> str:
-    """The report: what came in, what it differs in, what was decided.
-
-    `headline` stands in the place of how the retraining ended.
-    """
+def as_markdown(run: RetrainRun, headline: str = "") -> str:
+    """Return the report as Markdown; `headline` replaces the outcome."""
     lines = [
-        f"# Retraining of {night.model}",
-        f"**{headline or WORDS[night.outcome].capitalize()}.** Began {night.began:%Y-%m-%d %H:%M} UTC.",
+        f"# Retraining of {run.model}",
+        f"**{headline or TITLES[run.outcome].capitalize()}.** Started {run.started:%Y-%m-%d %H:%M} UTC.",
     ]
-    if night.reasons:
-        lines += ["## Why", bullets(night.reasons)]
-    if night.arrivals:
-        rows = [_arrival(each, trained=bool(night.reasons)) for each in night.arrivals]
-        lines += ["## What came in", pipe_table(["file", "result", "rows", "new"], rows, right=2)]
-    if night.decision:
-        lines += ["## The gate", night.decision]
-    before, after = night.figures
-    if after:
-        lines += ["## Figures on the test rows", _figures(before, after)]
-    if night.drift:
-        lines += [
-            "## Drift of the new rows",
-            drift.markdown(night.drift).partition("\n")[2].strip().replace("\n## ", "\n### "),
-        ]
+    if run.reasons:
+        lines += ["## Reasons to train", bullets(run.reasons)]
+    if run.files:
+        rows = [_file_cells(file, trained=bool(run.reasons)) for file in run.files]
+        lines += ["## Incoming files", pipe_table(["file", "result", "rows", "new"], rows, right=2)]
+    if run.decision:
+        lines += ["## Decision of the gate", run.decision]
+    if run.metrics_after:
+        lines += ["## Metrics on the test rows", _metrics_table(run.metrics_before, run.metrics_after)]
+    if run.drift:
+        body = drift.markdown(run.drift).partition("\n")[2].strip()
+        lines += ["## Drift of the new rows", body.replace("\n## ", "\n### ")]
     return "\n\n".join(lines) + "\n"
 
 
-def _arrival(each: Arrival, *, trained: bool) -> list[str]:
-    good = "nothing new" if each.new.empty else "taken" if trained else "waits for more"
-    said = f"**in quarantine**: {escaped(each.refused)}" if each.refused else good
-    return [escaped(display_name(each.name)), said, f"{each.rows:,}", f"{len(each.new):,}"]
+def _file_cells(file: ExaminedFile, *, trained: bool) -> list[str]:
+    if file.refusal:
+        result = f"**in quarantine**: {escaped(file.refusal)}"
+    elif file.new_rows.empty:
+        result = "no new rows"
+    else:
+        result = "added" if trained else "waits for more rows"
+    return [escaped(display_name(file.name)), result, f"{file.n_rows:,}", f"{len(file.new_rows):,}"]
 
 
-def _figures(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+def _metrics_table(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     rows = [
         [key, f"{before['overall'][key]:,}" if before else "", f"{after['overall'][key]:,}"]
         for key in ("num_samples", *summary.HEADLINES)
@@ -110,25 +137,31 @@ def _figures(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     return f"{pipe_table(['', 'before', 'now'], rows, right=2)}\n\n{note}"
 
 
-def as_json(night: Night) -> dict[str, Any]:
-    """The same for programs."""
+def as_json(run: RetrainRun) -> dict[str, Any]:
+    """Return the report for programs."""
     return {
-        "model": night.model,
-        "began": night.began.isoformat(timespec="seconds"),
-        "outcome": night.outcome.name.lower(),
-        "reasons": night.reasons,
-        "new_rows": night.new_rows,
+        "model": run.model,
+        "began": run.timestamp,
+        "outcome": run.outcome.name.lower(),
+        "reasons": run.reasons,
+        "new_rows": run.n_new_rows,
         "files": [
-            {"name": each.name, "sha256": each.file, "rows": each.rows, "new": len(each.new), "refused": each.refused}
-            for each in night.arrivals
+            {
+                "name": file.name,
+                "sha256": file.sha256,
+                "rows": file.n_rows,
+                "new": len(file.new_rows),
+                "refused": file.refusal,
+            }
+            for file in run.files
         ],
-        "drift": night.drift,
+        "drift": run.drift,
     }
 
 
-def write(night: Night) -> None:
-    """Write the report to `reports/retrain/`, and where git takes it from."""
-    text = markdown(night)
+def write(run: RetrainRun) -> None:
+    """Write the report to `data/retrain.md`, for git, and to `reports/retrain/`."""
+    text = as_markdown(run)
     write_text(checkout.REPORT, text)
     page.write(REPORTS, "report", text)
-    write_json(REPORTS / "report.json", as_json(night))
+    write_json(REPORTS / "report.json", as_json(run))

@@ -137,8 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not texts and not options.id:
         raise PipelineError("name rows with --id, --text or --file")
     try:
-        with checkout.alone_here():
-            checkout.put_back()  # or the next retraining would put back what is written here too
+        with checkout.checkout_lock():
+            checkout.restore()  # or the next retraining would put back what is written here too
             forget(texts, set(options.id))
-    except checkout.BusyError as busy:
+    except checkout.AlreadyRunningError as busy:
         raise PipelineError(f"{busy}; run this again when it has ended") from busy

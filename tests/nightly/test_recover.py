@@ -1,4 +1,4 @@
-"""Recover: what a kill left of DVC's own files is mended, and what is whole or in use is not touched."""
+"""DVC's own files are repaired after a kill; valid files and files in use stay as they are."""
 
 import json
 import os
@@ -8,14 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.nightly import git
 from helpers.project import ROOT, Project
 
 from pipeline.base.errors import PipelineError
 from pipeline.nightly import recover
 
 LOCK = (ROOT / "dvc.lock").read_bytes()
-
-IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
 
 
 @pytest.fixture
@@ -27,68 +26,69 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_whole_lock_file_stays(place: Path) -> None:
-    recover.main()
+def test_valid_lock_file_stays(place: Path) -> None:
+    recover.main([])
     assert Path("dvc.lock").read_bytes() == LOCK
     Path("dvc.lock").unlink()
-    recover.main()
+    recover.main([])
     assert not Path("dvc.lock").exists()
 
 
 @pytest.mark.parametrize(
-    "torn", [b"", LOCK[: LOCK.index(b"- path:", 8_000) + 4], LOCK[:-40] + b"\n  - pa", b"schema: '2.0'\nstages: [\xff"]
+    "corrupt",
+    [b"", LOCK[: LOCK.index(b"- path:", 8_000) + 4], LOCK[:-40] + b"\n  - pa", b"schema: '2.0'\nstages: [\xff"],
 )
-def test_a_torn_lock_file_becomes_gits_or_none(place: Path, capsys: pytest.CaptureFixture[str], torn: bytes) -> None:
-    Path("dvc.lock").write_bytes(torn)
-    recover.main()
-    assert capsys.readouterr().out == "dvc.lock was torn: removed, `dvc repro` writes it anew\n"
+def test_corrupt_lock_file_is_replaced_or_removed(
+    place: Path, capsys: pytest.CaptureFixture[str], corrupt: bytes
+) -> None:
+    Path("dvc.lock").write_bytes(corrupt)
+    recover.main([])
+    assert capsys.readouterr().out == "dvc.lock was corrupt: removed; `dvc repro` writes it again\n"
     assert not Path("dvc.lock").exists()
 
     Path("dvc.lock").write_bytes(LOCK)
-    for command in (("add", "dvc.lock"), ("commit", "-q", "-m", "lock")):
-        subprocess.run(["git", *IDENTITY, *command], check=True)
-    Path("dvc.lock").write_bytes(torn)
-    recover.main()
-    assert capsys.readouterr().out == "dvc.lock was torn: replaced by the one that git has\n"
+    git("add", "dvc.lock")
+    git("commit", "-q", "-m", "lock")
+    Path("dvc.lock").write_bytes(corrupt)
+    recover.main([])
+    assert capsys.readouterr().out == "dvc.lock was corrupt: replaced by the committed one\n"
     assert Path("dvc.lock").read_bytes() == LOCK
-    assert [each.name for each in place.iterdir() if "partial" in each.name] == []
+    assert [file for file in place.iterdir() if "partial" in file.name] == []
 
 
-def entry(pid: int) -> dict[str, object]:
+def user(pid: int) -> dict[str, object]:
     return {"pid": pid, "cmd": "/usr/bin/dvc repro"}
 
 
 @pytest.mark.parametrize("content", ["", '{"write": {"a', "[]", '{"write": {"a": {}}}'])
-def test_a_torn_list_of_paths_in_use_is_removed(place: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
-    recover.IN_USE.write_text(content)
-    recover.main()
-    assert capsys.readouterr().out == ".dvc/tmp/rwlock was left by a DVC that is gone: removed\n"
-    assert not recover.IN_USE.exists()
+def test_corrupt_rwlock_is_removed(place: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    recover.RWLOCK.write_text(content)
+    recover.main([])
+    assert capsys.readouterr().out == ".dvc/tmp/rwlock was left by a DVC process that has ended: removed\n"
+    assert not recover.RWLOCK.exists()
 
 
-def test_paths_that_a_living_dvc_uses_stay_and_a_number_that_another_process_has_does_not(place: Path) -> None:
+def test_rwlock_of_a_running_dvc_stays_and_others_are_removed(place: Path) -> None:
     sleeper = "import time; time.sleep(60)"
     dvc, other = (subprocess.Popen(["python3", "-c", sleeper, name, "repro"]) for name in ("/usr/bin/dvc", "other"))
     try:
         for content, stays in (
-            ({"write": {"data/a": entry(dvc.pid)}, "read": {}}, True),
-            ({"write": {"data/b": entry(other.pid)}, "read": {"data/a": [entry(other.pid), entry(dvc.pid)]}}, True),
+            ({"write": {"data/a": user(dvc.pid)}, "read": {}}, True),
+            ({"write": {"data/b": user(other.pid)}, "read": {"data/a": [user(other.pid), user(dvc.pid)]}}, True),
             ({"write": {}, "read": {}}, True),
-            ({"write": {"data/a": entry(other.pid)}, "read": {}}, False),
-            ({"write": {}, "read": {"data/a": [entry(4_194_304)]}}, False),
+            ({"write": {"data/a": user(other.pid)}, "read": {}}, False),
+            ({"write": {}, "read": {"data/a": [user(4_194_304)]}}, False),
         ):
-            recover.IN_USE.write_text(json.dumps(content))
-            recover.main()
-            assert recover.IN_USE.exists() == stays, content
+            recover.RWLOCK.write_text(json.dumps(content))
+            recover.main([])
+            assert recover.RWLOCK.exists() == stays, content
     finally:
         for process in (dvc, other):
             process.kill()
             process.wait()
 
 
-def test_what_was_begun_in_the_run_cache_and_not_filled_is_removed(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unfinished_run_cache_entries_are_removed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = place / ".dvc/cache/runs"
     entries = {name: runs / name[:2] / name for name in ("whole", "torn", "empty", "both", "now")}
     for name, files in {"whole": ["a"], "torn": [".x.tmp"], "empty": [], "both": ["a", ".x.tmp"], "now": []}.items():
@@ -97,15 +97,15 @@ def test_what_was_begun_in_the_run_cache_and_not_filled_is_removed(
             (entries[name] / file).write_text("cmd: x")
         if name != "now":  # another DVC is about to fill it
             os.utime(entries[name], (time.time() - 2,) * 2)
-    recover.main()
-    assert capsys.readouterr().out == f"{runs}: 4 entries that were begun and not filled are removed\n"
+    recover.main([])
+    assert capsys.readouterr().out == f"{runs}: 4 unfinished entries removed\n"
     left = {str(path.relative_to(runs)) for path in runs.glob("*/**/*")}
     assert left == {"wh/whole", "wh/whole/a", "bo/both", "bo/both/a", "no/now"}
-    recover.main()
+    recover.main([])
     assert capsys.readouterr().out == ""
 
 
-def test_what_dvc_began_to_copy_beside_outputs_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unfinished_copies_of_outputs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "data/clean"
     folder.mkdir(parents=True)
@@ -114,19 +114,19 @@ def test_what_dvc_began_to_copy_beside_outputs_is_removed(tmp_path: Path, monkey
         file.write_text("x")
     for file in (old, other):
         os.utime(file, (1, 1))
-    assert recover.tidy_outputs() == "data: 1 files that DVC had begun to copy are removed"
+    assert recover.remove_partial_outputs() == "data: 1 unfinished copies removed"
     assert sorted(folder.iterdir()) == [other, new]
-    assert recover.tidy_outputs() == ""
+    assert recover.remove_partial_outputs() == ""
 
 
-def test_outside_of_a_project_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_project_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PipelineError, match="run from the project's root"):
-        recover.main()
+        recover.main([])
 
 
 @pytest.mark.slow  # DVC runs a stage
-def test_dvc_goes_on_where_its_run_cache_was_torn(reference: Project, tmp_path: Path) -> None:
+def test_dvc_repro_continues_with_a_corrupt_run_cache(reference: Project, tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     shutil.copytree(reference.folder, project.folder, symlinks=True)
     shutil.rmtree(project.folder / ".dvc/cache/runs")
@@ -137,6 +137,6 @@ def test_dvc_goes_on_where_its_run_cache_was_torn(reference: Project, tmp_path: 
         entry.unlink()
         os.utime(entry.parent, (time.time() - 2,) * 2)
     (project.folder / "dvc.lock").unlink()
-    assert "NoneType" in project.run("dvc", "repro", "validate", check=False).stderr  # DVC 3.67's own mistake
+    assert "NoneType" in project.run("dvc", "repro", "validate", check=False).stderr  # a bug of DVC 3.67
     project.run("python", "-m", "pipeline", "recover")
     project.run("dvc", "repro", "validate")

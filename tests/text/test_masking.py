@@ -115,7 +115,7 @@ def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None
     texts = ["data/reviews.csv", "data/own/part.jsonl", "data/evaluate/worst.csv", "data/ingest/table.parquet"]
     texts += ["data/batches/ab.parquet", "data/batches/.partial-abcab.parquet", "data/quarantine/ab/bad.csv"]
     assert git("check-ignore", "--no-index", *texts) == texts
-    kept = [*git("ls-files", "data"), *map(str, (*checkout.OWN, checkout.REPORT))]
+    kept = [*git("ls-files", "data"), *map(str, checkout.RETRAIN_FILES)]
     assert "data/batches.csv" in kept
     with Git(str(ROOT)) as seen:  # by DVC, which understands some patterns otherwise, and looks into no ignored folder
         assert not any(

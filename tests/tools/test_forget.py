@@ -77,12 +77,12 @@ def test_no_retraining_is_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["forget", "--text", "hello"])
     monkeypatch.setattr(forget, "forget", lambda *_: pytest.fail("it began"))
     with (
-        checkout.alone_here(),
+        checkout.checkout_lock(),
         pytest.raises(PipelineError, match="in progress in this folder; run this again when it has ended"),
     ):
         forget.main()
     order: list[str] = []
-    monkeypatch.setattr(checkout, "put_back", lambda: order.append("put back"))
+    monkeypatch.setattr(checkout, "restore", lambda: order.append("put back"))
     monkeypatch.setattr(forget, "forget", lambda texts, ids: order.append(f"{texts} {ids}"))
     forget.main()
     assert order == ["put back", "['hello'] set()"]

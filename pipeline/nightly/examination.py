@@ -1,0 +1,178 @@
+"""Checks of incoming files, before their rows may become increments.
+
+Rows that the table already has are skipped. A file that breaks a rule is refused; the others go on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..base import params
+from ..base.errors import PipelineError, display_name
+from ..base.params import label_name
+from ..data import columns, rules, tables
+from ..data.forgotten import matching, read_forgotten
+from ..data.rules import Rule, RuleResult
+from ..data.settings import Ingest, Validate
+from ..data.split import split_key
+from .incoming import ExaminedFile, IncomingFile
+
+Predict = Callable[[Sequence[str]], Sequence[str]]  # raw texts to labels
+
+# Rules that hold for a file by itself; the others hold for the table with its rows.
+FILE_RULES = (
+    "missing_texts",
+    "missing_labels",
+    "numeric_texts",
+    "max_text_length",
+    "max_undecodable",
+    "max_conflicts",
+    "labels",
+)
+MIN_ROWS = 30  # of a class, and of the others, to judge its agreement
+
+
+def examine(
+    files: Sequence[IncomingFile],
+    table: pd.DataFrame,
+    *,
+    known: pd.DataFrame,
+    predict: Predict | None,
+    min_agreement: float,
+) -> list[ExaminedFile]:
+    """Read and check files one after another, each together with the table and the accepted files before it.
+
+    Parameters
+    ----------
+    files : sequence of IncomingFile
+        See `unseen_files`.
+    table : DataFrame of shape (n_rows, 8)
+        The rows so far, as ingest writes them.
+    known : DataFrame of shape (>= n_rows, 8)
+        All known rows: these, and those that `ingest.max_rows` leaves out.
+    predict : callable or None
+        The champion, from raw texts to labels; None if there is none.
+    min_agreement : float
+        See `params.yaml`.
+    """
+    keys = set(_keys(known))
+    examined = []
+    for incoming_file in files:
+        file = _examine_file(incoming_file, table, keys, predict, min_agreement)
+        if not file.refusal and len(file.new_rows):
+            extended = pd.concat([table, file.new_rows.drop(columns="given")], ignore_index=True)
+            results = rules.check(rules.measure(extended), rules.rules(params.load(Validate)))
+            broken = [result for result in results if result.verdict == "stop"]
+            if broken:
+                refusal = f"with its rows the whole table breaks {_sentences(broken)}"
+                file = replace(file, refusal=refusal, results=[*file.results, *broken])
+            else:
+                table = extended
+                keys.update(_keys(file.new_rows))
+        examined.append(file)
+    return examined
+
+
+def _examine_file(
+    file: IncomingFile,
+    table: pd.DataFrame,
+    known: set[tuple[str, str]],
+    predict: Predict | None,
+    min_agreement: float,
+) -> ExaminedFile:
+    """Read a file and check it by itself; `known` are the keys of known rows."""
+    settings, limits = params.load(Ingest), params.load(Validate)
+    try:
+        raw = tables.read_file(file.path, settings, file.name)
+        mapped = columns.map_labels(raw.assign(given=raw["label"]), _relevant(settings.label_map, raw))
+    except (PipelineError, ArithmeticError, MemoryError, ValueError) as error:  # a file may be broken in any way
+        return _unreadable(file, error, table)
+    rows = tables.complete(mapped, source=file.name).assign(given=mapped["given"])
+    limits = limits.model_copy(update={"labels": limits.labels or sorted(table["label"].dropna().unique())})
+    results = rules.check(rules.measure(rows), [rule for rule in rules.rules(limits) if rule.name in FILE_RULES])
+    keys = pd.Series(_keys(rows), index=rows.index, dtype="object")
+    complete = keys.map(all).astype(bool)  # neither text nor label is missing
+    new = rows[complete & ~keys.isin(known) & ~keys.duplicated() & ~matching(rows, read_forgotten())]
+    if predict is not None:
+        results += agreement(new, predict, min_agreement)
+    broken = [result for result in results if result.verdict == "stop"]
+    new = new.reset_index(drop=True)
+    return ExaminedFile(**vars(file), n_rows=len(raw), new_rows=new, refusal=_sentences(broken), results=results)
+
+
+def _unreadable(file: IncomingFile, error: Exception, table: pd.DataFrame) -> ExaminedFile:
+    reason = error.kept if isinstance(error, PipelineError) else f"{file.name} cannot be read ({type(error).__name__})"
+    refusal = reason.replace(str(file.path), file.name)  # it is listed in git
+    rule = Rule("readable", "table", "", {}, "the file can be read in the columns named under ingest")
+    no_rows = table.iloc[:0].assign(given="")
+    result = RuleResult(rule, False, None, refusal)
+    return ExaminedFile(**vars(file), n_rows=0, new_rows=no_rows, refusal=refusal, results=[result])
+
+
+def agreement(rows: pd.DataFrame, predict: Predict, min_agreement: float) -> list[RuleResult]:
+    """Judge the labels of new rows by the champion's predictions.
+
+    The agreement of a class is the share of its rows for which the champion predicts it, minus that share of the other
+    rows (Youden 1950, "Index for rating diagnostic tests"). New subjects lower it, random labels take it to 0, swapped
+    labels make it negative.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_rows, >= 2)
+        Has the columns `text` and `label`.
+    predict : callable
+        Raw texts to labels.
+    min_agreement : float
+        A class breaks the rule if its 95 % interval lies below this.
+
+    Returns
+    -------
+    list of RuleResult
+        One, for the class of lowest agreement; none if no class has enough rows.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"text": ["..."] * 60, "label": ["joy", "fear"] * 30})
+    >>> agreement(rows, lambda texts: ["joy"] * len(texts), 0.05)[0].found
+    "0.00 (class 'joy')"
+    """
+    rows = rows.dropna(subset=["text", "label"])
+    predictions = predict(rows["text"].to_list()) if len(rows) else []
+    predicted, agreements = np.array(predictions), {}
+    for label in sorted(set(predictions) & set(rows["label"])):  # a class that is never predicted here proves nothing
+        mask = (rows["label"] == label).to_numpy()
+        sizes = np.array([mask.sum(), (~mask).sum()])
+        if sizes.min() >= MIN_ROWS:
+            shares = np.array([(predicted[mask] == label).mean(), (predicted[~mask] == label).mean()])
+            margin = 1.96 * np.sqrt((shares * (1 - shares) / sizes).sum())
+            agreements[label] = (shares[0] - shares[1], shares[0] - shares[1] + margin)
+    if not agreements:
+        return []
+    worst = min(agreements, key=lambda label: agreements[label][1])
+    value, high = map(float, agreements[worst])
+    rule = Rule(
+        "min_agreement", "classes", "", {"min_value": min_agreement},
+        "the champion predicts each class more often for rows with this label than for other rows, by at least so much",
+        "retrain.min_agreement",
+    )  # fmt: skip
+    return [RuleResult(rule, high >= min_agreement, value, f"{value:.2f} (class {display_name(worst)!r})")]
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what identifies each row: its text, ignoring case, character width and white space, and its label."""
+    return list(zip(table["text"].fillna("").map(split_key), table["label"].fillna(""), strict=True))
+
+
+def _relevant(label_map: Mapping[Any, str | None] | None, raw: pd.DataFrame) -> dict[Any, str | None] | None:
+    """Return the entries of the map whose labels the file has: a file need not have all."""
+    if label_map is None:
+        return None
+    labels = set(raw["label"].dropna())
+    return {key: name for key, name in label_map.items() if label_name(key) in labels}
+
+
+def _sentences(broken: Sequence[RuleResult]) -> str:
+    return "; ".join(result.sentence for result in broken)

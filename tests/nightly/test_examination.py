@@ -1,0 +1,180 @@
+"""Which incoming files are accepted, and which of their rows are new."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.nightly import SWAPPED, examined, incoming_file, write_csv
+from helpers.project import set_params
+
+from pipeline.base import params, paths
+from pipeline.data import forgotten, selection, tables
+from pipeline.nightly.examination import agreement, examine
+from pipeline.nightly.incoming import put_into_quarantine, unseen_files
+
+Rows = pd.DataFrame
+
+
+def test_unreadable_files_are_refused(project: Path, tweets: Rows) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    undecodable = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
+    for name, texts in {
+        "bytes.parquet": undecodable,
+        "time.parquet": pa.array([2**62], pa.timestamp("us")),
+    }.items():
+        pq.write_table(pa.table({"text": texts, "label": ["positive"]}), project / name)
+        assert f"{name} holds what cannot be read" in examined([project / name], tweets)[0].refusal
+    (project / "sep.csv").write_bytes(b"sep=\xe9\ntext\xe9label\na\xe9positive\n")
+    assert examined([project / "sep.csv"], tweets)[0].refusal
+    (project / "late.jsonl").write_text('{"text": "a", "label": "positive", "when": 1' + "0" * 400 + "}\n")
+    changes = {"dataset": "file", "path": "a.csv", "time_column": "when"}
+    params.PARAMS_FILE.write_text(set_params(params.PARAMS_FILE.read_text(encoding="utf-8"), changes), encoding="utf-8")
+    (late,) = examined([project / "late.jsonl"], tweets)
+    assert "late.jsonl: column 'when' holds an integer that is no time" in late.refusal
+
+
+def test_known_rows_are_skipped(project: Path, tweets: Rows) -> None:
+    known, new = tweets[:1_500], tweets[1_500:]
+    again = known[:50].assign(text=known["text"].str.upper() + "  ")
+    missing = pd.DataFrame({"text": ["", "no label"], "label": ["positive", ""]})
+    path = write_csv(project / "a.csv", pd.concat([new, again, new[:20], missing]))
+    (file,) = examined([path], known)
+    assert file.refusal == ""
+    assert file.n_rows == 572
+    assert file.new_rows["text"].tolist() == new["text"].tolist()
+    both = examined([path, shutil.copy(path, project / "b.csv")], known)
+    assert [len(file.new_rows) for file in both] == [500, 0]
+
+
+def test_rows_left_out_by_max_rows_are_known(project: Path, tweets: Rows) -> None:
+    known = tables.complete(tweets, source="tweets")
+    files = [incoming_file(write_csv(project / "again.csv", tweets))]
+    (file,) = examine(files, selection.sample(known, 500), known=known, predict=None, min_agreement=0.1)
+    assert (file.refusal, len(file.new_rows)) == ("", 0)
+
+
+def test_forgotten_texts_are_skipped(project: Path, tweets: Rows) -> None:
+    paths.FORGOTTEN.write_text(f"{forgotten.text_digest(tweets['text'][1_000].upper())}\n")
+    (file,) = examined([write_csv(project / "a.csv", tweets[1_000:1_100])], tweets[:1_000])
+    assert (file.refusal, len(file.new_rows)) == ("", 99)
+    assert tweets["text"][1_000] not in set(file.new_rows["text"])
+
+
+def test_labels_are_mapped(project: Path, tweets: Rows) -> None:
+    text = params.PARAMS_FILE.read_text(encoding="utf-8")
+    text = text.replace("dataset: tweets", "dataset: file").replace("path: data/none", "path: x", 1)
+    text = text.replace("label_map: null", "label_map: {good: positive, bad: negative, so-so: neutral, spam: null}")
+    params.PARAMS_FILE.write_text(text, encoding="utf-8")
+    labels = tweets["label"].map({"positive": "good", "negative": "bad"}).fillna("spam")
+    path = write_csv(project / "a.csv", tweets[1_500:1_600].assign(label=labels))
+    (file,) = examined([path], tweets[:1_500])
+    assert file.refusal == ""
+    assert set(file.new_rows["label"]) == {"positive", "negative"}
+    assert set(file.increment()["label"]) == {"good", "bad"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda rows: rows.rename(columns={"label": "mood"}), "b.csv has no column 'label'"),
+        (lambda rows: rows.assign(label="angry"), "labels: every label is one of the 3 allowed"),
+        (lambda rows: rows.assign(text=""), "missing_texts"),
+        (lambda rows: rows.assign(text="12345"), "numeric_texts"),
+        (lambda rows: rows.assign(label=rows["label"].map(SWAPPED)), "min_agreement"),
+    ],
+)
+def test_a_bad_file_is_refused_and_others_are_accepted(
+    project: Path, tweets: Rows, spoil: Callable[[Rows], Rows], reason: str
+) -> None:
+    labels = dict(zip(tweets["text"], tweets["label"], strict=True))
+    parts = {"a.csv": tweets[1_000:1_300], "b.csv": spoil(tweets[1_300:1_600]), "c.csv": tweets[1_600:]}
+    files = [write_csv(project / name, rows) for name, rows in parts.items()]
+    first, bad, last = examined(files, tweets[:1_000], lambda texts: [labels.get(text, "neutral") for text in texts])
+    assert (first.refusal, len(first.new_rows), last.refusal, len(last.new_rows)) == ("", 300, "", 400)
+    assert reason in bad.refusal
+    assert str(project) not in bad.refusal
+    folder = put_into_quarantine(bad, "2026-01-01")
+    assert (folder / "b.csv").read_bytes() == files[1].read_bytes()
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert reason.partition(":")[0].partition(" ")[0] in page or "readable" in page
+    assert not any(text in page for text in parts["b.csv"]["text"] if len(text) > 20)
+    with unseen_files(str(project)) as unseen:
+        assert {file.name for file in unseen if file.name.endswith(".csv") and "/" not in file.name} == {
+            "a.csv",
+            "c.csv",
+        }
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "rule"),
+    [
+        ("label", lambda rows: "", "missing_labels"),
+        ("text", lambda rows: "caf\ufffd " + rows["text"], "max_undecodable"),
+        ("label", lambda rows: rows["label"].map(SWAPPED | {"neutral": "positive"}), "max_conflicts"),
+    ],
+)
+def test_faults_that_a_large_table_would_hide_are_found(
+    project: Path, tweets: Rows, column: str, values: Callable[[Rows], object], rule: str
+) -> None:
+    rows = tweets[1_700:].reset_index(drop=True)
+    if rule == "max_conflicts":  # the same texts again, with another label
+        rows = pd.concat([rows, rows[:100].assign(label=values(rows[:100]))], ignore_index=True)
+    else:
+        rows.loc[:29, column] = values(rows[:30])
+    (file,) = examined([write_csv(project / "a.csv", rows)], tweets[:1_700])
+    assert file.refusal.startswith(f"{rule}: ")
+
+
+def test_a_file_that_contradicts_the_table_is_refused(project: Path, tweets: Rows) -> None:
+    known = tweets[:600]
+    path = write_csv(project / "a.csv", known.assign(label=known["label"].map(SWAPPED)))
+    (file,) = examined([path], known)
+    assert "with its rows the whole table breaks" in file.refusal
+    assert "max_conflicts" in file.refusal
+
+
+def test_of_two_files_that_contradict_each_other_the_second_is_refused(project: Path, tweets: Rows) -> None:
+    others = tweets[300:].assign(label=lambda rows: rows["label"].map(SWAPPED | {"neutral": "positive"}))
+    files = [write_csv(project / "a.csv", tweets[300:]), write_csv(project / "b.csv", others)]
+    first, second = examined(files, tweets[:300])
+    assert first.refusal == ""
+    assert "with its rows the whole table breaks max_conflicts" in second.refusal
+
+
+def agreements(predicted: str, labels: str, min_agreement: float = 0.1) -> list[tuple[bool, float | None, str]]:
+    """Judge rows whose predictions and labels are single letters."""
+    rows = pd.DataFrame({"text": [f"text {number}" for number in range(len(labels))], "label": list(labels)})
+    results = agreement(rows, lambda _: list(predicted), min_agreement)
+    return [(result.kept, result.observed, result.found) for result in results]
+
+
+def test_agreement_by_hand() -> None:
+    """The champion predicts a for 60 of 100 rows of a and 40 of 100 of b: 0.2, at most 0.2 + 1.96 * 0.0693."""
+    predicted, labels = "a" * 60 + "b" * 40 + "a" * 40 + "b" * 60, "a" * 100 + "b" * 100
+    (result,) = agreements(predicted, labels, 0.33)
+    assert result == (True, pytest.approx(0.2), "0.20 (class 'a')")  # the shortfall may be chance
+    assert agreements(predicted, labels, 0.34)[0][0] is False
+
+
+def test_agreement_is_judged_by_the_worst_class() -> None:
+    swapped = agreements("a" * 40 + "c" * 40 + "b" * 40, "a" * 40 + "b" * 40 + "c" * 40)
+    assert swapped == [(False, pytest.approx(-0.5), "-0.50 (class 'b')")]
+    assert agreements("b" * 30 + "a" * 30, "a" * 30 + "b" * 30)[0][0] is False
+
+
+def test_agreement_needs_rows_and_predictions_of_a_class() -> None:
+    assert agreements("b" * 29 + "a" * 200, "a" * 29 + "b" * 200) == []  # too few rows of one, and so of the others
+    assert agreements("a" * 40 + "b" * 40, "a" * 40 + "n" * 40)[0][0]  # n is never predicted
+    assert agreement(pd.DataFrame({"text": [], "label": []}), lambda _: [], 0.1) == []
+
+
+def test_agreement_counts_only_new_rows(project: Path, tweets: Rows) -> None:
+    labels = dict(zip(tweets["text"], tweets["label"], strict=True))
+    new = tweets[1_000:1_300].assign(label=lambda rows: rows["label"].map(SWAPPED))
+    path = write_csv(project / "a.csv", pd.concat([tweets[:1_000], new]))
+    (file,) = examined([path], tweets[:1_000], lambda texts: [labels[text] for text in texts])
+    assert "min_agreement" in file.refusal
