@@ -214,6 +214,13 @@ def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibra
         Log-probabilities of each part for these rows.
     before : Calibration
         The champion's.
+
+    Examples
+    --------
+    Without rows, the prior decides:
+
+    >>> recalibrate(np.empty(0, dtype=int), [np.empty((0, 2))], Calibration((1.0,), 2.0, (0.5, -0.5)))
+    Calibration(shares=(1.0,), temperature=2.0, offsets=(0.5, -0.5))
     """
     from scipy.optimize import minimize
 
