@@ -219,8 +219,9 @@ def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibra
     --------
     Without rows, the prior decides:
 
-    >>> recalibrate(np.empty(0, dtype=int), [np.empty((0, 2))], Calibration((1.0,), 2.0, (0.5, -0.5)))
-    Calibration(shares=(1.0,), temperature=2.0, offsets=(0.5, -0.5))
+    >>> prior = Calibration((1.0,), 2.0, (0.5, -0.5))
+    >>> recalibrate(np.empty(0, dtype=int), [np.empty((0, 2))], prior) == prior
+    True
     """
     from scipy.optimize import minimize
 

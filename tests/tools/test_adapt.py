@@ -154,9 +154,9 @@ def test_split_has_every_class_and_is_stable(tmp_path: Path) -> None:
     rows = read(table, tmp_path)
     assert rows.groupby("label")["split"].nunique().tolist() == [3, 3]
     grown = read(pd.concat([table, texts(400, 4)]).drop_duplicates("text"), tmp_path).set_index("text")["split"]
-    shares = grown.value_counts(normalize=True)
-    assert abs(shares["test"] - 0.3) < 0.06
-    assert abs(shares["validation"] - 0.2) < 0.06
+    fractions = grown.value_counts(normalize=True)
+    assert abs(fractions["test"] - 0.3) < 0.06
+    assert abs(fractions["validation"] - 0.2) < 0.06
     angry = rows[rows["label"] == "angry"].set_index("text")["split"]
     assert (grown[angry.index] == angry).all()
 

@@ -198,8 +198,8 @@ def test_cached_tables_of_every_commit_are_found(tmp_path: Path, monkeypatch: py
     lock([f"{{path: {path}, md5: cc{split}}}" for split, path in paths.CLEAN_TABLES.items()])  # not committed yet
     for digest in ("aatrain", "aatest", "aavalidation", "bbtest", "cctrain", "eetrain", "eetest", "eecounts"):
         write_to_cache(tmp_path, digest)
-    found = ["/".join(file.parts[-2:]) for file in forget.cached_tables()]
-    assert found == ["aa/train", "aa/validation", "cc/train", "ee/train"]
+    tables_in_cache = ["/".join(file.parts[-2:]) for file in forget.cached_tables()]
+    assert tables_in_cache == ["aa/train", "aa/validation", "cc/train", "ee/train"]
 
 
 def test_versions_are_found_by_their_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
