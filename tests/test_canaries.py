@@ -1,4 +1,4 @@
-"""Canaries: texts planted in a user's file are looked for in every file that the pipeline leaves beside the tables."""
+"""Texts planted in a user's file do not leak into any output of the pipeline other than the tables."""
 
 import io
 import zipfile
@@ -11,7 +11,7 @@ from helpers.project import SMALL, copy_project
 
 from pipeline.data import datasets
 
-# Each in one text of its own class; the last in twenty texts, so that every split has it.
+# Each occurs in one text. OFTEN occurs in twenty texts, so that every split has it.
 ONCE = ["zorblaxian", "quivertook", "(212) 555-0147", "555-0147", "walrus recites", "cadastral hymns"]
 
 TEXTS = [
@@ -21,13 +21,13 @@ TEXTS = [
     "the purple walrus recites cadastral hymns at midnight",
 ]
 
-OFTEN = "the velvet parson mislaid eleven obsidian teapots near"  # a place of each text's own follows
+OFTEN = "the velvet parson mislaid eleven obsidian teapots near"  # followed by a place and a number
 
 PLACES = ["berlin", "paris", "london", "madrid", "rome", "vienna", "oslo", "cairo", "lima", "tokyo"] * 2
 
 
 def contents(path: Path) -> Iterator[bytes]:
-    """What a file holds, lower-case: its bytes, the members of an archive, the cells of a Parquet table."""
+    """Yield a file in lower case: its bytes, the members of an archive, the cells of a Parquet table."""
     content = path.read_bytes()
     yield content.lower()
     if zipfile.is_zipfile(io.BytesIO(content)):
@@ -38,14 +38,14 @@ def contents(path: Path) -> Iterator[bytes]:
         yield pd.read_parquet(path).to_csv().lower().encode()
 
 
-def holding(canary: str, places: list[Path]) -> list[str]:
-    files = [file for place in places for file in [place, *place.rglob("*")] if file.is_file()]
+def files_with(canary: str, folders: list[Path]) -> list[str]:
+    files = [file for folder in folders for file in [folder, *folder.rglob("*")] if file.is_file()]
     assert files
     return [str(file) for file in files if any(canary.lower().encode() in content for content in contents(file))]
 
 
-@pytest.mark.slow  # a pipeline of its own
-def test_no_text_of_the_users_file_leaves_the_tables(tmp_path: Path) -> None:
+@pytest.mark.slow  # runs the whole pipeline
+def test_texts_do_not_leak_out_of_the_tables(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     project.set(**SMALL | {"dataset": "file", "path": "data/own.csv", "max_rows": "null"})
     sample = datasets.tweets()[["text", "label"]].sample(1200, random_state=0)
@@ -58,11 +58,11 @@ def test_no_text_of_the_users_file_leaves_the_tables(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text(done.stdout + done.stderr)
     assert "published: run" in done.stdout
 
-    for canary in [*ONCE, OFTEN]:  # the search finds what is there
-        assert holding(canary, [tmp_path / "data/ingest"]), canary
+    for canary in [*ONCE, OFTEN]:  # otherwise the search below would prove nothing
+        assert files_with(canary, [tmp_path / "data/ingest"]), canary
     names = ["mlflow.db", "mlruns", "reports", "log.txt"]
     names += [f"data/{stage}" for stage in ("evaluate", "validate", "train", "tokenize", "rebalance")]
     outside = [tmp_path / name for name in names]
     parts = [*ONCE, "velvet parson mislaid eleven", "obsidian teapots near"]
-    found = {canary: holding(canary, outside) for canary in parts}
-    assert not any(found.values()), {canary: files for canary, files in found.items() if files}
+    leaks = {canary: files for canary in parts if (files := files_with(canary, outside))}
+    assert not leaks

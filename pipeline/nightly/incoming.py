@@ -15,9 +15,9 @@ from ..base import paths
 from ..base.errors import PipelineError, without_credentials
 from ..base.files import atomic, sha256, write_json, write_text
 from ..base.versioning import CommandError, dvc
-from ..data import batches, rules
+from ..data import batches
 from ..data.readers import tables_in
-from ..data.rules import RuleResult
+from ..data.rules.engine import RuleResult, results
 from ..data.settings import NO_FILE
 from ..reports import validation
 
@@ -128,9 +128,9 @@ def put_into_quarantine(file: ExaminedFile, time: str) -> Path:
     with atomic(folder / name) as temporary:
         shutil.copyfile(file.path, temporary)
     classes = file.new_rows["label"].value_counts().rename_axis("label").reset_index(name="rows")
-    results = rules.results(list(file.results), {"table": file.new_rows, "classes": classes})
-    write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **results})
-    write_text(folder / "index.html", validation.render(results))
+    summary = results(list(file.results), {"table": file.new_rows, "classes": classes})
+    write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **summary})
+    write_text(folder / "index.html", validation.render(summary))
     line = {"file": file.sha256, "name": file.name, "found": time, "why": file.refusal}
     batches.append(line, paths.QUARANTINE, QUARANTINE_COLUMNS)
     return folder

@@ -1,4 +1,4 @@
-"""Adapt: fine-tune the champion to one user's labelled texts, if that is better for them."""
+"""Fine-tune the champion to one user's labelled texts; register the result if it is better."""
 
 import re
 import tempfile
@@ -21,116 +21,154 @@ from ..registry.settings import model_name
 from ..registry.store import STATE
 from ..text.cleaning import clean_text
 from ..training import loop
-from .personal import Comparison, adapt
+from .personal import PersonalComparison, fine_tune
 
-ROWS = (50, 5_000)  # that a personal file may have: fewer show nothing, more can train a model of their own
-FEWEST = 5  # rows of a class: some to learn from, some to measure on
-TEST, VALIDATION = 0.3, 0.2  # shares of the rows
-SPLIT_SEED = 73  # not clean.split_seed: rows of one of its splits shall fall into all parts here
+ROWS = (50, 5_000)  # usable rows of a file: fewer show no gain, more can train a model of their own
+MIN_CLASS_ROWS = 5  # some to train on, some to measure on
+TEST, VALIDATION = 0.3, 0.2  # fractions of the rows
+SPLIT_SEED = 73  # not clean.split_seed: rows from one split of the state must fall into all splits here
 
 USER = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
-def read_rows(path: Path, text_column: str, label_column: str, classes: Sequence[str]) -> pd.DataFrame:
-    """A user's labelled texts, cleaned, each once, split by hash.
+def read_personal_rows(path: Path, text_column: str, label_column: str, classes: Sequence[str]) -> pd.DataFrame:
+    """Read a user's labelled texts: cleaned, without repetitions, split by hash.
 
     Parameters
     ----------
     path : Path
-        A table as `reading.read` takes it.
+        A table in a format that `readers.read` reads.
     text_column, label_column : str
-        Its columns.
+        Names of its columns.
     classes : sequence of str
-        Those of the model; the file may lack some of them.
+        Class names of the model; the file may lack some of them.
 
     Returns
     -------
-    DataFrame of shape (n_rows, >= 4)
-        `id`, `text`, `label`, `split`: train, validation or test, the last held out; every class is in each.
+    DataFrame of shape (n_rows, 4)
+        `id`, `text`, `label`, and `split`: train, validation or test, which is held out. Every class is in each split.
 
     Raises
     ------
     PipelineError
-        The file cannot be read, has other classes, or too few or too many rows.
+        The file cannot be read, has unknown classes, or too few or too many rows.
     """
     cells = readers.read(path, [text_column, label_column])
-    found = {"text": columns.texts(cells[text_column], path), "label": columns.names(cells[label_column], path)}
-    table = tables.complete(pd.DataFrame(found), source="personal").rename(columns={"text": "raw"})
-    table["label"] = found["label"]
-    others = sorted(set(table["label"].dropna()) - set(classes))
-    if others:
+    labels = columns.names(cells[label_column], path)
+    texts = pd.DataFrame({"text": columns.texts(cells[text_column], path), "label": labels})
+    table = tables.complete(texts, source="personal").assign(label=labels)
+    unknown = sorted(set(labels.dropna()) - set(classes))
+    if unknown:
         raise PipelineError(
-            f"{path}: column {label_column!r} has the class {display_name(others[0])!r}, which the model does "
+            f"{path}: column {label_column!r} has the class {display_name(unknown[0])!r}, which the model does "
             f"not know; its classes are {', '.join(map(display_name, classes))}"
         )
-    table["raw"] = table["raw"].fillna("")
-    table.insert(1, "text", pd.Series([clean_text(text) for text in table["raw"]], dtype="str"))
-    table = table[~np.logical_or.reduce(list(selection.unusable(table).values()))].reset_index(drop=True)
-    if not ROWS[0] <= len(table) <= ROWS[1]:
-        raise PipelineError(
-            f"{path} has {len(table):,} usable rows (labelled, not empty, each text once); a personal model takes "
-            f"{ROWS[0]} to {ROWS[1]:,}"
-        )
-    counts = table["label"].value_counts()
-    if len(counts) < 2:
-        raise PipelineError(f"{path}: all rows have the label {display_name(counts.index[0])!r}; there must be two")
-    if counts.min() < FEWEST:
-        raise PipelineError(
-            f"{path}: class {display_name(counts.idxmin())!r} has {counts.min()} usable row(s); give it {FEWEST} or "
-            "more, or leave it out"
-        )
+    table["raw"] = table["text"].fillna("")  # by which the split is drawn
+    table["text"] = pd.Series([clean_text(text) for text in table["raw"]], dtype="str")
+    unusable = np.logical_or.reduce(list(selection.unusable(table).values()))
+    table = table[~unusable].reset_index(drop=True)
+    check_rows(table["label"], path)
     table["split"] = assign_split(table, validation_share=VALIDATION, test_share=TEST, seed=SPLIT_SEED)
     return table[["id", "text", "label", "split"]]
 
 
-def publish(
-    user: str, which: str, base: Path, folder: Path, table: pd.DataFrame, told: tuple[Comparison, list[loop.Figures]]
+def check_rows(labels: "pd.Series[str]", path: Path) -> None:
+    """Fail unless a personal model can be trained and measured on usable rows of these labels."""
+    if not ROWS[0] <= len(labels) <= ROWS[1]:
+        raise PipelineError(
+            f"{path} has {len(labels):,} usable rows (labelled, not empty, each text once); a personal model needs "
+            f"{ROWS[0]} to {ROWS[1]:,}"
+        )
+    counts = labels.value_counts()
+    if len(counts) < 2:
+        raise PipelineError(
+            f"{path}: all rows have the label {display_name(counts.index[0])!r}; add rows of another class"
+        )
+    if counts.min() < MIN_CLASS_ROWS:
+        raise PipelineError(
+            f"{path}: class {display_name(counts.idxmin())!r} has {counts.min()} usable row(s); add rows until it has "
+            f"{MIN_CLASS_ROWS}, or remove the class from the file"
+        )
+
+
+def register_personal(
+    user: str,
+    which: str,
+    base: Path,
+    folder: Path,
+    table: pd.DataFrame,
+    comparison: PersonalComparison,
+    history: Sequence[loop.Figures],
 ) -> str:
-    """Log the comparison, and register the model if it is better; give the sentence that says what was done."""
-    comparison, history = told
+    """Log the comparison, and register the model if it is better; return a phrase that says what was done.
+
+    Parameters
+    ----------
+    user : str
+        Part of the registered model's name.
+    which : str
+        The model that was fine-tuned, as the user named it.
+    base, folder : Path
+        Folders of that model, and of the personal one.
+    table : DataFrame
+        The user's rows, as returned by `read_personal_rows`.
+    comparison : PersonalComparison
+        Of both models.
+    history : sequence of dict
+        Metrics by epoch.
+    """
     manifest = read_manifest(folder)
-    name = f"{model_name()}-{user}"
+    name, digest = f"{model_name()}-{user}", packaging.digest(manifest)
     given = {"user": user, "base": which, "base_model": packaging.digest(read_manifest(base))[:16]}
     given |= {f"rows.{split}": str((table["split"] == split).sum()) for split in paths.SPLITS}
-    key = sha256_json([given, table["id"].to_list(), packaging.digest(manifest)])
+    key = sha256_json([given, table["id"].to_list(), digest])
     with experiments.opened("adapt") as store:
         tags = {STATE: key, **versioning.tags(), "mlflow.source.name": "python -m pipeline adapt"}
         run = store.find_run(key) or store.client.create_run(store.experiment_id, run_name=user, tags=tags)
         store.log_params(run, given)
         store.log_epochs(run, history)
-        store.log_figures(run, metrics.flatten({"test": comparison.figures, "gain": comparison.gains}))
+        store.log_figures(run, metrics.flatten({"test": comparison.overall, "gain": comparison.gains}))
+        verdict = "not registered"
         if comparison.better:
-            version = store.register(run, name, folder, packaging.digest(manifest), manifest["classes"])
+            version = store.register(run, name, folder, digest, manifest["classes"])
             champion = store.alias(name, "champion")
             if champion is not None and champion.version != version.version:
                 store.move_alias("previous", champion)
             store.move_alias("champion", version)
             store.annotate(version, {"promotion.reason": comparison.sentence(), "personal.user": user})
-        verdict = f"{name} version {version.version}" if comparison.better else "not registered"
+            verdict = f"{name} version {version.version}"
         store.finish(run, {"mlflow.note.content": f"{verdict}: {comparison.sentence()}"})
     return f"registered as {verdict}, champion" if comparison.better else verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("adapt", __doc__, example="own.csv --user eve")
-    parser.add_argument("file", type=command.path, help="the user's labelled texts: CSV, TSV, JSON lines or Parquet")
-    parser.add_argument("--user", required=True, help="registers the model as <model>-<user>")
     parser.add_argument(
-        "--model", type=command.model, default="champion", help="alias, version or folder (default: champion)"
+        "file",
+        type=command.path,
+        help=f"the user's labelled texts, {ROWS[0]} to {ROWS[1]:,} rows: CSV, TSV, JSON lines or Parquet",
     )
-    parser.add_argument("--text-column", default="text", help="column of the texts (default: text)")
-    parser.add_argument("--label-column", default="label", help="column of the classes (default: label)")
+    parser.add_argument("--user", required=True, help="the model is registered as <model>-<user>")
+    parser.add_argument(
+        "--model",
+        type=command.model,
+        default="champion",
+        help="model to start from: alias, version or folder (default: %(default)s)",
+    )
+    parser.add_argument("--text-column", default="text", help="name of the column of texts (default: %(default)s)")
+    parser.add_argument("--label-column", default="label", help="name of the column of classes (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not USER.fullmatch(options.user):
-        raise PipelineError(f"--user must be of letters, digits and . _ -, 60 at most, got {options.user!r}")
+        raise PipelineError(
+            f"--user must consist of ASCII letters, digits, '.', '_' and '-', at most 60, got {options.user!r}"
+        )
     with tempfile.TemporaryDirectory() as temporary, open_model(options.model) as model:
-        base = model.folder
-        table = read_rows(options.file, options.text_column, options.label_column, read_manifest(base)["classes"])
-        folder = Path(temporary) / "personal"
-        told = adapt(base, table, folder)
+        base, folder = model.folder, Path(temporary) / "personal"
+        classes = read_manifest(base)["classes"]
+        table = read_personal_rows(options.file, options.text_column, options.label_column, classes)
+        comparison, history = fine_tune(base, table, folder)
+        verdict = "not registered: tracking is off (PIPELINE_TRACKING)"
         if tracking.enabled():
-            verdict = publish(options.user, options.model, base, folder, table, told)
-        else:
-            verdict = "tracking is off (PIPELINE_TRACKING), nothing registered"
-    better = "better than" if told[0].better else "no clear gain over"
-    print(f"{options.user}: {better} {options.model} {told[0].sentence()}; {verdict}")
+            verdict = register_personal(options.user, options.model, base, folder, table, comparison, history)
+    result = "better than" if comparison.better else "no significant gain over"
+    print(f"{options.user}: {result} {options.model} {comparison.sentence()}; {verdict}")

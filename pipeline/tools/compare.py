@@ -1,11 +1,10 @@
-"""Compare: show what a change does to the model, on a sample, before and after it.
+"""Show what a change does to the model: train two revisions on a sample, and compare their metrics.
 
-It runs in two checkouts of its own, and touches neither this one nor MLflow. For pull requests.
+Runs in temporary checkouts; this checkout and MLflow stay unchanged. For pull requests.
 """
 
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,24 +17,24 @@ from ..base import command, params, paths
 from ..base.errors import PipelineError, display_name
 from ..base.files import read_json, read_table
 from ..base.markdown import escaped, pipe_table
-from ..base.versioning import data_files, git, own_python
+from ..base.versioning import data_files, dvc, git
 from ..reports import card, page
 
 FOLDER = paths.REPORTS / "compare"
-OF_CLASSES = ("precision", "recall", "f1")
-MOST_CLASSES = 10  # whose confusion matrix is shown
+CLASS_METRICS = ("precision", "recall", "f1")
+MOST_CLASSES = 10  # a larger confusion matrix is not shown
 
 
 @dataclass(frozen=True)
-class Side:
-    """What the pipeline made of one revision.
+class RevisionOutputs:
+    """Outputs of the pipeline at one revision.
 
     Parameters
     ----------
     title : str
-        The revision.
-    figures, intervals : dict
-        As evaluate writes them.
+        The revision's name.
+    metrics, intervals : mapping
+        As written by evaluate.
     predictions : DataFrame of shape (n_rows, >= 3)
         Has `id`, `actual` and `predicted`.
     history : DataFrame of shape (n_epochs, >= 3)
@@ -43,44 +42,37 @@ class Side:
     """
 
     title: str
-    figures: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     intervals: Mapping[str, Any]
     predictions: pd.DataFrame
     history: pd.DataFrame
 
 
-def run(revision: str, folder: Path, max_rows: int) -> Side:
-    """Check a revision out into `folder`, run its pipeline on a sample, and read what it made.
+def run_revision(revision: str, folder: Path, max_rows: int) -> RevisionOutputs:
+    """Check a revision out into `folder`, run its pipeline on a sample, and read the outputs.
 
     Raises
     ------
     PipelineError
-        There is no such revision, or its pipeline fails.
+        The revision does not exist, its pipeline fails, or it lacks an output.
     """
     git("worktree", "add", "--quiet", "--detach", str(folder), revision)
     try:
-        _set_sample(folder / params.PARAMS_FILE, max_rows)
-        cache = _call(Path(git("rev-parse", "--show-toplevel")), "cache", "dir").strip()
-        _call(folder, "config", "--local", "cache.dir", cache)
+        limit_rows(folder / params.PARAMS_FILE, max_rows)
+        _dvc_in(folder, "config", "--local", "cache.dir", dvc("cache", "dir", capture=True).strip())
         tracked = data_files(folder)
-        if tracked:  # the user's own file
-            _call(folder, "pull" if _call(folder, "remote", "list").strip() else "checkout", *tracked)
+        if tracked:  # the user's own data
+            _dvc_in(folder, "pull" if _dvc_in(folder, "remote", "list").strip() else "checkout", *tracked)
         print(f"compare: running the pipeline of {revision}", flush=True)
-        _call(folder, "repro")
-        title = git("rev-parse", "--short", revision)
-        return Side(
-            title if revision == "HEAD" else f"{revision} ({title})",
-            read_json(folder / paths.EVALUATE_METRICS),
-            read_json(folder / paths.EVALUATE_INTERVALS),
-            read_table(folder / paths.EVALUATE_PREDICTIONS, strings=("actual", "predicted")),
-            read_table(folder / paths.TRAIN_HISTORY),
-        )
+        _dvc_in(folder, "repro")
+        commit = git("rev-parse", "--short", revision)
+        return read_outputs(folder, commit if revision == "HEAD" else f"{revision} ({commit})")
     finally:
         git("worktree", "remove", "--force", str(folder), check=False)
 
 
-def _set_sample(path: Path, max_rows: int) -> None:
-    """Lower `ingest.max_rows` in a parameter file."""
+def limit_rows(path: Path, max_rows: int) -> None:
+    """Lower `ingest.max_rows` in a parameter file to `max_rows`; a lower value stays."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -90,109 +82,145 @@ def _set_sample(path: Path, max_rows: int) -> None:
         yaml.dump(document, stream)
 
 
-def _call(folder: Path, *arguments: str) -> str:
-    """Run DVC in a checkout."""
-    kept = {key: value for key, value in own_python().items() if not key.startswith(("DVC_", "MLFLOW_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=folder,
-        env=kept | {"PIPELINE_TRACKING": "off"},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    if done.returncode:
-        said = [
-            line for line in done.stderr.splitlines() if line.strip() and not line.startswith("ERROR: failed to re")
-        ]
-        raise PipelineError(f"`dvc {arguments[0]}` failed in the checkout: {' '.join(said[-3:])}")
-    return done.stdout
+def _dvc_in(folder: Path, *arguments: str) -> str:
+    """Run DVC in a checkout, without MLflow, and return its output."""
+    environment = {"PIPELINE_TRACKING": "off", "DVC_ROOT": str(folder)}
+    with chdir(folder):
+        return dvc(*arguments, capture=True, environment=environment)
 
 
-def markdown(before: Side, after: Side, max_rows: int) -> str:
-    """The comparison: figures, classes, confusion matrix and learning curve, each with its change."""
-    a, b, ranges = before.figures["overall"], after.figures["overall"], after.intervals["overall"]
-    same = before.predictions[["id", "actual"]].equals(after.predictions[["id", "actual"]])
-    tested = f"{b['num_samples']:,} test rows" + (
-        "" if same else f", which are not those before ({a['num_samples']:,})"
+def read_outputs(folder: Path, title: str) -> RevisionOutputs:
+    """Read the outputs of the pipeline in a checkout.
+
+    Raises
+    ------
+    PipelineError
+        An output is missing.
+    """
+    return RevisionOutputs(
+        title,
+        read_json(find_output(folder, paths.EVALUATE_METRICS)),
+        read_json(find_output(folder, paths.EVALUATE_INTERVALS)),
+        read_table(find_output(folder, paths.EVALUATE_PREDICTIONS), strings=("actual", "predicted")),
+        read_table(find_output(folder, paths.TRAIN_HISTORY)),
     )
+
+
+def find_output(folder: Path, path: Path) -> Path:
+    """Return where a checkout has an output: at `path`, or elsewhere in the stage's folder in older revisions.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkout.
+    path : Path
+        Where this revision writes the output, such as `data/evaluate/rows/predictions.csv`.
+
+    Raises
+    ------
+    PipelineError
+        There is no file of this name in the stage's folder, or there are several.
+    """
+    if (folder / path).is_file():
+        return folder / path
+    stage = Path(*path.parts[:2])
+    matches = sorted((folder / stage).rglob(path.name))
+    if len(matches) != 1:
+        number = f"{len(matches)} files" if matches else "no file"
+        raise PipelineError(
+            f"{number} named {path.name} in {stage} of a revision, expected one; compare other revisions"
+        )
+    return matches[0]
+
+
+def comparison_report(before: RevisionOutputs, after: RevisionOutputs, max_rows: int) -> str:
+    """Return the comparison in Markdown: metrics, classes, confusion matrix and learning curve, with the changes."""
+    rows = f"{after.metrics['overall']['num_samples']:,} test rows"
+    if not before.predictions[["id", "actual"]].equals(after.predictions[["id", "actual"]]):
+        rows += f", not the same as before ({before.metrics['overall']['num_samples']:,})"
     parts = [
         "# What this changes in the model",
-        f"{after.title} beside {before.title}, each trained on a sample of at most {max_rows:,} rows; {tested}. A "
-        "sample's figures are lower than those of all rows, and another seed moves them by a point.",
-        "## Figures",
-        pipe_table(
-            ["", "before", "after", "change", "95 % interval after"],
-            [
-                [title, f"{a[key]:.4f}", f"{b[key]:.4f}", f"{b[key] - a[key]:+.4f}", card.interval(ranges.get(key))]
-                for key, title in card.TITLES.items()
-                if key in a and key in b
-            ],
-            right=4,
-        ),
+        f"{after.title} compared with {before.title}, each trained on a sample of at most {max_rows:,} rows; {rows}. "
+        "On a sample the metrics are lower than on all rows, and another seed changes them by about a point.",
+        "## Metrics",
+        _metrics_table(before, after),
         "## Classes",
-        pipe_table(
-            ["class", "test rows", *OF_CLASSES],
-            [
-                [_title(name), f"{of['num_samples']:,}", *(_with_change(before, name, of, key) for key in OF_CLASSES)]
-                for name, of in after.figures["per_class"].items()
-            ],
-            right=4,
-        ),
+        _classes_table(before, after),
     ]
-    classes = list(after.figures["per_class"])
-    if len(classes) <= MOST_CLASSES:
-        counts = _confusion(after.predictions, classes)
-        change = counts - _confusion(before.predictions, classes)
-        rows = [
-            [_title(name), *(f"{n:,} ({d:+,})" if d else f"{n:,}" for n, d in zip(*pair, strict=True))]
-            for name, *pair in zip(classes, counts, change, strict=True)
-        ]
-        parts += ["## Confusion matrix", "Rows are the true classes, columns what the model says; changes in brackets."]
-        parts.append(pipe_table(["", *map(_title, classes)], rows, right=len(classes)))
-    curves = pipe_table(["epoch", "training", "validation", "before"], _curves(before, after), right=3)
-    parts += ["## Learning curve", curves]
+    if len(after.metrics["per_class"]) <= MOST_CLASSES:
+        caption = "Rows are true classes, columns are predicted classes; changes in parentheses."
+        parts += ["## Confusion matrix", caption, _confusion_table(before, after)]
+    parts += ["## Learning curve", _learning_curve(before, after)]
     return "\n\n".join(parts) + "\n"
 
 
-def _title(name: str) -> str:
-    """A class, as a cell shows it."""
-    return escaped(display_name(name))
+def _metrics_table(before: RevisionOutputs, after: RevisionOutputs) -> str:
+    old, new, intervals = before.metrics["overall"], after.metrics["overall"], after.intervals["overall"]
+    rows = [
+        [title, f"{old[key]:.4f}", f"{new[key]:.4f}", f"{new[key] - old[key]:+.4f}", card.interval(intervals.get(key))]
+        for key, title in card.TITLES.items()
+        if key in old and key in new
+    ]
+    return pipe_table(["", "before", "after", "change", "95 % interval after"], rows, right=4)
 
 
-def _with_change(before: Side, name: str, of: Mapping[str, float], key: str) -> str:
-    then = before.figures["per_class"].get(name, {}).get(key)
-    return f"{of[key]:.3f}" + (f" ({of[key] - then:+.3f})" if then is not None else "")
+def _classes_table(before: RevisionOutputs, after: RevisionOutputs) -> str:
+    rows = []
+    for name, new in after.metrics["per_class"].items():
+        old = before.metrics["per_class"].get(name, {})
+        values = [f"{new[key]:.3f}" + (f" ({new[key] - old[key]:+.3f})" if key in old else "") for key in CLASS_METRICS]
+        rows.append([_class_title(name), f"{new['num_samples']:,}", *values])
+    return pipe_table(["class", "test rows", *CLASS_METRICS], rows, right=4)
+
+
+def _confusion_table(before: RevisionOutputs, after: RevisionOutputs) -> str:
+    classes = list(after.metrics["per_class"])
+    counts = _confusion(after.predictions, classes)
+    changes = counts - _confusion(before.predictions, classes)
+    cells = [
+        [f"{count:,} ({change:+,})" if change else f"{count:,}" for count, change in zip(*row, strict=True)]
+        for row in zip(counts, changes, strict=True)
+    ]
+    titles = [_class_title(name) for name in classes]
+    rows = [[title, *row] for title, row in zip(titles, cells, strict=True)]
+    return pipe_table(["", *titles], rows, right=len(classes))
 
 
 def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Rows by true and predicted class, shape (n_classes, n_classes)."""
     counts = pd.crosstab(predictions["actual"], predictions["predicted"])
-    found: np.ndarray = counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy()
-    return found
+    matrix: np.ndarray = counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy()
+    return matrix
 
 
-def _curves(before: Side, after: Side) -> list[list[str]]:
-    then = before.history.set_index("epoch")["validation_loss"]
-    return [
+def _learning_curve(before: RevisionOutputs, after: RevisionOutputs) -> str:
+    old = before.history.set_index("epoch")["validation_loss"]
+    rows = [
         [
             str(epoch),
             f"{row['train_loss']:.4f}",
             f"{row['validation_loss']:.4f}",
-            f"{then[epoch]:.4f}" if epoch in then.index else "",
+            f"{old[epoch]:.4f}" if epoch in old.index else "",
         ]
         for epoch, row in after.history.set_index("epoch").iterrows()
     ]
+    return pipe_table(["epoch", "training", "validation", "validation before"], rows, right=3)
+
+
+def _class_title(name: str) -> str:
+    """A class name in a table cell."""
+    return escaped(display_name(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("compare", __doc__, example="main --max-rows 2000")
-    parser.add_argument("base", help="the revision to compare with, such as main")
-    parser.add_argument("--revision", default="HEAD", help="the one to compare (default: %(default)s)")
+    parser.add_argument("base", help="git revision to compare with, such as main")
+    parser.add_argument("--revision", default="HEAD", help="git revision with the change (default: %(default)s)")
     parser.add_argument("--max-rows", type=int, default=3_000, help="rows of the sample (default: %(default)s)")
     options = parser.parse_args(arguments)
     with TemporaryDirectory() as temporary:
-        before = run(options.base, Path(temporary) / "before", options.max_rows)
-        after = run(options.revision, Path(temporary) / "after", options.max_rows)
-    text = markdown(before, after, options.max_rows)
+        before = run_revision(options.base, Path(temporary) / "before", options.max_rows)
+        after = run_revision(options.revision, Path(temporary) / "after", options.max_rows)
+    text = comparison_report(before, after, options.max_rows)
     page.write(FOLDER, "comparison", text)
     print(text)

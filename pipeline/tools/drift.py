@@ -1,6 +1,6 @@
-"""Drift: measure whether incoming texts still look like the validation and test rows.
+"""Test whether new texts still resemble the validation and test rows.
 
-What is measured, and what counts as drift: docs/drift.md.
+The measures, and the definition of drift: docs/drift.md.
 """
 
 import sys
@@ -27,7 +27,7 @@ FOLDER = paths.REPORTS / "drift"
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A file or folder in the columns that `ingest` names, as `text` and `label`; without labels where it has none."""
+    """Read a file or folder by the columns that `ingest` names, as `text` and `label`, which is null where missing."""
     settings, tables = params.load(Ingest), []
     if settings.text_column is None:
         raise PipelineError("drift is measured on texts; name their column with ingest.text_column")
@@ -35,7 +35,7 @@ def read(path: Path) -> pd.DataFrame:
     for file in readers.table_files(path):
         try:
             cells = readers.read(file, [settings.text_column, settings.label_column], **how)
-        except readers.MissingColumnError:  # the labels, or else the next call says it again
+        except readers.MissingColumnError:  # labels are optional; without texts, the next call fails in the same way
             cells = readers.read(file, [settings.text_column], **how).assign(**{settings.label_column: None})
         labels = columns.names(cells[settings.label_column].astype(object), file)
         tables.append(pd.DataFrame({"text": columns.texts(cells[settings.text_column], file), "label": labels}))
@@ -50,8 +50,16 @@ def read(path: Path) -> pd.DataFrame:
     return table.assign(label=table["label"].replace(new))[~gone].reset_index(drop=True)
 
 
-def load(which: str) -> tuple[str, Predictor]:
-    """Return name and model of a folder, alias or version; without a champion, those of the current state."""
+def load_model(which: str) -> tuple[str, Predictor]:
+    """Load a model by its folder, alias or version; if there is no champion, that of the current state.
+
+    Returns
+    -------
+    name : str
+        For the report, such as "tweets-lstm champion".
+    predictor : Predictor
+        The model.
+    """
     if which == "champion" and not tracking.enabled():
         which = str(paths.TRAIN_MODEL)
     try:
@@ -60,31 +68,36 @@ def load(which: str) -> tuple[str, Predictor]:
     except PipelineError as error:
         if which != "champion":
             raise
-        print(f"drift: {paths.TRAIN_MODEL} is used in place of a champion: {error}", file=sys.stderr)
+        print(f"drift: using {paths.TRAIN_MODEL} instead of a champion: {error}", file=sys.stderr)
         return str(paths.TRAIN_MODEL), Predictor.load(paths.TRAIN_MODEL, threads=2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("drift", __doc__, example="incoming.csv --fail")
     parser.add_argument(
-        "file", type=command.path, help="table or folder in the columns that ingest names; labels may be missing"
+        "file",
+        type=command.path,
+        help="table or folder of tables, with the columns named in section ingest of params.yaml; labels are optional",
     )
     parser.add_argument(
-        "--model", type=command.model, default="champion", help="alias, version or folder (default: champion)"
+        "--model",
+        type=command.model,
+        default="champion",
+        help="model to measure with: alias, version or folder (default: %(default)s)",
     )
-    parser.add_argument("--fail", action="store_true", help="exit with status 1 where anything drifted")
+    parser.add_argument("--fail", action="store_true", help="exit with status 1 if any measure drifted")
     options = parser.parse_args(arguments)
     settings = params.load(Drift)
     table, left_out = prepare(read(options.file))
-    name, predictor = load(options.model)
-    before, after = (reference(predictor, predictor.tokenizer), sample(table, predictor, predictor.tokenizer))
+    name, predictor = load_model(options.model)
+    before, after = reference(predictor, predictor.tokenizer), sample(table, predictor, predictor.tokenizer)
     shifts = measure(before, after, settings)
-    found = report(before, after, shifts, file=options.file.name, model=name, left_out=left_out)
-    files = write(FOLDER, found)
+    result = report(before, after, shifts, file=options.file.name, model=name, left_out=left_out)
+    files = write(FOLDER, result)
     for shift in shifts:
         verdict = "DRIFT" if shift.drifted else "ok"
-        figures = f"{in_short(shift.effect):>7} (limit {shift.limit:g}, p {p_value(shift.p_value)})"
-        print(f"{verdict:6} {shift.measure:14}{figures:32} {shift.found}")
-    print(f"{len(after):,} rows of {options.file}: {found['verdict']}; report: {files[-1]}")
-    if options.fail and found["drifted"]:
-        raise PipelineError(f"{found['verdict']}; see {files[-1]}")
+        effect = f"{in_short(shift.effect):>7} (limit {shift.limit:g}, p {p_value(shift.p_value)})"
+        print(f"{verdict:6} {shift.measure:14}{effect:32} {shift.found}")
+    print(f"{len(after):,} rows of {options.file}: {result['verdict']}; report: {files[-1]}")
+    if options.fail and result["drifted"]:
+        raise PipelineError(f"{result['verdict']}; see {files[-1]}")

@@ -1,4 +1,4 @@
-"""Forget: exclude rows from every later training, and list where they still are."""
+"""Exclude rows from every later training, and list the copies of them that remain."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,31 +13,63 @@ from ..registry import tracking
 from ..registry.settings import model_name
 from ..text.cleaning import clean_text
 
-PURGE = """\
-What still holds these rows, and how to purge it:
-- your own source file: delete them there; this command does not touch it.
-- data/ and the model in data/train: `dvc repro` makes them again without the rows; commit dvc.lock, {file},
-  data/batches.csv and data/batches/.
-- files in quarantine, which are kept as they came: data/quarantine/; `dvc remove` those that hold the rows.
-- weights of a training that was stopped: remove .state/checkpoints.
-- DVC's cache, with every earlier table and model: `dvc gc --workspace`; it removes the earlier versions of everything.
-- DVC's remote, where `dvc push` sent them: `dvc gc --workspace --cloud`; other clones: `dvc gc --workspace`
-  in each.
-- git's history holds no table, unless you committed your file: then `git filter-repo --invert-paths --path FILE`,
-  and push by force.
-- registered models keep the weights, vocabulary and n-grams learnt from the rows: promote one trained without them,
-  then delete the versions named above in MLflow, and `mlflow gc` to remove their files."""
+PURGE = f"""\
+Copies of these rows remain in the following places. To remove them:
+- Your source file: delete the rows there; this command does not change it.
+- data/, with the model in data/train/: run `dvc repro`, then commit {DVC_LOCK}, {paths.FORGOTTEN},
+  {paths.EVALUATE_METRICS}, {paths.BATCHES} and {paths.BATCH_FILES}/.
+- Quarantined files, which are stored unchanged: `dvc remove --outs {paths.QUARANTINE_FILES}/NAME.dvc` for each that
+  holds the rows.
+- Checkpoints of an interrupted training: `rm -r .state/checkpoints`.
+- DVC's cache, with all earlier tables and models: `dvc gc --workspace`. It deletes the earlier versions of every file.
+- DVC's remote, if you have run `dvc push`: `dvc gc --workspace --cloud`; and `dvc gc --workspace` in every other clone.
+- git's history, if you committed your source file: `git filter-repo --invert-paths --path FILE`, then
+  `git push --force`.
+- Registered models, whose weights, vocabulary and n-grams were learned from the rows: promote a version trained without
+  them (`python -m pipeline promote VERSION --why TEXT`). Then delete the versions named above in MLflow, with their
+  logged models and runs, and run `mlflow gc --tracking-uri sqlite:///mlflow.db`, or the address of your server."""
 
 
-def append(digests: Sequence[str]) -> int:
-    """Add digests to `data/forgotten.txt`, sorted; give how many are new."""
+def add_digests(digests: Sequence[str]) -> int:
+    """Add digests to `data/forgotten.txt`, which stays sorted; return how many are new."""
     before = read_forgotten()
-    write_text(paths.FORGOTTEN, "".join(f"{each}\n" for each in sorted(before | set(digests))))
+    write_text(paths.FORGOTTEN, "".join(f"{digest}\n" for digest in sorted(before | set(digests))))
     return len(set(digests) - before)
 
 
-def tables_known() -> Iterator[Path]:
-    """The clean tables of train and validation rows, of all states that git knows, as far as DVC's cache holds them."""
+def remove_from_batches(digests: Sequence[str]) -> list[str]:
+    """Replace the batches that hold listed rows by batches without them, also in DVC.
+
+    Parameters
+    ----------
+    digests : sequence of str
+        Digests of ids or texts.
+
+    Returns
+    -------
+    list of str
+        A line for each batch that was replaced.
+    """
+    lines = []
+    for batch in batches.files():
+        table = batches.read_rows(batch)
+        mask = matching(tables.complete(table, source=""), digests)
+        if not mask.any():
+            continue
+        new = batches.without(batch, table[~mask])
+        old = paths.BATCH_FILES / f"{batch}.parquet"
+        pointer = old.with_name(f"{old.name}.dvc")
+        if new:  # first, so that a kill loses no row
+            versioning.dvc("add", "--quiet", str(new), capture=True)
+        if pointer.is_file():
+            versioning.dvc("remove", str(pointer), capture=True)
+        old.unlink(missing_ok=True)
+        lines.append(f"batch {batch[:16]}: {mask.sum():,} rows removed{f', now batch {new.stem[:16]}' if new else ''}")
+    return lines
+
+
+def cached_tables() -> Iterator[Path]:
+    """Yield the clean training and validation tables of every `dvc.lock` in git's history that are in DVC's cache."""
     from ruamel.yaml import YAML
 
     revisions = versioning.git("rev-list", "--all", "--", str(DVC_LOCK), check=False).split()
@@ -46,99 +78,91 @@ def tables_known() -> Iterator[Path]:
     cache = Path(versioning.dvc("cache", "dir", capture=True).strip())
     wanted = {paths.CLEAN_TABLES[split].as_posix() for split in ("train", "validation")}
     digests = set()
-    for content in filter(None, locks):
-        outs = YAML(typ="safe").load(content)["stages"].get("clean", {}).get("outs", [])
-        files = {path: digest for out in outs for path, digest in versioning.cached_files(out, cache).items()}
-        digests |= {digest for path, digest in files.items() if path in wanted}
-    tables = (versioning.cached(digest, cache) for digest in sorted(digests))
-    yield from (table for table in tables if table.is_file())
+    for lock in filter(None, locks):
+        for out in YAML(typ="safe").load(lock)["stages"].get("clean", {}).get("outs", []):
+            files = versioning.cached_files(out, cache)
+            digests |= {digest for path, digest in files.items() if path in wanted}
+    files_in_cache = (versioning.cached(digest, cache) for digest in sorted(digests))
+    yield from (file for file in files_in_cache if file.is_file())
 
 
-def versions_seen(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]:
-    """The registered versions that were trained on one of the rows, and those whose data DVC's cache no longer holds.
+def versions_trained_on(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]:
+    """Find the registered versions that were trained on any of the rows.
 
     Parameters
     ----------
     ids, texts : set of str
-        Ids of rows, and cleaned texts.
+        Ids of the rows, and their cleaned texts.
+
+    Returns
+    -------
+    trained : list of str
+        Versions whose training or validation table has one of the rows.
+    unknown : list of str
+        Versions with a table that is not in DVC's cache.
     """
-    seen_in = {}
-    for place in tables_known():
-        table = read_table(place)
-        seen_in[sha256(place)] = bool((table["id"].isin(ids) | table["text"].isin(texts)).any())
+    has_rows = {}
+    for file in cached_tables():
+        table = read_table(file)
+        has_rows[sha256(file)] = bool((table["id"].isin(ids) | table["text"].isin(texts)).any())
     store = tracking.connect()
-    seen, unknown = [], []
+    trained, unknown = [], []
     with tracking.store_errors(store.address):
         for version, digests in store.learnt_from(model_name()):
-            found = [seen_in.get(digest) for digest in digests] or [None]
-            if any(found):
-                seen.append(version)
-            elif None in found:
+            answers = [has_rows.get(digest) for digest in digests] or [None]
+            if any(answers):
+                trained.append(version)
+            elif None in answers:
                 unknown.append(version)
-    return seen, unknown
+    return trained, unknown
 
 
-def purge_batches(digests: Sequence[str]) -> list[str]:
-    """Write the batches that hold such rows anew without them, and tell DVC; give what was done, a line for each."""
-    said = []
-    for batch in batches.files():
-        table = batches.read_rows(batch)
-        rows = matching(tables.complete(table, source=""), digests)
-        if not rows.any():
-            continue
-        place = batches.without(batch, table[~rows])
-        old = paths.BATCH_FILES / f"{batch}.parquet"
-        pointer = old.with_name(f"{old.name}.dvc")
-        if place:
-            versioning.dvc("add", "--quiet", str(place), capture=True)
-        if pointer.is_file():
-            versioning.dvc("remove", str(pointer), capture=True)
-        old.unlink(missing_ok=True)
-        said.append(
-            f"batch {batch[:16]}: {int(rows.sum()):,} rows removed{f', now {place.stem[:16]}' if place else ''}"
-        )
-    return said
-
-
-def forget(texts: list[str], ids: set[str]) -> None:
-    """Drop rows by their raw texts and their ids, and print what was done and what still holds them."""
+def forget_rows(texts: list[str], ids: set[str]) -> None:
+    """Exclude rows by their raw texts and their ids; print what was done and which copies remain."""
     digests = [id_digest(row) for row in ids] + [text_digest(text) for text in texts]
     if paths.INGEST_TABLE.is_file():
         table = read_table(paths.INGEST_TABLE)
-        rows = matching(table, digests)
-        ids = ids | set(table.loc[rows, "id"])
-        texts = texts + table.loc[rows, "text"].dropna().to_list()
-        print(f"{int(rows.sum()):,} rows of the current data match")
+        rows = table[matching(table, digests)]
+        ids = ids | set(rows["id"])
+        texts = texts + rows["text"].dropna().to_list()
+        print(f"{len(rows):,} rows in the current data match")
     else:
-        print(f"{paths.INGEST_TABLE} is missing: how many rows match will be seen by `dvc repro`")
-    print(f"{append(digests):,} digests added to {paths.FORGOTTEN}; `dvc repro` drops the rows")
-    for line in purge_batches([*digests, *map(text_digest, texts)]):
+        print(f"{paths.INGEST_TABLE} is missing; `dvc repro` will report how many rows match")
+    print(f"{add_digests(digests):,} digests added to {paths.FORGOTTEN}; run `dvc repro` to drop the rows")
+    for line in remove_from_batches([*digests, *map(text_digest, texts)]):
         print(line)
     if tracking.enabled():
-        seen, unknown = versions_seen(ids, {clean_text(text) for text in texts})
-        print(f"versions of {model_name()} trained on them: {', '.join(seen) or 'none found'}")
+        trained, unknown = versions_trained_on(ids, {clean_text(text) for text in texts})
+        print(f"versions of {model_name()} trained on them: {', '.join(trained) or 'none found'}")
         if unknown:
-            print(f"not known, because DVC's cache lacks their data (`dvc fetch --all-commits`): {', '.join(unknown)}")
-    print(PURGE.format(file=paths.FORGOTTEN))
+            print(
+                f"versions whose data are not in DVC's cache: {', '.join(unknown)}; "
+                "to check them, run `dvc fetch --all-commits` and this command again"
+            )
+    print(PURGE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("forget", __doc__, example="--id 0123456789abcdef --file texts.txt")
-    parser.add_argument("--id", nargs="+", default=[], help="ids of rows, as in data/evaluate/rows/mistakes.csv")
-    parser.add_argument("--text", nargs="+", default=[], help="texts; letter case and white space do not matter")
-    parser.add_argument("--file", type=command.path, help="a text on each line")
+    parser.add_argument(
+        "--id", nargs="+", default=[], help=f"ids of rows, as in the column id of {paths.EVALUATE_MISTAKES}"
+    )
+    parser.add_argument(
+        "--text", nargs="+", default=[], help="texts; letter case, character width and white space are ignored"
+    )
+    parser.add_argument("--file", type=command.path, help="a UTF-8 file with one text per line")
     options = parser.parse_args(arguments)
     texts = list(options.text)
     if options.file:
         try:
             texts += [line for line in options.file.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise PipelineError(f"{options.file} cannot be read as UTF-8 text") from error
+            raise PipelineError(f"cannot read {options.file} as UTF-8 text") from error
     if not texts and not options.id:
-        raise PipelineError("name rows with --id, --text or --file")
+        raise PipelineError("no rows given; name them with --id, --text or --file")
     try:
         with checkout.checkout_lock():
-            checkout.restore()  # or the next retraining would put back what is written here too
-            forget(texts, set(options.id))
+            checkout.restore()  # otherwise the next retraining would undo what this command writes
+            forget_rows(texts, set(options.id))
     except checkout.AlreadyRunningError as busy:
         raise PipelineError(f"{busy}; run this again when it has ended") from busy

@@ -1,4 +1,4 @@
-"""Params: check `params.yaml` and the files that it names, before any work."""
+"""Check `params.yaml`, and that the files named in it exist."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +10,10 @@ from ..data.settings import Ingest
 
 def main(arguments: Sequence[str] | None = None) -> None:
     command.parser("params", __doc__, example="").parse_args(arguments)
-    settings = params.load(Ingest)  # which checks all sections
+    settings = params.load(Ingest)  # checks all sections
     for key in ("path", "test_path"):
         if not Path(getattr(settings, key)).exists():
             raise PipelineError(
-                f"{params.PARAMS_FILE}: ingest.{key} is {getattr(settings, key)}, which does not exist; correct it"
+                f"{params.PARAMS_FILE}: ingest.{key} is {getattr(settings, key)}, which does not exist; "
+                "correct the path"
             )

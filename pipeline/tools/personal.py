@@ -1,13 +1,14 @@
-"""Personal."""
+"""A model fine-tuned to one user's rows, and its comparison with the model that it started from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ..base import params
+from ..base import params, paths
 from ..evaluation import intervals, metrics
 from ..inference.calibration import BOUNDS, Calibration, combine, of_powers
 from ..inference.manifest import TOKENIZER, WEIGHTS, read_manifest
@@ -21,146 +22,134 @@ from ..training.export import TrainedNetwork, save
 from ..training.forward import log_probabilities
 from ..training.settings import Train
 
+if TYPE_CHECKING:
+    import keras
+
 LEARNING_RATE, BATCH, EPOCHS, PATIENCE = 5e-4, 16, 30, 3
-POWER_SPREAD, OFFSET_SPREAD = 0.5, 1.0  # how far a user's calibration is expected to be from the champion's
+POWER_SPREAD, OFFSET_SPREAD = 0.5, 1.0  # standard deviations of the prior around the champion's calibration
+LOWEST_PRIOR = 1e-6  # of a class that is never predicted
 RESAMPLES = 2_000
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The champion and a personal model on the same held-out rows.
+class PersonalComparison:
+    """Metrics of the champion and of a personal model on the same held-out rows.
 
     Parameters
     ----------
-    figures : dict of str to dict of str to float
-        Overall figures by `champion` and `personal`; see `metrics.overall`.
+    overall : dict of str to dict of str to float
+        Overall metrics by `champion` and `personal`; see `metrics.overall`.
     gains : dict of str to dict of str to float
-        `loss` (the champion's less the personal model's) and `macro_f1` (the other way): `gain`, `low`, `high`.
+        `gain`, `low` and `high` of `loss` (champion minus personal) and of `macro_f1` (personal minus champion).
     """
 
-    figures: dict[str, metrics.Figures]
+    overall: dict[str, metrics.Figures]
     gains: dict[str, metrics.Figures]
 
     @property
     def better(self) -> bool:
-        """The gain in log-loss is above 0 by more than chance explains (95 %), and that in macro-F1 is no loss.
+        """Whether log-loss improves significantly (its 95 % interval is above 0) and macro-F1 does not fall.
 
-        Log-loss decides, because macro-F1 jumps: of a hundred rows, a few near the border move it by points.
+        Log-loss decides because macro-F1 is unstable on few rows: some rows near the decision boundary change it by
+        several points.
         """
         return self.gains["loss"]["low"] > 0 and self.gains["macro_f1"]["gain"] >= 0
 
     def sentence(self) -> str:
-        """Both gains, with their intervals."""
-        said = [
-            f"{name} {self.figures['champion'][key]:.4f} -> {self.figures['personal'][key]:.4f} "
-            f"(gain {of['gain']:+.4f} [{of['low']:+.4f}, {of['high']:+.4f}])"
-            for (key, of), name in zip(self.gains.items(), ("log-loss", "macro-F1"), strict=True)
-        ]
-        return f"on {self.figures['personal']['num_samples']} held-out rows: {', '.join(said)}"
+        """Both metrics before and after, with the gains and their intervals."""
+        changes = []
+        for key, title in (("loss", "log-loss"), ("macro_f1", "macro-F1")):
+            before, after, gain = self.overall["champion"][key], self.overall["personal"][key], self.gains[key]
+            interval = f"[{gain['low']:+.4f}, {gain['high']:+.4f}]"
+            changes.append(f"{title} {before:.4f} -> {after:.4f} (gain {gain['gain']:+.4f} {interval})")
+        return f"on {self.overall['personal']['num_samples']} held-out rows: {', '.join(changes)}"
 
 
-def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibration) -> Calibration:
-    """Fit powers and offsets to a user's rows, the few of them against what the champion has of many.
+def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalComparison, list[loop.Figures]]:
+    """Fine-tune a model to a user's rows, write it to `folder`, and compare both models.
 
-    The least log-loss, with a normal distribution about the champion's calibration as prior (maximum a posteriori): ten
-    rows move it a little, a thousand decide alone. The offsets learn how often the user has each class.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_rows,), int
-        True class numbers, of rows that the parts were not trained on.
-    parts : sequence of ndarray of shape (n_rows, n_classes), float
-        Logarithms of the probabilities that each part gives for them.
-    before : Calibration
-        The champion's.
-    """
-    from scipy.optimize import minimize
-
-    stacked, rows = np.stack(parts), np.arange(len(labels))
-    first = np.concatenate([np.asarray(before.shares) / before.temperature, before.offsets])
-    spread = np.repeat([POWER_SPREAD, OFFSET_SPREAD], [len(parts), len(before.offsets)])
-
-    def cost(values: np.ndarray) -> tuple[float, np.ndarray]:
-        powers, offsets = values[: len(parts)], values[len(parts) :]
-        scaled = log_softmax(np.tensordot(powers, stacked, axes=1) + offsets)
-        errors = np.exp(scaled)
-        errors[rows, labels] -= 1
-        away = (values - first) / spread
-        slopes = np.concatenate([(stacked * errors).sum(axis=(1, 2)), errors.sum(axis=0)])
-        return float(-scaled[rows, labels].sum() + away @ away / 2), slopes + away / spread
-
-    bounds = [(0, 1 / BOUNDS[0])] * len(parts) + [(None, None)] * len(before.offsets)
-    found = minimize(cost, first, jac=True, method="L-BFGS-B", bounds=bounds).x
-    powers, offsets = found[: len(parts)], found[len(parts) :]
-    return of_powers(powers, offsets - offsets.mean())
-
-
-def compare(labels: np.ndarray, champion: np.ndarray, personal: np.ndarray) -> Comparison:
-    """Measure both models on the same rows, and their differences on the same resamples of them (Efron 1979).
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_rows,), int
-        True class numbers.
-    champion, personal : ndarray of shape (n_rows, n_classes), float
-        Their probabilities.
-    """
-    measured = {"champion": metrics.Measured(labels, champion), "personal": metrics.Measured(labels, personal)}
-    drawn = intervals.bootstrap(measured, resamples=RESAMPLES, seed=0, rankings=False)
-    figures = {name: of.overall() for name, of in measured.items()}
-    gains = {}
-    for key, sign in (("loss", -1), ("macro_f1", 1)):
-        gain = sign * (figures["personal"][key] - figures["champion"][key])
-        range_ = intervals.interval(sign * (drawn["personal"][key] - drawn["champion"][key]))
-        gains[key] = {"gain": round(gain, 6), **range_}
-    return Comparison(figures, gains)
-
-
-def adapt(base: Path, table: pd.DataFrame, folder: Path) -> tuple[Comparison, list[loop.Figures]]:
-    """Fine-tune a model to a user's rows, write it to `folder`, and compare it with what it was.
-
-    The LSTM goes on from its weights at half its learning rate, and stops by the user's validation rows: where no epoch
-    is better than none, it stays. The n-grams stay; what each part has to say, and how often each class comes, is
-    fitted anew on the same rows.
+    The LSTM is trained further and all parts are calibrated again; the n-grams are not trained.
 
     Parameters
     ----------
     base : Path
         Model folder of the champion.
     table : DataFrame
-        As `read_rows` gives it.
+        The user's rows, as returned by `read_personal_rows`.
     folder : Path
-        Where the personal model goes.
+        Model folder to write.
 
     Returns
     -------
-    comparison : Comparison
+    comparison : PersonalComparison
         On the held-out rows.
     history : list of dict
-        As `train.fit` gives it.
+        Metrics by epoch, as returned by `loop.fit`.
     """
     manifest = read_manifest(base)
-    classes, network = manifest["classes"], manifest["network"]
-    before = Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"]))
     tokenizer = Tokenizer.load(base / TOKENIZER)
     ngrams = Ngrams.load(base) if GRAMS in manifest["sha256"] else None
     prepare_keras()
     make_repeatable(threads=params.load(Train).threads, seed=0)
-    model = build(**network)
+    model = build(**manifest["network"])
     model.load_weights(base / WEIGHTS)
 
-    texts, lengths = table["text"].to_list(), tokenizer.lengths[-1:]  # each more costs more to compile than it saves
+    texts, lengths = table["text"].to_list(), tokenizer.lengths[-1:]  # compiling for more lengths takes longer
     ids = tokenizer.encode(texts)
-    labels = table["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=np.int32)
-    rows = {split: (table["split"] == split).to_numpy() for split in ("train", "validation", "test")}
-    beside = list(ngrams.log_probabilities(texts)) if ngrams else []
-    old = [log_probabilities(model, ids, lengths), *beside]
-    start, chosen = model.get_weights(), rows["validation"]
-    loss = metrics.Measured(labels[chosen], np.exp(old[0][chosen]))(rankings=False)["loss"]
+    numbers = {name: number for number, name in enumerate(manifest["classes"])}
+    labels = table["label"].map(numbers).to_numpy(dtype=np.int32)
+    masks = {split: (table["split"] == split).to_numpy() for split in paths.SPLITS}
+    of_ngrams = list(ngrams.log_probabilities(texts)) if ngrams else []
+
+    before = [log_probabilities(model, ids, lengths), *of_ngrams]
+    history = continue_training(model, ids, labels, masks, lengths)
+    after = [log_probabilities(model, ids, lengths), *of_ngrams]
+    old = Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"]))
+    calibration, priors, comparison = calibrate_and_compare(labels, masks, before, after, old)
+    save(
+        folder,
+        {"text": TrainedNetwork(model, manifest["network"])},
+        {"text": tokenizer},
+        ngrams,
+        classes=manifest["classes"],
+        calibration=calibration,
+        class_shares=priors,
+        state=manifest["state"],
+    )
+    return comparison, history
+
+
+def continue_training(
+    model: "keras.Model", ids: np.ndarray, labels: np.ndarray, masks: Mapping[str, np.ndarray], lengths: Sequence[int]
+) -> list[loop.Figures]:
+    """Train a network further on a user's rows; restore its weights if no epoch improves the validation loss.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The champion's network; trained in place.
+    ids : ndarray of shape (n_rows, lengths[-1]), int32
+        Token ids.
+    labels : ndarray of shape (n_rows,), int32
+        True class numbers.
+    masks : mapping of str to ndarray of shape (n_rows,), bool
+        Rows of each split; those of `train` and `validation` are used.
+    lengths : sequence of int
+        Padded lengths, ascending.
+
+    Returns
+    -------
+    list of dict
+        Metrics by epoch, as returned by `loop.fit`.
+    """
+    train, validation = masks["train"], masks["validation"]
+    weights = model.get_weights()
+    probabilities = np.exp(log_probabilities(model, ids[validation], lengths))
+    loss = metrics.Measured(labels[validation], probabilities)(rankings=False)["loss"]
     history = loop.fit(
         model,
-        (ids[rows["train"]], labels[rows["train"]], np.ones(rows["train"].sum(), dtype=np.float32)),
-        (ids[chosen], labels[chosen]),
+        (ids[train], labels[train], np.ones(train.sum(), dtype=np.float32)),
+        (ids[validation], labels[validation]),
         lengths=lengths,
         batch_size=BATCH,
         epochs=EPOCHS,
@@ -169,20 +158,114 @@ def adapt(base: Path, table: pd.DataFrame, folder: Path) -> tuple[Comparison, li
         patience=PATIENCE,
         seed=0,
     )
-    if min(figures["validation_loss"] for figures in history) >= loss:
-        model.set_weights(start)
-    new = [log_probabilities(model, ids, lengths), *beside]
-    fitted = recalibrate(labels[chosen], [part[chosen] for part in new], before)
-    personal = combine(new, fitted)
-    save(
-        folder,
-        {"text": TrainedNetwork(model, network)},
-        {"text": tokenizer},
-        ngrams,
-        classes=classes,
-        calibration=fitted,
-        class_shares=np.maximum(personal[~rows["test"]].mean(axis=0), 1e-6).round(6).tolist(),
-        state=manifest["state"],
-    )
-    test = rows["test"]
-    return compare(labels[test], combine(old, before)[test], personal[test]), history
+    if min(epoch["validation_loss"] for epoch in history) >= loss:
+        model.set_weights(weights)
+    return history
+
+
+def calibrate_and_compare(
+    labels: np.ndarray,
+    masks: Mapping[str, np.ndarray],
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+    calibration: Calibration,
+) -> tuple[Calibration, list[float], PersonalComparison]:
+    """Calibrate the personal model on the validation rows, and compare it with the champion on the test rows.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,), int
+        True class numbers.
+    masks : mapping of str to ndarray of shape (n_rows,), bool
+        Rows of each split.
+    before, after : sequence of ndarray of shape (n_rows, n_classes), float
+        Log-probabilities of each part of the champion, and of the personal model.
+    calibration : Calibration
+        The champion's.
+
+    Returns
+    -------
+    calibration : Calibration
+        The personal model's.
+    priors : list of float
+        Its class priors: mean probabilities over the training and validation rows, to six decimals.
+    comparison : PersonalComparison
+        On the test rows.
+    """
+    validation, test = masks["validation"], masks["test"]
+    fitted = recalibrate(labels[validation], [part[validation] for part in after], calibration)
+    personal = combine(after, fitted)
+    priors = np.maximum(personal[~test].mean(axis=0), LOWEST_PRIOR).round(6).tolist()
+    comparison = compare_personal(labels[test], combine(before, calibration)[test], personal[test])
+    return fitted, priors, comparison
+
+
+def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibration) -> Calibration:
+    """Fit the powers of the parts and the offsets of the classes to a user's rows, with the champion's as prior.
+
+    Minimises the log-loss plus the penalty of a normal prior around the champion's calibration (maximum a posteriori):
+    ten rows change it little, with a thousand the prior hardly matters. The offsets learn the user's class frequencies.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,), int
+        True class numbers of rows that the parts were not trained on.
+    parts : sequence of ndarray of shape (n_rows, n_classes), float
+        Log-probabilities of each part for these rows.
+    before : Calibration
+        The champion's.
+
+    Examples
+    --------
+    Without rows, the prior decides:
+
+    >>> prior = Calibration((1.0,), 2.0, (0.5, -0.5))
+    >>> recalibrate(np.empty(0, dtype=int), [np.empty((0, 2))], prior) == prior
+    True
+    """
+    from scipy.optimize import minimize
+
+    stacked, rows = np.stack(parts), np.arange(len(labels))
+    start = np.concatenate([np.asarray(before.shares) / before.temperature, before.offsets])
+    spread = np.repeat([POWER_SPREAD, OFFSET_SPREAD], [len(parts), len(before.offsets)])
+
+    def cost(values: np.ndarray) -> tuple[float, np.ndarray]:
+        powers, offsets = values[: len(parts)], values[len(parts) :]
+        scaled = log_softmax(np.tensordot(powers, stacked, axes=1) + offsets)
+        errors = np.exp(scaled)
+        errors[rows, labels] -= 1
+        distance = (values - start) / spread
+        slopes = np.concatenate([(stacked * errors).sum(axis=(1, 2)), errors.sum(axis=0)])
+        return float(-scaled[rows, labels].sum() + distance @ distance / 2), slopes + distance / spread
+
+    bounds = [(0, 1 / BOUNDS[0])] * len(parts) + [(None, None)] * len(before.offsets)
+    best = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    powers, offsets = best[: len(parts)], best[len(parts) :]
+    return of_powers(powers, offsets - offsets.mean())
+
+
+def compare_personal(labels: np.ndarray, champion: np.ndarray, personal: np.ndarray) -> PersonalComparison:
+    """Measure two models on the same rows, and their differences by a paired bootstrap (Efron 1979).
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,), int
+        True class numbers.
+    champion, personal : ndarray of shape (n_rows, n_classes), float
+        Predicted probabilities.
+
+    Examples
+    --------
+    >>> labels, champion = np.array([0, 1]), np.array([[0.6, 0.4], [0.4, 0.6]])
+    >>> compare_personal(labels, champion, np.array([[0.9, 0.1], [0.1, 0.9]])).gains["loss"]
+    {'gain': 0.405465, 'low': 0.405465, 'high': 0.405465}
+    """
+    models = {"champion": metrics.Measured(labels, champion), "personal": metrics.Measured(labels, personal)}
+    resampled = intervals.bootstrap(models, resamples=RESAMPLES, seed=0, rankings=False)
+    overall = {name: model.overall() for name, model in models.items()}
+    gains = {}
+    for key, sign in (("loss", -1), ("macro_f1", 1)):
+        gain = sign * (overall["personal"][key] - overall["champion"][key])
+        interval = intervals.interval(sign * (resampled["personal"][key] - resampled["champion"][key]))
+        gains[key] = {"gain": round(gain, 6), **interval}
+    return PersonalComparison(overall, gains)

@@ -1,4 +1,4 @@
-"""Rollback: put the previous champion back into service."""
+"""Make the previous champion the champion again."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,13 @@ from ..registry.settings import model_name
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("rollback", __doc__, example='--why "complaints about version 7"')
-    parser.add_argument("--why", required=True, metavar="TEXT", help="the reason, which is stored with the version")
-    parser.add_argument("--to", default=PREVIOUS, metavar="VERSION", help="another version than the previous champion")
+    parser.add_argument("--why", required=True, metavar="TEXT", help="reason, stored as a tag of the version")
+    parser.add_argument(
+        "--to",
+        default=PREVIOUS,
+        metavar="VERSION",
+        help="version to go back to: number or alias (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     store = tracking.connect()
     with tracking.store_errors(store.address):

@@ -107,20 +107,19 @@ def test_no_text_is_long_to_search_for_account_numbers(text: str) -> None:
     assert time.process_time() - start < 0.1
 
 
-def test_what_lies_in_data_stays_out_of_git_but_for_what_holds_no_text() -> None:
+def test_git_ignores_data_that_may_hold_texts() -> None:
     def git(*arguments: str) -> list[str]:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout.splitlines()
 
-    texts = ["data/reviews.csv", "data/own/part.jsonl", "data/evaluate/worst.csv", "data/ingest/table.parquet"]
+    texts = ["data/reviews.csv", "data/own/part.jsonl", str(paths.EVALUATE_MISTAKES), str(paths.INGEST_TABLE)]
     texts += ["data/batches/ab.parquet", "data/batches/.partial-abcab.parquet", "data/quarantine/ab/bad.csv"]
     assert git("check-ignore", "--no-index", *texts) == texts
     kept = [*git("ls-files", "data"), *map(str, checkout.RETRAIN_FILES)]
     assert "data/batches.csv" in kept
-    with Git(str(ROOT)) as seen:  # by DVC, which understands some patterns otherwise, and looks into no ignored folder
-        assert not any(
-            seen.is_ignored(str(ROOT / path) + os.sep) for path in (paths.BATCH_FILES, paths.QUARANTINE_FILES)
-        )
+    with Git(str(ROOT)) as scm:  # DVC's view: it reads some patterns differently, and skips ignored folders
+        for folder in (paths.BATCH_FILES, paths.QUARANTINE_FILES):
+            assert not scm.is_ignored(str(ROOT / folder) + os.sep)
     kept += ["data/batches/ab.parquet.dvc", "data/quarantine/ab.dvc", "data/batches/.gitignore"]
     assert git("check-ignore", "--no-index", *kept, "data/reviews.csv.dvc", "data/own.dvc") == []
 
@@ -147,8 +146,8 @@ def test_each_form_by_itself(text: str, cleaned: str) -> None:
     assert clean_text(text) == cleaned
 
 
-def test_no_library_reports_its_use(reference: Project, tmp_path: Path) -> None:
-    """In the home folder is no id of the machine, and nothing that waits to be sent."""
+def test_no_library_sends_usage_statistics(reference: Project, tmp_path: Path) -> None:
+    """No machine id and no queued report appear in the home folder."""
     model = paths.TRAIN_MODEL / "model.onnx"
     code = f"""
 from pipeline.inference.network import OnnxNetwork
@@ -158,8 +157,8 @@ tracking._failures()
 from mlflow.telemetry.utils import is_telemetry_disabled
 assert is_telemetry_disabled()
 """
-    told = ("MLFLOW_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY", "CI", "PYTEST_VERSION")
-    environment = {key: value for key, value in os.environ.items() if key not in (*told, "PYTEST_CURRENT_TEST")}
+    disabling = {"MLFLOW_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY", "CI", "PYTEST_VERSION", "PYTEST_CURRENT_TEST"}
+    environment = {key: value for key, value in os.environ.items() if key not in disabling}
     environment |= {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True)
     left = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
