@@ -12,7 +12,7 @@ from .evaluation.text import baselines, slices
 from .inference import calibration
 from .inference.predictor import PARTS, Predictor, read_manifest
 from .reports import summary
-from .reports.figures import render
+from .reports.figures import draw_figures
 
 
 def telling_words(predictor: Predictor, test: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def main() -> None:
         "settings": settings.model_dump(),
     }
     write_json(paths.EVALUATE_MEASURED, measured)
-    render(paths.REPORTS / "evaluate")
+    draw_figures(paths.REPORTS / "evaluate")
     for name, of in {"model": figures["overall"], **figures["baselines"]}.items():
         print(f"{name}: accuracy {of['accuracy']:.4f}, macro-F1 {of['macro_f1']:.4f}, loss {of['loss']:.4f}")
     print(summary.verdict(figures, intervals))

@@ -235,7 +235,7 @@ def put_into_quarantine(arrival: Arrival, found: str) -> Path:
         shutil.copyfile(arrival.path, temporary)
     shown_rules = rules.results(list(arrival.outcomes), {"table": arrival.new, "classes": _classes(arrival.new)})
     write_json(folder / "results.json", {"name": arrival.name, "why": arrival.refused, **shown_rules})
-    write_text(folder / "index.html", validation.render(shown_rules))
+    write_text(folder / "index.html", validation.html(shown_rules))
     line = {"file": arrival.file, "name": arrival.name, "found": found, "why": arrival.refused}
     batches.append(line, paths.QUARANTINE, QUARANTINED)
     return folder

@@ -90,7 +90,7 @@ def markdown(night: Night, headline: str = "") -> str:
     if night.drift:
         lines += [
             "## Drift of the new rows",
-            drift.markdown(night.drift).partition("\n")[2].strip().replace("\n## ", "\n### "),
+            drift.drift_markdown(night.drift).partition("\n")[2].strip().replace("\n## ", "\n### "),
         ]
     return "\n\n".join(lines) + "\n"
 

@@ -30,7 +30,7 @@ from ..registry.models import open_model
 from ..registry.packaging import digest
 from ..registry.promotion import CHAMPION
 from ..registry.settings import model_name
-from ..reports.drift import report
+from ..reports.drift import drift_report
 from ..text.processor import Tokenizer
 from . import incoming, lock, recover, repository
 from .report import Night, Outcome, markdown, write
@@ -199,7 +199,7 @@ def _look(night: Night, files: Sequence[tuple[Path, str, str]], predictor: Predi
         tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
         before = drift.reference(predictor, tokenizer)
         after = drift.sample(drift.prepare(new)[0], predictor, tokenizer)
-        night.drift = report(before, after, measures.measure(before, after, params.load(Drift)))
+        night.drift = drift_report(before, after, measures.measure(before, after, params.load(Drift)))
 
 
 def _labels(predictor: Predictor) -> incoming.Predict:

@@ -13,7 +13,8 @@ from ..base.errors import PipelineError
 from ..base.files import atomic, read_arrays, read_json, write_arrays, write_json
 from ..base.markdown import pipe_table
 from ..evaluation import intervals, metrics
-from ..reports.figures import BLUE, COLORS, GREY, ORANGE, style
+from ..reports.figures import figure_style
+from ..reports.plots import BLUE, COLORS, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -267,7 +268,7 @@ def render(table: pd.DataFrame, folder: Path, title: str) -> list[Path]:
     if table["skew"].nunique(dropna=False) > 1:
         drawings[f"{title}-skews"] = partial(skews, table=table)
     files = []
-    with style():
+    with figure_style():
         for name, draw in drawings.items():
             figure = Figure(layout="constrained")
             draw(figure)

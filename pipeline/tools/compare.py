@@ -19,7 +19,9 @@ from ..base.errors import PipelineError, display_name
 from ..base.files import read_json, read_table
 from ..base.markdown import escaped, pipe_table
 from ..base.versioning import data_files, git, own_python
-from ..reports import card, page
+from ..reports import page
+from ..reports.summary import format_interval
+from ..reports.titles import METRICS
 
 FOLDER = paths.REPORTS / "compare"
 OF_CLASSES = ("precision", "recall", "f1")
@@ -124,8 +126,8 @@ def markdown(before: Side, after: Side, max_rows: int) -> str:
         pipe_table(
             ["", "before", "after", "change", "95 % interval after"],
             [
-                [title, f"{a[key]:.4f}", f"{b[key]:.4f}", f"{b[key] - a[key]:+.4f}", card.interval(ranges.get(key))]
-                for key, title in card.TITLES.items()
+                [title, f"{a[key]:.4f}", f"{b[key]:.4f}", f"{b[key] - a[key]:+.4f}", format_interval(ranges.get(key))]
+                for key, title in METRICS.items()
                 if key in a and key in b
             ],
             right=4,
