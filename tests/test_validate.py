@@ -287,7 +287,7 @@ def test_the_page_says_what_is_broken_first() -> None:
     assert page.index("<code>max_imbalance") < page.index("<code>columns")
     assert "Stopped: 1 rule broken" in page
     assert re.search(r"The largest class has at most 4 times the rows of any other\.", page)
-    assert re.search(r'"width: 24.39%"></i></span>\s*<span>10 \(19.6 %\)', page)
+    assert re.search(r'"width: 24.39%"></i></span>\s*<span class="number">10 \(19.6 %\)', page)
     good_tables = rules.measure(good())
     page = validation.html(rules.results(rules.check(good_tables, rules.rules(SETTINGS)), good_tables))
     assert "Passed: all 16 rules satisfied" in page
