@@ -110,7 +110,9 @@ def test_a_registered_model_says_what_it_is_and_how_to_go_back() -> None:
 
 def test_what_mlflow_shows() -> None:
     typos = {"kind": "INV", "num_samples": 500, "pass_rate": 0.9, "mean_change": 0.05}
-    shown = summary.mlflow_metrics(*found(0.05, 0.01, 0.09), {"tests": {"typos": typos}, "not_applicable": {"case": "why"}})
+    shown = summary.mlflow_metrics(
+        *found(0.05, 0.01, 0.09), {"tests": {"typos": typos}, "not_applicable": {"case": "why"}}
+    )
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
     assert shown["uncalibrated/ece"] == 0.2
