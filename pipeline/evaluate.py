@@ -16,7 +16,7 @@ from .inference.calibration import combine
 from .inference.manifest import read_manifest
 from .inference.predictor import Predictor
 from .reports import summary
-from .reports.figures import render
+from .reports.figures import draw_figures
 
 
 def measure(
@@ -83,7 +83,7 @@ def main() -> None:
         "settings": settings.model_dump(),
     }
     write_json(paths.EVALUATE_MEASURED, measured)
-    render(paths.REPORTS / "evaluate")
+    draw_figures(paths.REPORTS / "evaluate")
     for title, of in {"model": figures["overall"], **figures["baselines"]}.items():
         print(f"{title}: accuracy {of['accuracy']:.4f}, macro-F1 {of['macro_f1']:.4f}, loss {of['loss']:.4f}")
     print(summary.verdict(figures, intervals))

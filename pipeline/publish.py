@@ -24,7 +24,7 @@ from .registry.judge import is_given, judge, test_rows
 from .registry.settings import Gate, Publish, model_name
 from .registry.store import PUBLISHED
 from .reports import card, summary
-from .reports.figures import render
+from .reports.figures import draw_figures
 from .text.processor import Tokenizer
 from .text.settings import Tokenize
 from .training import rebalancing
@@ -54,7 +54,7 @@ def publish() -> str:
         known = tracking.published(content=content, digest=digest)
         if not known:
             processes.start()  # it imports meanwhile
-        pictures = render(paths.REPORTS / "evaluate")
+        pictures = draw_figures(paths.REPORTS / "evaluate")
         if known:
             return f"already published: model {name}, state {manifest['state'][:12]}"
         store = tracking.connect()
@@ -67,19 +67,19 @@ def publish() -> str:
                 rows = test_rows()
                 store.log_params(run, _parameters())
                 store.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
-                store.log_figures(run, summary.shown(figures, intervals, behaviour))
+                store.log_figures(run, summary.mlflow_metrics(figures, intervals, behaviour))
                 store.log_datasets(run, params.load(Ingest).title, _datasets())
                 store.log_files(run, {"plots": pictures, **_files()})
                 version = store.register(run, name, paths.TRAIN_MODEL, digest, manifest["classes"])
-                store.describe(name, summary.registered(manifest["classes"]))
+                store.describe(name, summary.model_description(manifest["classes"]))
             decision = promotion.decide_and_promote(store, version, partial(judge, figures, rows, processes))
             report = _report(decision, f"{name} version {version.version}")
-            cards = card.write(version=str(version.version), decision=decision.as_json(), **versioning.commit())
+            cards = card.write_card(version=str(version.version), decision=decision.as_json(), **versioning.commit())
             with store.lock:
                 store.log_files(run, {"": cards, "decision": report})
-                store.annotate(version, _tags(figures, measured), summary.line(figures, decision.reason))
+                store.annotate(version, _tags(figures, measured), summary.version_description(figures, decision.reason))
                 first = f"{name} version {version.version}. {decision.verdict()}"
-                note = summary.note(figures, intervals, first, decision.table())
+                note = summary.run_description(figures, intervals, first, decision.table())
                 store.finish(run, {"mlflow.note.content": note, **versioning.dvc_tags(), PUBLISHED: content})
     verdict = "champion" if decision.promote else "not the champion"
     return f"published: run {run.info.run_name}, model {name} version {version.version}, {verdict}: {decision.reason}"

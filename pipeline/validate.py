@@ -28,7 +28,7 @@ def main() -> None:
     warned = [outcome for outcome in outcomes if outcome.verdict == "warn"]
     shutil.rmtree(REPORT, ignore_errors=True)
     write_json(REPORT / "results.json", found)
-    write_text(REPORT / "index.html", validation.render(found))
+    write_text(REPORT / "index.html", validation.html(found))
     for outcome in warned:
         print(f"validate: warning: {outcome.sentence}", file=sys.stderr)
     if broken:

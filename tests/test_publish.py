@@ -80,7 +80,7 @@ def test_the_verdict_on_the_best_baseline(difference: tuple[float, float, float]
 
 
 def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
-    note = summary.note(*found(0.05, 0.01, 0.09), "m version 3. Champion.", "The checks.")
+    note = summary.run_description(*found(0.05, 0.01, 0.09), "m version 3. Champion.", "The checks.")
     lines = note.splitlines()
     assert lines[0] == "m version 3. Champion."
     assert lines[2].startswith("The model is ahead of the best baseline")
@@ -88,8 +88,8 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
     assert {line.count("|") for line in table} == {7}
     assert table[0] == "| 10 test rows | accuracy | macro-F1 | MCC | loss (nats) | ECE |"
     assert table[2].startswith("| the model | 0.7000 [0.1000, 0.9000] | 0.6500 [0.1000, 0.9000] |")
-    assert table[3] == "| of it, the LSTM alone | 0.5500 | 0.4500 |  | 0.9000 |  |"
-    assert "| the model minus it | 0.0000 [0.0000, 0.0000] | 0.0500 [0.0100, 0.0900] |" in note
+    assert table[3] == "| LSTM only | 0.5500 | 0.4500 |  | 0.9000 |  |"
+    assert "| difference to the model | 0.0000 [0.0000, 0.0000] | 0.0500 [0.0100, 0.0900] |" in note
     assert [line.split(" | ")[0] for line in table[4::2]] == [
         *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),
     ]
@@ -97,20 +97,22 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
 
 
 def test_the_line_names_the_best_baseline() -> None:
-    line = summary.line(found(0.05, 0.01, 0.09)[0], "the first model of this name")
+    line = summary.version_description(found(0.05, 0.01, 0.09)[0], "the first model of this name")
     assert line == "macro-F1 0.6500 (best baseline 0.6000) on 10 test rows; the first model of this name"
 
 
 def test_a_registered_model_says_what_it_is_and_how_to_go_back() -> None:
-    said = summary.registered(["glad", "sad"])
+    said = summary.model_description(["glad", "sad"])
     assert said.startswith('From a column `text` to one of 2 labels ("glad", "sad"), with the probability of each.')
     assert "python -m pipeline rollback" in said
-    assert '"9" and 2 more)' in summary.registered([str(number) for number in range(12)])
+    assert '"9" and 2 more)' in summary.model_description([str(number) for number in range(12)])
 
 
 def test_what_mlflow_shows() -> None:
     typos = {"kind": "INV", "num_samples": 500, "pass_rate": 0.9, "mean_change": 0.05}
-    shown = summary.shown(*found(0.05, 0.01, 0.09), {"tests": {"typos": typos}, "not_applicable": {"case": "why"}})
+    shown = summary.mlflow_metrics(
+        *found(0.05, 0.01, 0.09), {"tests": {"typos": typos}, "not_applicable": {"case": "why"}}
+    )
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
     assert shown["uncalibrated/ece"] == 0.2
@@ -267,7 +269,7 @@ def test_a_champion_is_asked_the_same_rows_once(evaluated: dict[str, Answer]) ->
 
 
 def test_class_names_are_no_markdown_in_the_models_description() -> None:
-    said = summary.registered(["x` ![p](http://evil.example/p.png) `y", "b" * 500])
+    said = summary.model_description(["x` ![p](http://evil.example/p.png) `y", "b" * 500])
     assert "![p](" not in said
     assert len(said) < 700
 

@@ -169,7 +169,7 @@ def test_sixty_classes_are_too_many_and_none_is_named() -> None:
     failed = rules.check(tables, table_rules.rules(SETTINGS.model_copy(update={"min_rows_per_class": 9})))
     assert [o.found for o in failed if o.rule.name in ("number_of_classes", "min_rows_per_class")] == ["60", "6"]
     results = rules.results(failed, tables)
-    assert PRIVATE not in f"{results} {validation.render(results)}"
+    assert PRIVATE not in f"{results} {validation.html(results)}"
     assert display_name("x" * 61) == "(a name of 61 characters)"
 
 

@@ -10,7 +10,6 @@ How a part's contributions are found is registered by its type (`way`): by leavi
 there is a faster or exact way. It needs neither Keras nor TensorFlow.
 """
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
@@ -29,8 +28,6 @@ from ..text.processor import Tokenizer
 from .attribution import TOLERANCE, Contributions, Network, Span, centred, locate
 from .text.contributions import GradientWay, NgramWay
 from .text.words import trace
-
-SHOWN = 3  # classes that the page shows at once
 
 
 class Way(Protocol):
@@ -163,47 +160,6 @@ class Explanation:
                 )
             ],
         }
-
-    def to_html(self) -> str:
-        """A page that needs no other file: the text once for the most probable classes, its words coloured."""
-        order = np.argsort(-self.scores, kind="stable")
-        scale = np.abs(self.contributions).max(initial=0) or 1.0
-        parts = [self._section(number, scale, shown=place < SHOWN) for place, number in enumerate(order)]
-        return PAGE.format(label=html.escape(self.classes[self.best]), parts="\n".join(parts))
-
-    def _section(self, number: int, scale: float, *, shown: bool) -> str:
-        name, pieces, end = html.escape(self.classes[number]), [], 0
-        for (start, stop), adds in zip(self.spans, self.contributions[:, number], strict=True):
-            pieces.append(html.escape(self.text[end:start]))
-            word, end = html.escape(self.text[start:stop]), stop
-            kind, strength = ("for" if adds > 0 else "against"), round(100 * abs(adds) / scale)
-            shade = f'<mark class="{kind}" style="--s:{strength}%" title="{adds:+.3f}">{word}</mark>'
-            pieces.append(shade if strength >= 5 else word)
-        return (
-            f"<details{' open' if shown else ''}><summary><b dir='auto'>{name}</b> {self.probabilities[number]:.1%}"
-            f"</summary><p dir='auto'>{''.join(pieces)}</p></details>"
-        )
-
-
-# Blue and orange differ to every kind of colour vision; the line under a word tells them apart without colour.
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{label}</title><style>
-:root {{ color-scheme: light dark; --for: #5aa0e6; --against: #f0a35c; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --for: #1f66ad; --against: #a8560f; }} }}
-body {{ font: 1rem/1.7 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
-details p {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
-mark {{ color: inherit; border-radius: 3px; padding: 0 1px; }}
-.for {{ background: color-mix(in srgb, var(--for) var(--s), transparent); border-bottom: 2px solid var(--for); }}
-.against {{ background: color-mix(in srgb, var(--against) var(--s), transparent);
-  border-bottom: 2px dashed var(--against); }}
-</style></head><body>
-<h1>{label}</h1>
-<p><mark class="for" style="--s:60%">blue, solid line</mark> speaks for a class,
-<mark class="against" style="--s:60%">orange, dashed line</mark> against it; the stronger, the more.</p>
-{parts}
-</body></html>
-"""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Intervals."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
 
 import numpy as np
 
@@ -70,11 +69,3 @@ def interval(values: np.ndarray) -> dict[str, float]:
     return (
         _rounded(dict(zip(("low", "high"), np.percentile(defined, [2.5, 97.5]), strict=True))) if len(defined) else {}
     )
-
-
-def wilson(share: float, rows: int) -> dict[str, float]:
-    """The 95 % interval of a share of so many rows: `low` and `high` (Wilson 1927)."""
-    z = 1.959964
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2)
-    return {"low": max(middle - half, 0.0), "high": min(middle + half, 1.0)}

@@ -130,7 +130,7 @@ def put_into_quarantine(file: ExaminedFile, time: str) -> Path:
     classes = file.new_rows["label"].value_counts().rename_axis("label").reset_index(name="rows")
     summary = results(list(file.results), {"table": file.new_rows, "classes": classes})
     write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **summary})
-    write_text(folder / "index.html", validation.render(summary))
+    write_text(folder / "index.html", validation.html(summary))
     line = {"file": file.sha256, "name": file.name, "found": time, "why": file.refusal}
     batches.append(line, paths.QUARANTINE, QUARANTINE_COLUMNS)
     return folder

@@ -113,7 +113,7 @@ def as_markdown(run: RetrainRun, headline: str = "") -> str:
     if run.metrics_after:
         lines += ["## Metrics on the test rows", _metrics_table(run.metrics_before, run.metrics_after)]
     if run.drift:
-        body = drift.markdown(run.drift).partition("\n")[2].strip()
+        body = drift.drift_markdown(run.drift).partition("\n")[2].strip()
         lines += ["## Drift of the new rows", body.replace("\n## ", "\n### ")]
     return "\n\n".join(lines) + "\n"
 

@@ -29,7 +29,7 @@ from ..registry.packaging import digest
 from ..registry.promotion import CHAMPION
 from ..registry.settings import model_name
 from ..registry.store import Store
-from ..reports.drift import report
+from ..reports.drift import drift_report
 from ..text.processor import Tokenizer
 from . import recover, repository
 from .examination import Predict, examine
@@ -180,7 +180,7 @@ def _examine(run: RetrainRun, files: Sequence[IncomingFile], situation: Situatio
             new_rows = pd.concat([file.new_rows for file in run.accepted], ignore_index=True)
             before = drift.reference(predictor, tokenizer)
             after = drift.sample(drift.prepare(new_rows)[0], predictor, tokenizer)
-            run.drift = report(before, after, measures.measure(before, after, params.load(Drift)))
+            run.drift = drift_report(before, after, measures.measure(before, after, params.load(Drift)))
 
 
 def _labels(predictor: Predictor) -> Predict:

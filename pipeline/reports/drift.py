@@ -1,4 +1,4 @@
-"""What drift found, as JSON, Markdown and a page that needs no network, no script and no other file."""
+"""Drift report: the measured shifts as JSON, as Markdown and as an HTML page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,107 +13,146 @@ from ..base.markdown import bullets, escaped, named, pipe_table
 from ..evaluation.measures import MEASURES, Sample, Shift, class_counts, psi, term_counts
 from . import page
 
-TERMS = 10  # that are named
+MAX_TERMS = 10
 
 
-def report(reference: Sample, incoming: Sample, shifts: Sequence[Shift], **told: Any) -> dict[str, Any]:
-    """What there is to report, for JSON: figures, class names and frequent terms of the reference.
+def drift_report(reference: Sample, incoming: Sample, shifts: Sequence[Shift], **metadata: Any) -> dict[str, Any]:
+    """Return the report for JSON: measures, and the classes and frequent terms of the reference.
 
-    `told` is put in front, such as `file`, `model` and `left_out`.
+    It holds no text and no term that the reference lacks.
+
+    Parameters
+    ----------
+    reference, incoming : Sample
+        The rows compared.
+    shifts : sequence of Shift
+        As `evaluation.measures.measure` returns them; empty where there are too few rows.
+    **metadata
+        First entries of the report, such as `file`, `model` and `left_out`.
     """
-    names, terms = term_counts(reference, incoming)
-    parts = psi(*terms)
-    classes, counts = class_counts(reference, incoming)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    texts = terms / np.array([[max(len(reference), 1)], [max(len(incoming), 1)]])
-    found = [shift.measure for shift in shifts if shift.drifted]
-    verdict = f"drift in {', '.join(map(_words, found))}" if found else f"no drift in {len(shifts)} measures"
-    rows = {"reference": len(reference), "incoming": len(incoming), "labelled": int(incoming.labelled.sum())}
+    drifted = [_title(shift.measure) for shift in shifts if shift.drifted]
+    verdict = f"drift in {', '.join(drifted)}" if drifted else f"no drift in {len(shifts)} measures"
     return {
-        **told,
+        **metadata,
         "verdict": verdict if shifts else "not judged: too few rows (drift.min_incoming)",
-        "drifted": bool(found),
-        "rows": rows,
+        "drifted": bool(drifted),
+        "rows": {
+            "reference": len(reference),
+            "incoming": len(incoming),
+            "labelled": int(incoming.labelled.sum()),
+        },
         "measures": [asdict(shift) | {"drifted": shift.drifted} for shift in shifts],
-        "classes": [
-            {"class": display_name(name), "reference": float(shares[0, each]), "incoming": float(shares[1, each])}
-            for each, name in enumerate(classes)
-            if rows["labelled"]
-        ],
-        "terms": [
-            {"term": names[each], "reference": float(texts[0, each]), "incoming": float(texts[1, each])}
-            | {"psi": float(parts[each])}
-            for each in np.argsort(-parts, kind="stable")[:TERMS]
-        ],
+        "classes": _classes(reference, incoming) if incoming.labelled.any() else [],
+        "terms": _terms(reference, incoming),
     }
 
 
-def markdown(found: Mapping[str, Any]) -> str:
-    """A report, as `report` gives it, in Markdown (CommonMark with tables), without HTML."""
-    rows, measures = found["rows"], found["measures"]
-    left = ", ".join(f"{number:,} {why}" for why, number in found.get("left_out", {}).items())
-    facts = [
+def _classes(reference: Sample, incoming: Sample) -> list[dict[str, Any]]:
+    names, counts = class_counts(reference, incoming)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return [
+        {"class": display_name(name), "reference": float(before), "incoming": float(after)}
+        for name, before, after in zip(names, *shares, strict=True)
+    ]
+
+
+def _terms(reference: Sample, incoming: Sample) -> list[dict[str, Any]]:
+    """Return the frequent terms that differ most, with the share of the texts that hold them."""
+    names, counts = term_counts(reference, incoming)
+    contributions = psi(*counts)
+    shares = counts / np.array([[max(len(reference), 1)], [max(len(incoming), 1)]])
+    return [
+        {
+            "term": names[number],
+            "reference": float(shares[0, number]),
+            "incoming": float(shares[1, number]),
+            "psi": float(contributions[number]),
+        }
+        for number in np.argsort(-contributions, kind="stable")[:MAX_TERMS]
+    ]
+
+
+def drift_markdown(report: Mapping[str, Any]) -> str:
+    """Convert a report, as `drift_report` returns it, to Markdown (CommonMark with tables) without HTML."""
+    rows, measures = report["rows"], report["measures"]
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in report.get("left_out", {}).items())
+    overview = [
         ["incoming", f"{rows['incoming']:,} rows, {rows['labelled']:,} with a label"],
-        *([["left out", left]] if left else []),
+        *([["left out", left_out]] if left_out else []),
         ["reference", f"{rows['reference']:,} rows: the validation and test rows of the current state"],
-        *([["model", named(found["model"])]] if "model" in found else []),
+        *([["model", named(report["model"])]] if "model" in report else []),
     ]
-    verdict = found["verdict"][0].upper() + found["verdict"][1:]
-    parts = [
-        f"# Drift{': ' + named(found['file']) if 'file' in found else ''}",
+    verdict = report["verdict"][0].upper() + report["verdict"][1:]
+    blocks = [
+        f"# Drift{': ' + named(report['file']) if 'file' in report else ''}",
         f"**{escaped(verdict)}.**",
-        pipe_table(["", ""], facts),
+        pipe_table(["", ""], overview),
     ]
-    said = [f"**{_words(each['measure'])}**: {escaped(each['found'])}. {each['means']}" for each in measures]
-    said = [line for line, each in zip(said, measures, strict=True) if each["drifted"]]
-    if said:
-        parts += ["## What drifted", bullets(said)]
+    drifted = [measure for measure in measures if measure["drifted"]]
+    if drifted:
+        points = (f"**{_title(m['measure'])}**: {escaped(m['found'])}. {m['means']}" for m in drifted)
+        blocks += ["## What drifted", bullets(points)]
     if measures:
-        header = ["measure", "result", "effect", "limit", "p-value"]
-        cells = [
-            [
-                _words(each["measure"]),
-                "**drift**" if each["drifted"] else "no drift",
-                in_short(each["effect"]),
-                f"{each['limit']:g}",
-                p_value(each["p_value"]),
-            ]
-            for each in measures
-        ]
-        parts += [
-            "## Measures",
-            pipe_table(header, cells, right=3),
-            f"Drift: the effect is above its limit, and the p-value below {measures[0]['level']:.2g} "
-            f"(`drift.significance` for {len(measures)} measures together).",
-            bullets(
-                f"**{_words(each['measure'])}**: {MEASURES[each['measure']].of} (`drift.{each['rule']}`)"
-                f"{'' if each['drifted'] else '; ' + escaped(each['found'])}"
-                for each in measures
-            ),
-        ]
-    for title, first in (("Classes", "class"), ("Terms that differ most", "term")):
-        of = found["classes" if first == "class" else "terms"]
-        cells = [
-            [named(each[first]), *(f"{100 * each[key]:.1f} %" for key in ("reference", "incoming"))] for each in of
-        ]
-        if cells:
-            parts += [f"## {title}", pipe_table([first, "reference", "incoming"], cells, right=2)]
-    return "\n\n".join(parts) + "\n"
+        blocks += _measures(measures)
+    blocks += _shares("Classes", "class", report["classes"])
+    blocks += _shares("Terms that differ most", "term", report["terms"])
+    return "\n\n".join(blocks) + "\n"
 
 
-def in_short(effect: float) -> str:
+def _measures(measures: Sequence[Mapping[str, Any]]) -> list[str]:
+    header = ["measure", "result", "effect", "limit", "p-value"]
+    rows = [
+        [
+            _title(measure["measure"]),
+            "**drift**" if measure["drifted"] else "no drift",
+            format_effect(measure["effect"]),
+            f"{measure['limit']:g}",
+            format_p_value(measure["p_value"]),
+        ]
+        for measure in measures
+    ]
+    definitions = (
+        f"**{_title(measure['measure'])}**: {MEASURES[measure['measure']].of} (`drift.{measure['rule']}`)"
+        + ("" if measure["drifted"] else f"; {escaped(measure['found'])}")
+        for measure in measures
+    )
+    return [
+        "## Measures",
+        pipe_table(header, rows, right=3),
+        f"A measure has drifted if its effect is above the limit and its p-value is below {measures[0]['level']:.2g} "
+        f"(`drift.significance`, corrected for {len(measures)} measures).",
+        bullets(definitions),
+    ]
+
+
+def _shares(title: str, key: str, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [[named(e[key]), f"{100 * e['reference']:.1f} %", f"{100 * e['incoming']:.1f} %"] for e in entries]
+    return [f"## {title}", pipe_table([key, "reference", "incoming"], rows, right=2)] if rows else []
+
+
+def format_effect(effect: float) -> str:
+    """Format the effect of a measure: a share, or a factor that may be large.
+
+    >>> format_effect(0.0625), format_effect(1234.5)
+    ('0.062', '1,234')
+    """
     return f"{effect:.3f}" if effect < 10 else f"{effect:,.0f}"
 
 
-def p_value(value: float) -> str:
+def format_p_value(value: float) -> str:
+    """Format a p-value.
+
+    >>> format_p_value(0.002), format_p_value(1e-9)
+    ('0.0020', '<0.0001')
+    """
     return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
-def _words(measure: str) -> str:
+def _title(measure: str) -> str:
     return measure.replace("_", " ")
 
 
-def write(folder: Path, found: Mapping[str, Any]) -> list[Path]:
-    """Write a report, as `report` gives it, into `folder` as JSON, Markdown and HTML; give the three files."""
-    write_json(folder / "drift.json", found)
-    return [folder / "drift.json", *page.write(folder, "drift", markdown(found))]
+def write_drift_report(folder: Path, report: Mapping[str, Any]) -> list[Path]:
+    """Write a report, as `drift_report` returns it, to `folder` as JSON, Markdown and HTML; return the three paths."""
+    write_json(folder / "drift.json", report)
+    return [folder / "drift.json", *page.write(folder, "drift", drift_markdown(report))]

@@ -1,48 +1,59 @@
-"""Summary: what a person reads of the figures first: a sentence, a line, a table; and their names in MLflow."""
+"""The metrics in short: a sentence, a line, a table, and the names under which MLflow shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base.markdown import named, pipe_table
-from ..evaluation import metrics
-from ..evaluation.text import baselines
+from ..evaluation.metrics import flatten
+from .titles import BASELINES, PARTS, SHORT_METRICS
 
 HEADLINES = ("accuracy", "macro_f1", "loss")
-PARTS = {"lstm": "the LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
 
 
-def shown(figures: dict[str, Any], intervals: dict[str, Any], behaviour: dict[str, Any]) -> dict[str, float]:
-    """What MLflow shows, under names that its UI groups: `test/macro_f1`, `difference/tfidf/macro_f1_low`.
+def mlflow_metrics(
+    metrics: Mapping[str, Any], intervals: Mapping[str, Any], behaviour: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return the metrics of a run under names that MLflow's UI groups, such as `test/macro_f1`.
 
-    Of parts, baselines and differences it is the headlines alone, of `behaviour`, as `behaviour.measure` gives it, the
-    pass rates: the UI draws a chart for each metric.
+    MLflow draws a chart for each metric, so parts, baselines and differences have only the headlines, and behaviour
+    tests only their pass rates.
+
+    Parameters
+    ----------
+    metrics, intervals, behaviour : mapping
+        Content of `metrics.json`, `intervals.json` and `behaviour.json`.
     """
     groups = {
-        "test": figures["overall"] | {"temperature": figures["temperature"]},
-        "uncalibrated": figures["uncalibrated"],
-        "part": figures.get("parts", {}),
-        "baseline": {name: {key: of[key] for key in HEADLINES} for name, of in figures["baselines"].items()},
+        "test": metrics["overall"] | {"temperature": metrics["temperature"]},
+        "uncalibrated": metrics["uncalibrated"],
+        "part": metrics.get("parts", {}),
+        "baseline": {name: {key: values[key] for key in HEADLINES} for name, values in metrics["baselines"].items()},
         "difference": {
             name: {
                 key if bound == "difference" else f"{key}_{bound}": value
                 for key in HEADLINES
-                for bound, value in of[key].items()
+                for bound, value in differences[key].items()
             }
-            for name, of in intervals["differences"].items()
+            for name, differences in intervals["differences"].items()
         },
-        "per_class": figures["per_class"],
-        "slices": figures["slices"],
-        "behaviour": {name: of["pass_rate"] for name, of in behaviour["tests"].items()},
+        "per_class": metrics["per_class"],
+        "slices": metrics["slices"],
+        "behaviour": {name: result["pass_rate"] for name, result in behaviour["tests"].items()},
     }
-    return {key: value for key, value in metrics.flatten(groups).items() if not key.endswith("/num_samples")}
+    return {key: value for key, value in flatten(groups).items() if not key.endswith("/num_samples")}
 
 
-def verdict(figures: dict[str, Any], intervals: dict[str, Any]) -> str:
-    """Whether the model beats the best baseline, in a sentence: by macro-F1, with its paired 95 % interval."""
-    name = best_baseline(figures)
-    found = intervals["differences"][name]["macro_f1"]
-    difference, low, high = (100 * found[key] for key in ("difference", "low", "high"))
-    best = f"the best baseline ({baselines.TITLES[name]})"
+def verdict(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
+    """Return a sentence on whether the model beats the best baseline: by macro-F1, with its paired 95 % interval.
+
+    >>> difference = {"difference": 0.012, "low": 0.003, "high": 0.021}
+    >>> verdict({"baselines": {"tfidf": {"macro_f1": 0.6}}}, {"differences": {"tfidf": {"macro_f1": difference}}})
+    'The model is ahead of the best baseline (TF-IDF + logistic regression) by 1.2 points of macro-F1 [0.3, 2.1].'
+    """
+    name = best_baseline(metrics)
+    macro_f1 = intervals["differences"][name]["macro_f1"]
+    difference, low, high = (100 * macro_f1[key] for key in ("difference", "low", "high"))
+    best = f"the best baseline ({BASELINES[name]})"
     if low > 0:
         return f"The model is ahead of {best} by {difference:.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
     if high < 0:
@@ -50,52 +61,73 @@ def verdict(figures: dict[str, Any], intervals: dict[str, Any]) -> str:
     return f"No clear difference from {best}: {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
 
 
-def best_baseline(figures: dict[str, Any]) -> str:
-    """The baseline of highest macro-F1."""
-    names: dict[str, dict[str, float]] = figures["baselines"]
-    return max(names, key=lambda name: names[name]["macro_f1"])
+def best_baseline(metrics: Mapping[str, Any]) -> str:
+    """Return the name of the baseline with the highest macro-F1.
+
+    >>> best_baseline({"baselines": {"majority": {"macro_f1": 0.2}, "tfidf": {"macro_f1": 0.6}}})
+    'tfidf'
+    """
+    baselines: Mapping[str, Mapping[str, float]] = metrics["baselines"]
+    return max(baselines, key=lambda name: baselines[name]["macro_f1"])
 
 
-def line(figures: dict[str, Any], reason: str) -> str:
-    """One line, because MLflow's table of versions shows no Markdown."""
-    model, baseline = figures["overall"], figures["baselines"][best_baseline(figures)]
-    compared = f"macro-F1 {model['macro_f1']:.4f} (best baseline {baseline['macro_f1']:.4f})"
-    return f"{compared} on {model['num_samples']:,} test rows; {reason}"
+def version_description(metrics: Mapping[str, Any], reason: str) -> str:
+    """Describe a model version in one line, because MLflow's table of versions shows no Markdown."""
+    model, baseline = metrics["overall"], metrics["baselines"][best_baseline(metrics)]
+    macro_f1 = f"macro-F1 {model['macro_f1']:.4f} (best baseline {baseline['macro_f1']:.4f})"
+    return f"{macro_f1} on {model['num_samples']:,} test rows; {reason}"
 
 
-def registered(classes: Sequence[str]) -> str:
-    """What a registered model is, in Markdown: the same for all of its versions."""
-    listed = ", ".join(f'"{named(name)}"' for name in classes[:10]) + (
-        f" and {len(classes) - 10} more" if classes[10:] else ""
-    )
+def model_description(classes: Sequence[str]) -> str:
+    """Describe a registered model in Markdown: the same text for all of its versions."""
+    labels = ", ".join(f'"{named(name)}"' for name in classes[:10])
+    if classes[10:]:
+        labels += f" and {len(classes) - 10} more"
     return (
-        f"From a column `text` to one of {len(classes)} labels ({listed}), with the probability of each. The alias "
-        "`champion` is in service, `previous` was before it, `challenger` is the last version that the gate refused; "
-        "each version's tags say why. Each run has the model card of its version. Back: "
+        f"From a column `text` to one of {len(classes)} labels ({labels}), with the probability of each. Aliases: "
+        "`champion` is in service, `previous` was in service before it, `challenger` is the last version that the gate "
+        "refused; the tags of each version give the reasons. Each run has the model card of its version. To go back: "
         '`python -m pipeline rollback --why "..."`.'
     )
 
 
-def note(figures: dict[str, Any], intervals: dict[str, Any], first: str, last: str) -> str:
-    """The run's description, in Markdown: `first`, the verdict, the model beside the baselines, and `last`.
+def run_description(metrics: Mapping[str, Any], intervals: Mapping[str, Any], first: str, last: str) -> str:
+    """Describe a run in Markdown: `first`, the verdict, a table of the model and the baselines, and `last`.
 
-    MLflow's UI shows the beginning alone, until one asks for more.
+    MLflow's UI shows only the beginning until it is expanded.
     """
-    columns = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
 
-    def row(title: str, of: dict[str, float], ranges: dict[str, dict[str, float]]) -> list[str]:
-        return [title, *(f"{of[key]:.4f}" + _range(ranges.get(key)) if key in of else "" for key in columns)]
+    def row(title: str, values: Mapping[str, float], ranges: Mapping[str, Mapping[str, float]]) -> list[str]:
+        return [title, *(format_metric(values.get(key), ranges.get(key)) for key in SHORT_METRICS)]
 
-    rows = [row("the model", figures["overall"], intervals["overall"])]
-    rows += [row(f"of it, {PARTS[name]} alone", of, {}) for name, of in figures.get("parts", {}).items()]
-    for name, of in figures["baselines"].items():
-        rows.append(row(baselines.TITLES[name], of, {}))
+    rows = [row("the model", metrics["overall"], intervals["overall"])]
+    rows += [row(f"{PARTS[name]} only", values, {}) for name, values in metrics.get("parts", {}).items()]
+    for name, values in metrics["baselines"].items():
+        rows.append(row(BASELINES[name], values, {}))
         differences = intervals["differences"][name]
-        rows.append(row("the model minus it", {k: d["difference"] for k, d in differences.items()}, differences))
-    table = pipe_table([f"{figures['overall']['num_samples']:,} test rows", *columns.values()], rows)
-    brackets = "In brackets: 95 % bootstrap intervals, paired where two models are compared."
-    return "\n".join([first, "", verdict(figures, intervals), "", table, "", brackets, "", last])
+        values = {key: interval["difference"] for key, interval in differences.items()}
+        rows.append(row("difference to the model", values, differences))
+    table = pipe_table([f"{metrics['overall']['num_samples']:,} test rows", *SHORT_METRICS.values()], rows)
+    legend = (
+        "In brackets: 95 % bootstrap intervals, paired where two models are compared. A difference is the model "
+        "minus the baseline."
+    )
+    return "\n\n".join([first, verdict(metrics, intervals), table, legend, last])
 
 
-def _range(interval: dict[str, float] | None) -> str:
-    return f" [{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""
+def format_metric(value: float | None, interval: Mapping[str, float] | None = None) -> str:
+    """Format a metric, and its interval where there is one; "" where the metric is undefined.
+
+    >>> format_metric(0.75, {"low": 0.7, "high": 0.8})
+    '0.7500 [0.7000, 0.8000]'
+    """
+    return "" if value is None else f"{value:.4f} {format_interval(interval)}".rstrip()
+
+
+def format_interval(interval: Mapping[str, float] | None) -> str:
+    """Format an interval; "" where there is none.
+
+    >>> format_interval({"low": -0.1, "high": 0.25})
+    '[-0.1000, 0.2500]'
+    """
+    return f"[{interval['low']:.4f}, {interval['high']:.4f}]" if interval else ""

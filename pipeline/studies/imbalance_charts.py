@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ..base.files import atomic
-from ..reports.figures import BLUE, COLORS, GREY, ORANGE, style
+from ..reports.figures import figure_style
+from ..reports.plots import BLUE, COLORS, GREY, ORANGE
 from .imbalance_results import NONE
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def save_charts(table: pd.DataFrame, folder: Path, title: str) -> list[Path]:
     if table["skew"].nunique(dropna=False) > 1:
         charts[f"{title}-skews"] = partial(draw_skews, table=table)
     files = []
-    with style():
+    with figure_style():
         for name, draw in charts.items():
             figure = Figure(layout="constrained")
             draw(figure)

@@ -1,4 +1,4 @@
-"""Card: write the model card of what `data/` holds, as Markdown and HTML."""
+"""Card: write the model card of the state in `data/`, as Markdown and HTML."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,12 +8,12 @@ from ..base.files import read_json
 from ..inference.manifest import read_manifest
 from ..registry import packaging, tracking
 from ..registry.settings import model_name
-from ..reports import figures
-from ..reports.card import DECISION, write
+from ..reports.card import DECISION, write_card
+from ..reports.figures import draw_figures
 
 
-def registered() -> dict[str, Any]:
-    """`version` and `decision`, as `markdown` takes them, of the current model, as far as registry and reports tell."""
+def registration() -> dict[str, Any]:
+    """Return `version` and `decision` of the current model, as `card_markdown` takes them, where they are known."""
     if not tracking.enabled():
         return {}
     name, digest = model_name(), packaging.digest(read_manifest(paths.TRAIN_MODEL))
@@ -22,13 +22,14 @@ def registered() -> dict[str, Any]:
         version = store.find_version(name, digest)
     if version is None:
         return {}
-    decided = read_json(DECISION) if DECISION.is_file() else {}
-    of_it = decided.pop("version", "") == f"{name} version {version.version}"
-    return {"version": str(version.version)} | ({"decision": decided} if of_it else {})
+    decision = read_json(DECISION) if DECISION.is_file() else {}
+    if decision.pop("version", "") != f"{name} version {version.version}":
+        return {"version": str(version.version)}
+    return {"version": str(version.version), "decision": decision}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     command.parser("card", __doc__, example="").parse_args(arguments)
-    figures.render(paths.REPORTS / "evaluate")
-    files = write(**registered(), **versioning.commit())
+    draw_figures(paths.REPORTS / "evaluate")
+    files = write_card(**registration(), **versioning.commit())
     print("model card: " + ", ".join(str(file) for file in files))

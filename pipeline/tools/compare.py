@@ -18,7 +18,9 @@ from ..base.errors import PipelineError, display_name
 from ..base.files import read_json, read_table
 from ..base.markdown import escaped, pipe_table
 from ..base.versioning import data_files, dvc, git
-from ..reports import card, page
+from ..reports import page
+from ..reports.summary import format_interval
+from ..reports.titles import METRICS
 
 FOLDER = paths.REPORTS / "compare"
 CLASS_METRICS = ("precision", "recall", "f1")
@@ -157,8 +159,14 @@ def comparison_report(before: RevisionOutputs, after: RevisionOutputs, max_rows:
 def _metrics_table(before: RevisionOutputs, after: RevisionOutputs) -> str:
     old, new, intervals = before.metrics["overall"], after.metrics["overall"], after.intervals["overall"]
     rows = [
-        [title, f"{old[key]:.4f}", f"{new[key]:.4f}", f"{new[key] - old[key]:+.4f}", card.interval(intervals.get(key))]
-        for key, title in card.TITLES.items()
+        [
+            title,
+            f"{old[key]:.4f}",
+            f"{new[key]:.4f}",
+            f"{new[key] - old[key]:+.4f}",
+            format_interval(intervals.get(key)),
+        ]
+        for key, title in METRICS.items()
         if key in old and key in new
     ]
     return pipe_table(["", "before", "after", "change", "95 % interval after"], rows, right=4)

@@ -21,7 +21,7 @@ from ..evaluation.settings import Drift
 from ..inference.predictor import Predictor
 from ..registry import tracking
 from ..registry.models import open_model
-from ..reports.drift import in_short, p_value, report, write
+from ..reports.drift import drift_report, format_effect, format_p_value, write_drift_report
 
 FOLDER = paths.REPORTS / "drift"
 
@@ -92,11 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, predictor = load_model(options.model)
     before, after = reference(predictor, predictor.tokenizer), sample(table, predictor, predictor.tokenizer)
     shifts = measure(before, after, settings)
-    result = report(before, after, shifts, file=options.file.name, model=name, left_out=left_out)
-    files = write(FOLDER, result)
+    result = drift_report(before, after, shifts, file=options.file.name, model=name, left_out=left_out)
+    files = write_drift_report(FOLDER, result)
     for shift in shifts:
         verdict = "DRIFT" if shift.drifted else "ok"
-        effect = f"{in_short(shift.effect):>7} (limit {shift.limit:g}, p {p_value(shift.p_value)})"
+        effect = f"{format_effect(shift.effect):>7} (limit {shift.limit:g}, p {format_p_value(shift.p_value)})"
         print(f"{verdict:6} {shift.measure:14}{effect:32} {shift.found}")
     print(f"{len(after):,} rows of {options.file}: {result['verdict']}; report: {files[-1]}")
     if options.fail and result["drifted"]:

@@ -284,10 +284,10 @@ def test_a_report_holds_no_text_and_no_unknown_word(world: World, tmp_path: Path
     secret = pd.DataFrame({"text": ["zyxomma told mr. qwfp of flight delays"] * 300, "label": "neutral"})
     secret["text"] += [f" zyxomma{number}" for number in range(300)]
     incoming = drift.sample(secret, world.predictor, world.tokenizer)
-    found = drift_report.report(
+    found = drift_report.drift_report(
         world.reference, incoming, measure(world.reference, incoming, SETTINGS), file="a|b <c>.csv"
     )
-    files = drift_report.write(tmp_path, found)
+    files = drift_report.write_drift_report(tmp_path, found)
     assert [file.name for file in files] == ["drift.json", "drift.md", "drift.html"]
     for file in files:
         content = file.read_text(encoding="utf-8")
@@ -308,8 +308,8 @@ def test_names_of_classes_are_escaped_and_long_ones_not_shown(world: World, tmp_
     drawn = world.draw(200, 0)
     names = np.array(["<b>|new*", "a text that came into the column of labels by mistake " * 3], dtype=object)
     incoming = replace(drawn, labels=names[np.arange(200) % 2])
-    found = drift_report.report(world.reference, incoming, measure(world.reference, incoming, SETTINGS))
-    page = drift_report.write(tmp_path, found)[2].read_text(encoding="utf-8")
+    found = drift_report.drift_report(world.reference, incoming, measure(world.reference, incoming, SETTINGS))
+    page = drift_report.write_drift_report(tmp_path, found)[2].read_text(encoding="utf-8")
     assert "by mistake" not in page
     assert "&lt;b&gt;|new*" in page
     assert "(a name of 162 characters)" in page
@@ -317,10 +317,10 @@ def test_names_of_classes_are_escaped_and_long_ones_not_shown(world: World, tmp_
 
 def test_nothing_is_judged_of_few_rows(world: World, tmp_path: Path) -> None:
     for rows in (0, 10):
-        found = drift_report.report(world.reference, world.draw(rows, 0), [])
+        found = drift_report.drift_report(world.reference, world.draw(rows, 0), [])
         assert found["verdict"] == "not judged: too few rows (drift.min_incoming)"
         assert not found["drifted"]
-        assert "Not judged" in drift_report.write(tmp_path, found)[1].read_text()
+        assert "Not judged" in drift_report.write_drift_report(tmp_path, found)[1].read_text()
 
 
 @pytest.fixture
@@ -456,13 +456,13 @@ def test_the_report_tells_before_from_after_and_what_drifted(tmp_path: Path) -> 
     tokenizer = Tokenizer(("old", "new", "same"), length=4)
     texts = {"old": ["old same"] * 90 + ["new same"] * 10, "new": ["old same"] * 10 + ["new same"] * 90}
     before, after = (drift.sample(pd.DataFrame({"text": of, "label": "x"}), None, tokenizer) for of in texts.values())
-    found = drift_report.report(before, after, measure(before, after, SETTINGS))
+    found = drift_report.drift_report(before, after, measure(before, after, SETTINGS))
     (first, second, last) = found["terms"]
     assert {first["term"], second["term"]} == {"old", "new"}
     assert last == {"term": "same", "reference": 1.0, "incoming": 1.0, "psi": pytest.approx(0)}
     shares = {each["term"]: (each["reference"], each["incoming"]) for each in found["terms"]}
     assert shares["old"] == (0.9, 0.1)
-    said = drift_report.markdown(found)
+    said = drift_report.drift_markdown(found)
     drifted, _, rest = said.partition("## What drifted")[2].partition("## Measures")
     assert "**terms**" in drifted
     assert "**length**" not in drifted

@@ -180,7 +180,7 @@ def explanation(text: str, adds: list[list[float]]) -> Explanation:
     return Explanation(text, tuple(units), spans, spans, ("<sad>", "glad"), sums, np.zeros(2), sums.sum(axis=0), 0.0)
 
 
-def test_json_names_everything_and_html_escapes_everything() -> None:
+def test_json_names_everything() -> None:
     found = explanation("<script> & fun dull", [[-0.5, 0.5], [0.01, -0.01], [-2.0, 2.0], [1.0, -1.0]])
     told = json.loads(json.dumps(found.to_dict()))
     assert told["predicted_label"] == "glad"
@@ -191,14 +191,6 @@ def test_json_names_everything_and_html_escapes_everything() -> None:
         "source": [11, 14],
         "adds": {"<sad>": -2.0, "glad": 2.0},
     }
-    page = found.to_html()
-    assert '<mark class="for" style="--s:25%" title="+0.500">&lt;script&gt;</mark> &amp; ' in page
-    assert '<mark class="against" style="--s:50%" title="-1.000">dull</mark>' in page
-    assert "<b dir='auto'>&lt;sad&gt;</b>" in page
-    assert "<script" not in page
-    assert page.index("<b dir='auto'>glad</b>") < page.index("<b dir='auto'>&lt;sad&gt;</b>")
-    assert "http" not in page
-    assert "prefers-color-scheme: dark" in page
 
 
 def test_telling_words_are_of_the_vocabulary_common_and_no_placeholder(
@@ -285,9 +277,3 @@ def test_json_is_utf8_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(explain.Explainer, "load", lambda folder: SimpleNamespace(explain=lambda _: said))
     explain.main()
     assert json.loads(written.getvalue().decode("utf-8"))["text"] == "good \u2614"
-
-
-def test_the_strongest_word_is_full_also_where_it_speaks_against() -> None:
-    page = explanation("awful nice", [[-4.0, 1.0], [2.0, 1.0]]).to_html()
-    assert '<mark class="against" style="--s:100%" title="-4.000">awful</mark>' in page
-    assert '<mark class="for" style="--s:50%" title="+2.000">nice</mark>' in page

@@ -1,4 +1,4 @@
-"""Plots: every kind of class name, any number of classes; what overlaps was looked at by eye, in part measured here."""
+"""Figures with every kind of class name and any number of classes."""
 
 import itertools
 import warnings
@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from pipeline.base import paths
 from pipeline.base.files import read_json, read_table, write_json, write_table
 from pipeline.evaluation import curves, metrics
-from pipeline.reports import figures
-from pipeline.reports.figures import render
+from pipeline.reports import plots
+from pipeline.reports.figures import NAMES, draw_figures, figure_style, new_figure, plot_functions
 
 ODD = ["$a_b$ 50%", "好评与差评", "line\nbreak", r"\frac{1}", "x" * 200, "100"]
 
 
 def outputs(classes: list[str]) -> None:
-    """The stages' outputs that plots are drawn from, for a model that is right in four of five rows."""
+    """Write the stages' outputs that figures are drawn from, for a model that is right in four of five rows."""
     count = len(classes)
     labels = np.arange(20 * count) % count
     scores = np.full((len(labels), count), 0.2 / count)
@@ -41,8 +41,8 @@ def outputs(classes: list[str]) -> None:
     words = [(name, f"{word}{number}", 1 / number, 5) for name in classes for word in ODD[:2] for number in range(1, 5)]
     write_table(paths.EVALUATE_WORDS, pd.DataFrame(words, columns=["class", "word", "contribution", "rows"]))
     overall = metrics.overall(labels, scores)
-    figures = {"overall": overall, "uncalibrated": overall, "per_class": metrics.per_class(labels, scores, classes)}
-    write_json(paths.EVALUATE_METRICS, figures)
+    measured = {"overall": overall, "uncalibrated": overall, "per_class": metrics.per_class(labels, scores, classes)}
+    write_json(paths.EVALUATE_METRICS, measured)
     kinds = {"typos": "INV", "added_negative": "DIR", "negated_negative": "MFT"}
     tests = {name: {"kind": kind, "num_samples": 30, "pass_rate": 0.5} for name, kind in kinds.items()}
     tests["gender"] = {"kind": "INV", "num_samples": 3, "pass_rate": 1.0}
@@ -57,42 +57,39 @@ def outputs(classes: list[str]) -> None:
         pytest.param([f"an awfully long name of topic {i}" for i in range(50)], marks=pytest.mark.slow),
     ],
 )
-def test_every_picture_is_drawn_without_a_warning(
+def test_figures_are_drawn_without_a_warning(
     classes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     outputs(classes)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        files = figures.render(Path("reports"))
-    names = [
-        "learning_curve",
-        "confusion_matrix",
-        "roc",
-        "precision_recall",
-        "reliability",
-        "class_counts",
-        "behaviour",
-        "words",
-    ]
-    assert [file.stem for file in files] == names
+        files = draw_figures(Path("reports"))
+    assert [file.stem for file in files] == list(NAMES)
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")
-    drawn = {file: file.stat().st_mtime_ns for file in files}
-    assert {file: file.stat().st_mtime_ns for file in figures.render(Path("reports"))} == drawn  # not drawn again
+
+
+def test_figures_are_drawn_again_only_if_their_data_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outputs(["a", "b"])
+    times = {file: file.stat().st_mtime_ns for file in draw_figures(Path("reports"))}
+    assert {file: file.stat().st_mtime_ns for file in draw_figures(Path("reports"))} == times
+    write_table(paths.EVALUATE_WORDS, read_table(paths.EVALUATE_WORDS)[:1])
+    assert all(file.stat().st_mtime_ns > times[file] for file in draw_figures(Path("reports")))
 
 
 @pytest.mark.parametrize("count", [2, 12])
-def test_no_word_need_be_telling(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_without_a_telling_word(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outputs([f"topic {number}" for number in range(count)])
     write_table(paths.EVALUATE_WORDS, read_table(paths.EVALUATE_WORDS)[:0])
-    assert "words" in [file.stem for file in figures.render(Path("reports"))]
+    assert "words" in [file.stem for file in draw_figures(Path("reports"))]
 
 
 def test_chinese_names_have_a_font() -> None:
     figure = Figure()
-    with figures.style(), warnings.catch_warnings():
+    with figure_style(), warnings.catch_warnings():
         warnings.simplefilter("error")
         text = figure.text(0.5, 0.5, "好评 and $x_1$ 50%")
         figure.canvas.draw()
@@ -101,40 +98,38 @@ def test_chinese_names_have_a_font() -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 6, 50])
-def test_the_labels_of_a_confusion_matrix_do_not_overlap(classes: int) -> None:
+def test_confusion_matrix_labels_do_not_overlap(classes: int) -> None:
     names = [f"客户服务的投诉与建议 {i}" if i % 2 else f"some class of texts {i}" for i in range(classes)]
     predictions = pd.DataFrame({"actual": names, "predicted": names})
-    with figures.style():
-        figure = figures._figure("confusion_matrix", classes)
+    with figure_style():
+        figure = new_figure("confusion_matrix", classes)
         axes = figure.add_subplot()
-        figures.confusion_matrix(axes, predictions, names)
+        plots.plot_confusion_matrix(axes, predictions, names)
         figure.canvas.draw()
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        assert [label.get_text() for label in labels] == [figures.shown(name) for name in names]
+        assert [label.get_text() for label in labels] == [plots.short_name(name) for name in names]
         if labels[0].get_rotation() in {0, 90}:  # the boxes of slanted labels overlap, and their letters do not
             boxes = [label.get_window_extent() for label in labels]
             assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
 
 
-def test_a_class_that_begins_with_an_underscore_is_in_the_legend(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_legend_has_classes_that_begin_with_an_underscore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outputs(["_other", "good"])
     axes = Figure(layout="constrained").subplots()
     areas = {"_other": 0.5, "good": 0.6, "": 0.55}
     table = read_table(paths.EVALUATE_ROC)
-    figures.curve_by_class(axes, table, areas, x="false_positive_rate", y="true_positive_rate", title="ROC")
+    plots.plot_curves(axes, table, areas, x="false_positive_rate", y="true_positive_rate", title="ROC")
     (legend,) = axes.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["_other  0.500", "good  0.600"]
 
 
-def test_a_legend_of_many_classes_names_the_weakest() -> None:
+def test_legend_of_many_classes_names_the_weakest() -> None:
     names = [f"c{i:02d}" for i in range(30)]
     table = pd.DataFrame({"class": names * 2, "x": [0] * 30 + [1] * 30, "y": [0] * 30 + [1] * 30})
     figure = Figure(layout="constrained")
     areas = {"": 0.7, **{name: 0.5 + i / 100 for i, name in enumerate(reversed(names))}}
-    figures.curve_by_class(figure.add_subplot(), table, areas, x="x", y="y", title="t")
+    plots.plot_curves(figure.add_subplot(), table, areas, x="x", y="y", title="t")
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == [*(f"c{i}  0.{50 + 29 - i}0" for i in range(29, 23, -1)), "24 other classes"]
 
@@ -143,31 +138,31 @@ def test_a_legend_of_many_classes_names_the_weakest() -> None:
     ("name", "expected"),
     [("short", "short"), ("two\nlines", "two lines"), ("a" * 30 + "the end", "a" * 15 + "…he end")],
 )
-def test_shown(name: str, expected: str) -> None:
-    assert figures.shown(name) == expected
+def test_short_name(name: str, expected: str) -> None:
+    assert plots.short_name(name) == expected
 
 
-def test_a_long_chinese_name_is_as_wide_as_an_english_one() -> None:
-    assert figures._width(figures.shown("很" * 40)) <= figures.NAME_WIDTH
+def test_chinese_names_count_double() -> None:
+    assert plots.text_width(plots.short_name("很" * 40)) <= plots.MAX_NAME_WIDTH
 
 
 def drawn(name: str, classes: list[str]) -> Any:
-    """One picture of `outputs`, as axes."""
+    """Return the axes of one plot of `outputs`."""
     axes = Figure(layout="constrained").add_subplot()
     history, counts = read_table(paths.TRAIN_HISTORY), read_table(paths.CLEAN_COUNTS)
     {
-        "learning_curve": lambda: figures.learning_curve(axes, history),
-        "confusion_matrix": lambda: figures.confusion_matrix(axes, read_table(paths.EVALUATE_PREDICTIONS), classes),
-        "class_counts": lambda: figures.class_counts(axes, counts, classes),
-        "reliability": lambda: figures.reliability(
+        "learning_curve": lambda: plots.plot_learning_curve(axes, history),
+        "confusion_matrix": lambda: plots.plot_confusion_matrix(axes, read_table(paths.EVALUATE_PREDICTIONS), classes),
+        "class_counts": lambda: plots.plot_class_counts(axes, counts, classes),
+        "reliability": lambda: plots.plot_reliability(
             axes, read_table(paths.EVALUATE_RELIABILITY), {"uncalibrated": 0.25, "calibrated": 0.125}
         ),
-        "behaviour": lambda: figures.behaviour(axes, read_json(paths.EVALUATE_BEHAVIOUR)),
+        "behaviour": lambda: plots.plot_behaviour(axes, read_json(paths.EVALUATE_BEHAVIOUR)),
     }[name]()
     return axes
 
 
-def test_the_pictures_show_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plots_show_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     classes = ["a", "b", "c"]
     outputs(classes)
@@ -193,15 +188,14 @@ def test_the_pictures_show_the_figures(tmp_path: Path, monkeypatch: pytest.Monke
     assert alphas == [1, 1, 1, 0.35]
 
 
-def test_the_errors_beside_the_reliability_are_before_and_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_legend_shows_the_calibration_error_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outputs(["a", "b"])
     measured = read_json(paths.EVALUATE_METRICS)
     measured["uncalibrated"] = measured["uncalibrated"] | {"ece": 0.75}
+    measured["overall"] = measured["overall"] | {"ece": 0.125}
     write_json(paths.EVALUATE_METRICS, measured)
-    told: list[dict[str, float]] = []
-    monkeypatch.setattr(figures, "reliability", lambda axes, table, errors: told.append(errors))
-    render(Path("reports"))
-    assert told == [{"uncalibrated": 0.75, "calibrated": measured["overall"]["ece"]}]
+    figure = Figure(layout="constrained")
+    plot_functions()["reliability"](figure.add_subplot())
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts[1:] == ["uncalibrated, error 0.750", "calibrated, error 0.125"]

@@ -1,0 +1,64 @@
+"""The model, how it was trained, and what it costs."""
+
+from ...base.markdown import pipe_table
+from ..facts import Facts
+from ..titles import PARTS
+
+# What the strategies of rebalance do, by their names in params.yaml.
+STRATEGIES = {
+    "none": "every row has the same weight",
+    "random_over": "rows of smaller classes are repeated at random",
+    "random_under": "rows of larger classes are left out at random",
+    "class_weight": "rows of smaller classes have a larger weight in the loss",
+    "effective_number": "classes are weighted by their effective number of rows (Cui et al. 2019)",
+    "focal": "rows that the model gets right have a smaller weight (focal loss, Lin et al. 2017)",
+    "balanced_batches": "each epoch draws the same number of rows of each class",
+    "logit_adjustment": "margins in the loss favour smaller classes (Menon et al. 2021)",
+}
+
+
+def training(facts: Facts) -> list[str]:
+    """Return architecture and settings."""
+    settings, network, strategy = facts.training, facts.manifest["network"], facts.rebalance["strategy"]
+    weights = dict(zip(PARTS, facts.manifest["shares"], strict=False))
+    rows = [
+        ("preset", f"`{settings['preset']}`"),
+        ("embedding", f"{network['num_ids']:,} ids, {network['embedding_dim']} dimensions"),
+        ("LSTM", f"{network['units']} units{' in each direction' if network['bidirectional'] else ''}"),
+        ("pooling of the states", network["pooling"].replace("_", " and ")),
+        (
+            "dropout",
+            f"{network['embedding_dropout']:g} of the embedding, {network['dropout']:g} before the output layer",
+        ),
+        (
+            "language-model pretraining",
+            f"{settings['pretraining_epochs']} epochs" if settings["pretraining_epochs"] else "no",
+        ),
+        (
+            "adversarial training",
+            f"perturbation of length {settings['adversarial']:g}" if settings["adversarial"] else "no",
+        ),
+        ("optimiser", f"Adam, learning rate {settings['learning_rate']:g}, batch size {settings['batch_size']}"),
+        (
+            "epochs",
+            f"{facts.epochs} of at most {settings['epochs']}; epoch {facts.best_epoch} kept, by validation loss",
+        ),
+        ("rebalancing", f"`{strategy}`: {STRATEGIES[strategy]}"),
+        ("seed, threads", f"{settings['seed']}, {settings['threads']}"),
+    ]
+    if len(weights) > 1:
+        rows.append(
+            ("weights of the parts", ", ".join(f"{PARTS[part]} {weight:.2f}" for part, weight in weights.items()))
+        )
+    parts = "an LSTM" + (" combined with two linear models of n-grams" if "n-grams" in facts.num_weights else "")
+    return [f"The model is {parts}.", pipe_table(("", ""), rows)]
+
+
+def cost(facts: Facts, seconds: float | None) -> list[str]:
+    """Return size and training effort."""
+    rows = [(f"trained weights, {part}", f"{number:,}") for part, number in facts.num_weights.items()]
+    rows.append(("model folder", f"{sum(facts.file_sizes.values()) / 1e6:,.1f} MB"))
+    rows.append(("epochs trained", f"{facts.epochs}"))
+    if seconds is not None:
+        rows.append(("training time", f"{seconds:,.0f} s"))
+    return [pipe_table(("", ""), rows, right=1), "Neither training nor prediction needs a GPU."]

@@ -1,0 +1,26 @@
+"""Titles of metrics, parts and baselines in tables for people."""
+
+from ..evaluation.text import baselines
+
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
+    "mcc": "Matthews' correlation",
+    "roc_auc": "ROC-AUC, mean of the classes",
+    "pr_auc": "average precision, mean of the classes",
+    "loss": "loss, nats (lower is better)",
+    "ece": "calibration error, ECE (lower is better)",
+}
+# For columns.
+SHORT_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}
+CLASS_METRICS = {
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "avg. precision",
+}
+PARTS = {"lstm": "LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
+BASELINES = baselines.TITLES
