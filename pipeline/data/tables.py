@@ -10,7 +10,7 @@ from ..base.errors import PipelineError
 from . import batches
 from .columns import _typed, map_labels
 from .datasets import DATASETS
-from .readers import read, table_files
+from .readers.formats import read, table_files
 from .settings import NO_FILE, Ingest
 
 

@@ -24,7 +24,7 @@ from ..base.files import atomic, sha256, write_json, write_text
 from ..base.params import label_name
 from ..data import batches, columns, rules, tables
 from ..data.forgotten import matching, read_forgotten
-from ..data.readers import tables_in
+from ..data.readers.formats import tables_in
 from ..data.rules import Rule, RuleResult
 from ..data.settings import NO_FILE, Ingest, Validate
 from ..data.split import split_key

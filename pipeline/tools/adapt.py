@@ -11,7 +11,8 @@ import pandas as pd
 from ..base import command, paths, versioning
 from ..base.errors import PipelineError, display_name
 from ..base.files import sha256_json
-from ..data import columns, readers, selection, tables
+from ..data import columns, selection, tables
+from ..data.readers import formats
 from ..data.split import assign_split
 from ..evaluation import metrics
 from ..inference.predictor import read_manifest
@@ -53,7 +54,7 @@ def read_rows(path: Path, text_column: str, label_column: str, classes: Sequence
     PipelineError
         The file cannot be read, has other classes, or too few or too many rows.
     """
-    cells = readers.read(path, [text_column, label_column])
+    cells = formats.read(path, [text_column, label_column])
     found = {"text": columns.texts(cells[text_column], path), "label": columns.names(cells[label_column], path)}
     table = tables.complete(pd.DataFrame(found), source="personal").rename(columns={"text": "raw"})
     table["label"] = found["label"]
