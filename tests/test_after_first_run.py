@@ -77,7 +77,7 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
 
     done = reference.run("python", "-m", "pipeline", "predict", str(source), str(tmp_path / "no.csv"), check=False)
     assert done.returncode == 1
-    assert done.stderr.endswith("has no column 'text' but id, review, note; set --text-column\n")
+    assert done.stderr.endswith("has no column 'text'; it has 'id', 'review', 'note'; set --text-column\n")
     assert not (tmp_path / "no.csv").exists()
 
 

@@ -11,7 +11,7 @@ from ..base.modalities import modalities_of
 from . import batches
 from .columns import map_labels, typed
 from .datasets import DATASETS
-from .readers import read, table_files
+from .readers.formats import read, table_files
 from .settings import NO_FILE, Ingest
 
 

@@ -16,7 +16,7 @@ from ..base.errors import PipelineError, without_credentials
 from ..base.files import atomic, sha256, write_json, write_text
 from ..base.versioning import CommandError, dvc
 from ..data import batches
-from ..data.readers import tables_in
+from ..data.readers.formats import tables_in
 from ..data.rules.engine import RuleResult, results
 from ..data.settings import NO_FILE
 from ..reports import validation

@@ -11,7 +11,8 @@ import pandas as pd
 from ..base import command, paths, versioning
 from ..base.errors import PipelineError, display_name
 from ..base.files import sha256_json
-from ..data import columns, readers, selection, tables
+from ..data import columns, selection, tables
+from ..data.readers import formats
 from ..data.split import assign_split
 from ..evaluation import metrics
 from ..inference.manifest import read_manifest
@@ -37,7 +38,7 @@ def read_personal_rows(path: Path, text_column: str, label_column: str, classes:
     Parameters
     ----------
     path : Path
-        A table in a format that `readers.read` reads.
+        A table in a format that `readers.formats.read` reads.
     text_column, label_column : str
         Names of its columns.
     classes : sequence of str
@@ -53,7 +54,7 @@ def read_personal_rows(path: Path, text_column: str, label_column: str, classes:
     PipelineError
         The file cannot be read, has unknown classes, or too few or too many rows.
     """
-    cells = readers.read(path, [text_column, label_column])
+    cells = formats.read(path, [text_column, label_column])
     labels = columns.names(cells[label_column], path)
     texts = pd.DataFrame({"text": columns.texts(cells[text_column], path), "label": labels})
     table = tables.complete(texts, source="personal").assign(label=labels)

@@ -12,7 +12,8 @@ import pandas as pd
 from ..base import command, params, paths
 from ..base.errors import PipelineError
 from ..base.params import label_name
-from ..data import columns, readers
+from ..data import columns
+from ..data.readers import formats
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
 from ..evaluation.drift import prepare, reference, sample
@@ -27,27 +28,29 @@ FOLDER = paths.REPORTS / "drift"
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a file or folder by the columns that `ingest` names, as `text` and `label`, which is null where missing."""
+    """Read a file or folder in the columns that `ingest` names, as `text` and `label`; labels may be missing."""
     settings, tables = params.load(Ingest), []
     if settings.text_column is None:
         raise PipelineError("drift is measured on texts; name their column with ingest.text_column")
-    how = {"encoding": settings.encoding, "delimiter": settings.delimiter}
-    for file in readers.table_files(path):
-        try:
-            cells = readers.read(file, [settings.text_column, settings.label_column], **how)
-        except readers.MissingColumnError:  # labels are optional; without texts, the next call fails in the same way
-            cells = readers.read(file, [settings.text_column], **how).assign(**{settings.label_column: None})
+    for file in formats.table_files(path):
+        cells = formats.read(
+            file,
+            [settings.text_column],
+            optional=[settings.label_column],
+            encoding=settings.encoding,
+            delimiter=settings.delimiter,
+        )
         labels = columns.names(cells[settings.label_column].astype(object), file)
         tables.append(pd.DataFrame({"text": columns.texts(cells[settings.text_column], file), "label": labels}))
     table = pd.concat(tables, ignore_index=True)
     if table["label"].nunique() > MAX_CLASSES:
         raise PipelineError(
             f"{path}: column {settings.label_column!r} holds {table['label'].nunique():,} labels, more than "
-            f"{MAX_CLASSES}; is it the column of labels? Name it with ingest.label_column"
+            f"{MAX_CLASSES}; name the column of labels with ingest.label_column"
         )
-    new = {label_name(old): name for old, name in (settings.label_map or {}).items()}
-    gone = table["label"].isin([old for old, name in new.items() if name is None])
-    return table.assign(label=table["label"].replace(new))[~gone].reset_index(drop=True)
+    new_names = {label_name(old): name for old, name in (settings.label_map or {}).items()}
+    dropped = table["label"].isin([old for old, name in new_names.items() if name is None])
+    return table.assign(label=table["label"].replace(new_names))[~dropped].reset_index(drop=True)
 
 
 def load_model(which: str) -> tuple[str, Predictor]:

@@ -1,11 +1,12 @@
-"""Reading: formats, compressions and encodings in which people's files come, and one sentence for what is broken."""
+"""Reading: each format, compression and encoding, whole and as a stream; one sentence for a broken file."""
 
 import bz2
 import gzip
 import io
 import lzma
+import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.base.errors import PipelineError
-from pipeline.data import readers
+from pipeline.data.readers import compression, formats
 
 COLUMNS = ["text", "label"]
 
@@ -28,7 +29,13 @@ def csv_text(rows: list[tuple[str, str]], delimiter: str = ",") -> str:
 
 def read(tmp_path: Path, name: str, content: bytes, columns: list[str] = COLUMNS, **options: str) -> pd.DataFrame:
     (tmp_path / name).write_bytes(content)
-    return readers.read(tmp_path / name, columns, **options)
+    return formats.read(tmp_path / name, columns, **options)
+
+
+def stream(path: Path, columns: Sequence[str] = COLUMNS, **options: str) -> list[tuple[str, ...]]:
+    """Return the cells that a stream yields, in chunks of two rows."""
+    opened = formats.open_stream(str(path), {column: column for column in columns}, **options)
+    return [row for _, cells in opened.chunks(2) for row in zip(*(cells[column] for column in columns), strict=True)]
 
 
 def rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
@@ -41,7 +48,7 @@ def test_unicode_encodings_are_detected(tmp_path: Path, encoding: str, content: 
     assert rows(read(tmp_path, "a.csv", csv_text(content).encode(encoding))) == content
 
 
-def test_big_endian_is_known_by_its_mark_where_no_character_is_ascii(tmp_path: Path) -> None:
+def test_big_endian_by_its_mark(tmp_path: Path) -> None:
     content = b"\xfe\xff" + csv_text([("很好" * 500, "正面")]).encode("utf-16-be")
     assert rows(read(tmp_path, "a.csv", content)) == [("很好" * 500, "正面")]
 
@@ -51,7 +58,7 @@ def test_gbk_and_windows_1252_are_detected(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "b.csv", csv_text(ENGLISH * 30).encode("cp1252"))) == ENGLISH * 30
 
 
-def test_an_encoding_given_wins(tmp_path: Path) -> None:
+def test_given_encoding_wins(tmp_path: Path) -> None:
     russian = [("очень хорошо", "плюс")]
     assert rows(read(tmp_path, "a.csv", csv_text(russian).encode("cp1251"), encoding="cp1251")) == russian
 
@@ -62,7 +69,7 @@ def test_delimiters_are_detected(tmp_path: Path, delimiter: str) -> None:
     assert rows(read(tmp_path, "b.csv", csv_text(ENGLISH, delimiter).encode(), delimiter=delimiter)) == ENGLISH
 
 
-def test_the_delimiter_is_the_one_that_gives_the_columns_wanted(tmp_path: Path) -> None:
+def test_delimiter_that_gives_the_wanted_columns(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.csv", b"text;label;a, b, c, d\nx;y;z\n")) == [("x", "y")]
     assert rows(read(tmp_path, "b.csv", csv_text(ENGLISH, "^").encode(), delimiter="^")) == ENGLISH
     assert rows(read(tmp_path, "c.tsv", csv_text(ENGLISH, "\t").encode(), delimiter=";")) == ENGLISH
@@ -91,24 +98,22 @@ def test_compressed_files(tmp_path: Path, ending: str, pack: Callable[[bytes], b
 
 
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zip", ".zst"])
-def test_a_small_file_that_unpacks_to_more_than_there_is_room_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
-) -> None:
+def test_limit_of_unpacked_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zip": zipped, ".zst": zstd}[ending]
-    monkeypatch.setattr(readers, "MOST_UNPACKED", 1_000)
+    monkeypatch.setattr(compression, "MOST_UNPACKED", 1_000)
     content = csv_text(ENGLISH * 100).encode()
     with pytest.raises(PipelineError, match="GB unpacked; split it"):
         read(tmp_path, f"a.csv{ending}", pack(content))
-    monkeypatch.setattr(readers, "MOST_UNPACKED", len(content))
+    monkeypatch.setattr(compression, "MOST_UNPACKED", len(content))
     assert len(read(tmp_path, f"a.csv{ending}", pack(content))) == 100 * len(ENGLISH)
 
 
-def test_what_a_mac_adds_to_a_zip_is_no_table(tmp_path: Path) -> None:
+def test_zip_made_on_a_mac(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
         for name in ("a.csv", "__MACOSX/._a.csv"):
             archive.writestr(name, csv_text(ENGLISH))
         archive.mkdir("folder")
-    assert rows(readers.read(tmp_path / "a.csv.zip", COLUMNS)) == ENGLISH
+    assert rows(formats.read(tmp_path / "a.csv.zip", COLUMNS)) == ENGLISH
 
 
 def test_tsv_json_lines_and_parquet(tmp_path: Path) -> None:
@@ -117,29 +122,29 @@ def test_tsv_json_lines_and_parquet(tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.ndjson"):
         assert rows(read(tmp_path, name, table.to_json(orient="records", lines=True).encode())) == CHINESE
     table.to_parquet(tmp_path / "a.parquet")
-    assert rows(readers.read(tmp_path / "a.parquet", COLUMNS)) == CHINESE
+    assert rows(formats.read(tmp_path / "a.parquet", COLUMNS)) == CHINESE
     for name in ("a.tsv", "a.jsonl", "a.parquet"):
-        assert list(readers.read(tmp_path / name, ["label", "text"]).columns) == ["label", "text"]
+        assert list(formats.read(tmp_path / name, ["label", "text"]).columns) == ["label", "text"]
 
 
-def test_json_lines_keep_their_types_and_lose_half_characters(tmp_path: Path) -> None:
+def test_json_lines_keep_types(tmp_path: Path) -> None:
     content = b'{"text": "a \\ud83d", "label": 1, "other": []}\n\n{"label": true, "text": null}\n'
     assert rows(read(tmp_path, "a.jsonl", content)) == [("a �", 1), (None, True)]
 
 
-def test_cells_stay_what_they_are(tmp_path: Path) -> None:
+def test_cells_stay_unchanged(tmp_path: Path) -> None:
     content = b'text,label\n=@SUM(A1),NA\nNone,nan\n,\n"a\rb",1.0\nlast\n'
     expected = [("=@SUM(A1)", "NA"), ("None", "nan"), ("", ""), ("a\rb", "1.0"), ("last", "")]
     assert rows(read(tmp_path, "a.csv", content)) == expected
 
 
-def test_many_columns_most_of_them_empty(tmp_path: Path) -> None:
+def test_many_empty_columns(tmp_path: Path) -> None:
     names = [f"column {number}" for number in range(13)]
     content = ",".join([*names, "text", "label"]) + "\n" + ("," * 13 + "good,yes\n") * 3
     assert rows(read(tmp_path, "a.csv", content.encode())) == [("good", "yes")] * 3
 
 
-def test_carriage_returns_alone_end_lines(tmp_path: Path) -> None:
+def test_carriage_returns_as_line_ends(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.csv", b"text,label\ra,b\rc,d\r")) == [("a", "b"), ("c", "d")]
 
 
@@ -152,23 +157,23 @@ def test_damaged_bytes_are_replaced_and_reported(tmp_path: Path, capsys: pytest.
     assert "1 line(s) hold bytes that are not utf-8, the first being line 5002" in message
 
 
-def test_one_damaged_line_among_plain_ones_is_no_other_encoding(tmp_path: Path) -> None:
+def test_one_damaged_line_is_not_another_encoding(tmp_path: Path) -> None:
     table = read(tmp_path, "a.csv", b"text,label\n" + b"fine,x\n" * 2_000 + b"brok\xffen,x\n")
     assert table["text"][2_000] == "brok�en"
 
 
-def test_a_folder_is_its_tables_by_name(tmp_path: Path) -> None:
+def test_tables_of_a_folder(tmp_path: Path) -> None:
     for name in ("b.csv", "a/c.jsonl.gz", "README.md", ".hidden.csv", ".git/d.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [file.relative_to(tmp_path).as_posix() for file in readers.table_files(tmp_path)]
-    assert found == ["a/c.jsonl.gz", "b.csv"]
+    names = [file.relative_to(tmp_path).as_posix() for file in formats.table_files(tmp_path)]
+    assert names == ["a/c.jsonl.gz", "b.csv"]
 
 
 BROKEN: dict[str, tuple[str, bytes, str]] = {
-    "empty": ("a.csv", b"", "is empty; it must hold the columns text, label"),
+    "empty": ("a.csv", b"", "is empty; it must have the columns text, label"),
     "blank": ("a.csv", b"\n \n", "is empty"),
-    "header only": ("a.csv", b"text,label\n", "has a header and no rows"),
+    "header only": ("a.csv", b"text,label\n", "has a header but no rows"),
     "missing column": ("a.csv", b"Text,class\na,b\n", "has no column 'text'; did you mean 'Text'?"),
     "no such column": ("a.csv", b"x,y\na,b\n", "has no column 'text'; it has 'x', 'y'"),
     "duplicate column": ("a.csv", b"text,label,text\na,b,c\n", "has the column 'text' 2 times"),
@@ -180,23 +185,23 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "half a UTF-16 character": ("a.csv", "text,label\na,b\n".encode("utf-16")[:-1], "is not utf-16"),
     "no encoding": ("a.csv", b"text,label\n" + b"\x81\x8d\x9d,b\n" * 9, "is neither UTF-8, UTF-16, GBK nor"),
     "Shift JIS": ("a.csv", "text,label\nかなです,b\n".encode("shift-jis") * 9, "is neither UTF-8, UTF-16, GBK nor"),
-    "malformed JSON": ("a.jsonl", b'{"text": "a", "label": "b"}\n{"text": \n', "line 2, is no valid JSON"),
-    "JSON that is no object": ("a.jsonl", b'"a"\n', "line 1, is no JSON object"),
+    "malformed JSON": ("a.jsonl", b'{"text": "a", "label": "b"}\n{"text": \n', "line 2, is not valid JSON"),
+    "JSON that is no object": ("a.jsonl", b'"a"\n', "line 1, is not a JSON object"),
     "JSON without the key": ("a.jsonl", b'{"text": "a"}\n', "has no column 'label'; it has 'text'"),
     "a JSON array": ("a.jsonl", b'[{"text": "a"}]\n', "is a JSON array; write one object a line"),
-    "gzip without saying so": ("a.csv", gzip.compress(b"text,label\na,b\n"), "is compressed or a spreadsheet"),
-    "a title above the header": ("a.csv", b"Report\n\ntext,label\na,b\n", "is the header its first line"),
-    "no Parquet": ("a.parquet", b"PAR1 but not really", "is no readable Parquet file"),
-    "no gzip": ("a.csv.gz", b"text,label\na,b\n", "cannot be read (Not a gzipped file"),
-    "half a gzip": ("a.csv.gz", gzip.compress(b"text,label\na,b\n")[:-9], "cannot be read"),
-    "no zip": ("a.csv.zip", b"hello", "cannot be read (File is not a zip file)"),
+    "gzip without saying so": ("a.csv", gzip.compress(b"text,label\na,b\n"), "is a compressed file or a spreadsheet"),
+    "a title above the header": ("a.csv", b"Report\n\ntext,label\na,b\n", "check that the header is the first line"),
+    "no Parquet": ("a.parquet", b"PAR1 but not really", "is not a readable Parquet file"),
+    "no gzip": ("a.csv.gz", b"text,label\na,b\n", "(Not a gzipped file"),
+    "half a gzip": ("a.csv.gz", gzip.compress(b"text,label\na,b\n")[:-9], "check that it is complete"),
+    "no zip": ("a.csv.zip", b"hello", "(File is not a zip file)"),
     "two in a zip": ("a.csv.zip", zipped(b"text,label\na,b\n", 2), "holds 2 files; it must hold one table"),
-    "unknown ending": ("a.xlsx", b"PK", "has no ending that is known; convert it to one of .csv, .tsv"),
+    "unknown ending": ("a.xlsx", b"PK", "convert it to one of .csv, .tsv"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_is_one_sentence(tmp_path: Path, case: str) -> None:
+def test_broken_file_is_one_sentence(tmp_path: Path, case: str) -> None:
     name, content, sentence = BROKEN[case]
     with pytest.raises(PipelineError) as error:
         read(tmp_path, name, content)
@@ -205,7 +210,7 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, case: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_wrong_encoding_given_is_one_sentence(tmp_path: Path) -> None:
+def test_wrong_given_encoding_is_one_sentence(tmp_path: Path) -> None:
     content = csv_text(CHINESE).encode("gbk")
     with pytest.raises(PipelineError, match=r"a\.csv, line 2, is not utf-8; name its encoding"):
         read(tmp_path, "a.csv", content, encoding="utf-8")
@@ -213,65 +218,65 @@ def test_a_wrong_encoding_given_is_one_sentence(tmp_path: Path) -> None:
 
 def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="does not exist; name your file or folder"):
-        readers.table_files(tmp_path / "no.csv")
-    with pytest.raises(PipelineError, match="holds no table"):
-        readers.table_files(tmp_path)
+        formats.table_files(tmp_path / "no.csv")
+    with pytest.raises(PipelineError, match="has no table in it"):
+        formats.table_files(tmp_path)
     pd.DataFrame(columns=COLUMNS).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(PipelineError, match=r"a\.parquet has columns and no rows"):
-        readers.read(tmp_path / "a.parquet", COLUMNS)
+    with pytest.raises(PipelineError, match=r"a\.parquet has columns but no rows"):
+        formats.read(tmp_path / "a.parquet", COLUMNS)
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(PipelineError, match="is a folder; name a file"):
-        readers.read(tmp_path / "a.csv", COLUMNS)
+        formats.read(tmp_path / "a.csv", COLUMNS)
 
 
 @pytest.mark.parametrize("damage", [b"brok\xffen", "gekürzt".encode("cp1252"), "很好".encode("gbk")])
-def test_a_few_damaged_lines_among_many_are_replaced(tmp_path: Path, damage: bytes) -> None:
+def test_few_damaged_lines_are_replaced(tmp_path: Path, damage: bytes) -> None:
     content = b"text,label\n" + b"fine,x\n" * 10_000 + (damage + b",x\n") * 5
     assert read(tmp_path, "a.csv", content)["text"].str.contains("�").sum() == 5
 
 
-def test_names_that_may_be_texts_are_not_shown(tmp_path: Path) -> None:
+def test_long_column_names_are_not_shown(tmp_path: Path) -> None:
     private = "I have told nobody but you that I am so very unhappy with this phone"
     with pytest.raises(PipelineError) as error:
         read(tmp_path, "a.csv", f"{private},sad\nfine,glad\n".encode())
     assert private not in str(error.value)
     assert "'(a name of 68 characters)', 'sad'" in str(error.value)
-    with pytest.raises(PipelineError, match="is no valid JSON"):
+    with pytest.raises(PipelineError, match="is not valid JSON"):
         read(tmp_path, "a.jsonl", b'{"a": ' + b"[" * 100_000 + b"\n")
-    with pytest.raises(PipelineError, match="cannot be read"):
+    with pytest.raises(PipelineError, match="check that it is complete"):
         read(tmp_path, "a.csv.bz2", bz2.compress(b"text,label\na,b\n" * 99)[:-9])
 
 
-def test_excel_names_its_delimiter_and_leaves_columns_without_names(tmp_path: Path) -> None:
+def test_delimiter_line_of_excel(tmp_path: Path) -> None:
     content = b"sep=;\r\ntext;label;;\r\na,b;c;;\r\n"
     assert rows(read(tmp_path, "a.csv", content)) == [("a,b", "c")]
 
 
-def test_a_lone_quote_in_a_file_that_quotes_nothing_takes_no_other_rows(tmp_path: Path) -> None:
+def test_lone_quote_in_an_unquoted_tsv(tmp_path: Path) -> None:
     content = b'text\tlabel\n"he said so\ta\nfine\tb\nsaid "\ta\n'
     assert rows(read(tmp_path, "a.tsv", content)) == [('"he said so', "a"), ("fine", "b"), ('said "', "a")]
     quoted = b'text\tlabel\n"he ""said"" so"\ta\n"two\nlines"\tb\n'
     assert rows(read(tmp_path, "b.tsv", quoted)) == [('he "said" so', "a"), ("two\nlines", "b")]
 
 
-def test_another_encoding_than_unicode_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_detected_encoding_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(tmp_path, "a.csv", csv_text(CHINESE).encode("gbk"))
     assert "is read as gb18030; name another encoding with ingest.encoding" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf\n\r\n", b"\xfe\xff\x00\n"])
-def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path: Path, name: str, content: bytes) -> None:
-    with pytest.raises(PipelineError, match=f"{name} is empty; it must hold the columns text, label"):
+def test_byte_order_mark_only_is_empty(tmp_path: Path, name: str, content: bytes) -> None:
+    with pytest.raises(PipelineError, match=f"{name} is empty; it must have the columns text, label"):
         read(tmp_path, name, content)
 
 
-def test_a_file_that_names_its_delimiter_alone_has_no_column(tmp_path: Path) -> None:
+def test_delimiter_line_only_has_no_column(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"a\.csv has no column 'text'"):
         read(tmp_path, "a.csv", b"sep=;\n")
 
 
-def test_lines_of_windows_1252_among_many_plain_ones_are_no_damage(tmp_path: Path) -> None:
+def test_few_lines_of_windows_1252_are_not_damage(tmp_path: Path) -> None:
     content = b"text,label\n" + b"fine,x\n" * 2_000 + "gekürzt,x\n".encode("cp1252") * 10
     assert (read(tmp_path, "a.csv", content)["text"] == "gekürzt").sum() == 10
 
@@ -284,7 +289,101 @@ def test_lines_of_windows_1252_among_many_plain_ones_are_no_damage(tmp_path: Pat
         ("euc_jp", "この映画はとても面白くて、俳優の演技も素晴らしかったです"),
     ],
 )
-def test_other_asian_encodings_are_not_taken_for_gbk(tmp_path: Path, encoding: str, text: str) -> None:
+def test_other_asian_encodings_are_not_read_as_gbk(tmp_path: Path, encoding: str, text: str) -> None:
     content = csv_text([(text, "正面" if encoding == "big5" else "good")] * 9).encode(encoding)
     with pytest.raises(PipelineError, match="is neither UTF-8, UTF-16, GBK nor Windows-1252"):
         read(tmp_path, "a.csv", content)
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.csv", b"text,x\na,b\n"), ("a.jsonl", b'{"text": "a"}\n')])
+def test_missing_optional_columns_are_null(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert rows(formats.read(tmp_path / name, ["text"], optional=["label"])) == [("a", None)]
+    with pytest.raises(PipelineError, match="has no column 'label'"):
+        formats.read(tmp_path / name, ["label"], optional=["text"])
+    pd.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "a.parquet")
+    assert rows(formats.read(tmp_path / "a.parquet", ["text"], optional=["label"])) == [("a", None)]
+
+
+def test_optional_columns_decide_the_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text;label;a, b, c, d\nx;y;z\n")
+    assert rows(formats.read(tmp_path / "a.csv", ["text"], optional=["label"])) == [("x", "y")]
+    (tmp_path / "a.csv").write_bytes(b"text,label,label\nx,y,z\n")
+    with pytest.raises(PipelineError, match="has the column 'label' 2 times"):
+        formats.read(tmp_path / "a.csv", ["text"], optional=["label"])
+
+
+DAMAGED = csv_text(CHINESE * 1000).encode("gbk").replace("太差".encode("gbk"), b"\xff\xff", 1)
+
+STREAMED: dict[str, tuple[str, bytes]] = {
+    "spaces around names": ("a.csv", b"id, text ,label\n1,a,b\n"),
+    "blank lines above the header": ("a.csv", b"\n\r\ntext,label\na,b\n"),
+    "blank lines between rows": ("a.csv", b"text,label\na,b\n\nc,d\n"),
+    "Excel": ("a.csv", b"sep=;\r\ntext;label;;\r\na,b;c;;\r\n"),
+    "old Mac": ("a.csv", b"text,label\ra,b\rc,d\r"),
+    "bare carriage return in a cell": ("a.csv", b'text,label\na\rb,x\n"c\rd",y\n'),
+    "line break in a name": ("a.csv", b'"a\nname",text,label\n1,a,b\n'),
+    "characters after a quote": ("a.csv", b'text,label\n"a" b,x\nc "d",y\n'),
+    "lone quotes": ("a.tsv", b'text\tlabel\n"he said so\ta\nfine\tb\nsaid "\ta\n'),
+    "quoted": ("a.tsv", b'text\tlabel\n"he ""said"" so"\ta\n"two\nlines"\tb\n'),
+    "two columns of one name": ("a.csv", b"text,x,label,x\na,1,b,2\n"),
+    "short rows": ("a.csv", b"text,label\na\nb,c"),
+    "GBK": ("a.csv", csv_text(CHINESE).encode("gbk")),
+    "GBK in JSON": (
+        "a.jsonl",
+        pd.DataFrame(CHINESE, columns=COLUMNS).to_json(orient="records", lines=True, force_ascii=False).encode("gbk"),
+    ),
+    "Windows-1252": ("a.csv", csv_text(ENGLISH * 30).encode("cp1252")),
+    "UTF-16": ("a.csv", csv_text(CHINESE * 30).encode("utf-16")),
+    "UTF-16 without mark": ("a.csv", csv_text(CHINESE * 30).encode("utf-16-be")),
+    "UTF-8 with mark": ("a.csv", csv_text(CHINESE).encode("utf-8-sig")),
+    "zip": ("a.csv.zip", zipped(csv_text(CHINESE).encode())),
+    "zstd": ("a.tsv.zst", zstd(csv_text(CHINESE, "\t").encode("gbk"))),
+}
+
+
+@pytest.mark.parametrize("case", STREAMED)
+def test_stream_reads_what_ingest_reads(tmp_path: Path, case: str) -> None:
+    name, content = STREAMED[case]
+    table = read(tmp_path, name, content)
+    cells = [(text, label) for text, label in stream(tmp_path / name) if text or label]  # of blank lines
+    assert [tuple(cell.replace("\r\n", "\n") for cell in row) for row in cells] == rows(table)
+
+
+def test_stream_of_another_encoding_with_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = read(tmp_path, "a.csv", DAMAGED, encoding="gbk")
+    message = capsys.readouterr().err
+    assert stream(tmp_path / "a.csv", encoding="gbk") == rows(table)
+    assert capsys.readouterr().err == message
+    assert "1 line(s) hold bytes that are not gbk, the first being line 3" in message
+    with pytest.raises(PipelineError, match=r"a\.csv, line 2, is not cp1253; name its encoding with --encoding"):
+        stream(tmp_path / "a.csv", encoding="cp1253")
+
+
+STREAM_BROKEN = set(BROKEN) - {"header only", "NUL byte", "malformed JSON", "JSON that is no object", "a JSON array"}
+
+
+@pytest.mark.parametrize("case", sorted(STREAM_BROKEN))
+def test_broken_stream_is_one_sentence(tmp_path: Path, case: str) -> None:
+    name, content, _ = BROKEN[case]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PipelineError) as error:
+        stream(tmp_path / name)
+    assert str(tmp_path / name) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "ingest" not in str(error.value)
+
+
+def test_stream_holds_little_memory(tmp_path: Path) -> None:
+    """GBK and gzip, so that each step of reading takes part."""
+    line = ("很好，我喜欢这个手机" * 20 + ",正面\n").encode("gbk")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text,label\n" + line * 50_000, compresslevel=1))
+    opened = formats.open_stream(str(tmp_path / "a.csv.gz"), {"text": "text"})
+    tracemalloc.start()
+    try:
+        count = sum(len(cells["text"]) for _, cells in opened.chunks(1_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 50_000
+    assert peak < 8_000_000  # the file has 20 MB

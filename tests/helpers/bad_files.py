@@ -1,4 +1,4 @@
-"""Files as people really have them: what each is, which stage stops it, and with which words. Used by two tests."""
+"""Files as people really have them: the content of each, the stage that refuses it, and its sentence."""
 
 import gzip
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def last_line(content: bytes) -> bytes:
 CASES: dict[str, Case] = {
     "missing file": Case("ingest", "own.csv does not exist", name="other.csv", params={"path": "own.csv"}),
     "empty file": Case("ingest", "own.csv is empty", lambda: b""),
-    "header only": Case("ingest", "own.csv has a header and no rows", lambda: b"text,label\n"),
+    "header only": Case("ingest", "own.csv has a header but no rows", lambda: b"text,label\n"),
     "missing column": Case(
         "ingest", "has no column 'label'; did you mean 'labels'?", lambda: damaged(b'"label"', b'"labels"')
     ),
@@ -104,15 +104,19 @@ CASES: dict[str, Case] = {
     ),
     "too many cells": Case("ingest", "has 3 cells in row 401", lambda: last_line(b"one, two,negative\n")),
     "malformed JSON line": Case(
-        "ingest", "line 2, is no valid JSON", lambda: b'{"text": "a", "label": "b"}\n{"text": "a",\n', "own.jsonl"
+        "ingest", "line 2, is not valid JSON", lambda: b'{"text": "a", "label": "b"}\n{"text": "a",\n', "own.jsonl"
     ),
-    "JSON line that is no object": Case("ingest", "line 1, is no JSON object", lambda: b"3\n", "own.jsonl"),
-    "a Parquet that is none": Case("ingest", "is no readable Parquet file", lambda: csv(good()), "own.parquet"),
-    "a gzip that is none": Case("ingest", "cannot be read (Not a gzipped file", lambda: csv(good()), "own.csv.gz"),
-    "half a download": Case("ingest", "cannot be read", lambda: gzip.compress(csv(good()))[:-100], "own.csv.gz"),
-    "a spreadsheet": Case("ingest", "has no ending that is known", lambda: b"PK\3\4", "own.xlsx"),
-    "a folder with no table": Case("ingest", "holds no table", lambda: b"hello", "own/README.md", {"path": "own"}),
-    "a folder named like a file": Case("ingest", "the folder own.csv holds no table", name="own.csv/"),
+    "JSON line that is no object": Case("ingest", "line 1, is not a JSON object", lambda: b"3\n", "own.jsonl"),
+    "a Parquet that is none": Case("ingest", "is not a readable Parquet file", lambda: csv(good()), "own.parquet"),
+    "a gzip that is none": Case(
+        "ingest", "cannot read own.csv.gz (Not a gzipped file", lambda: csv(good()), "own.csv.gz"
+    ),
+    "half a download": Case(
+        "ingest", "check that it is complete", lambda: gzip.compress(csv(good()))[:-100], "own.csv.gz"
+    ),
+    "a spreadsheet": Case("ingest", "unsupported file extension", lambda: b"PK\3\4", "own.xlsx"),
+    "a folder with no table": Case("ingest", "has no table in it", lambda: b"hello", "own/README.md", {"path": "own"}),
+    "a folder named like a file": Case("ingest", "the folder own.csv has no table in it", name="own.csv/"),
     "a folder as test file": Case(
         "ingest",
         "tests is a folder; name a file with ingest.test_path",

@@ -15,7 +15,7 @@ from helpers.service import Service, find, service, until, write
 from pipeline.data import datasets
 from pipeline.inference.predictor import Predictor
 from pipeline.registry import tracking
-from pipeline.serving import app, table
+from pipeline.serving import app, prediction_job, table
 from pipeline.serving.table import main
 
 CLASSES = ("negative", "neutral", "positive")
@@ -50,7 +50,7 @@ Way = Callable[[Sequence[str], int], np.ndarray]  # texts, and how many of them 
 def texts() -> list[str]:
     """Real tweets as they are, in no order, with their broken characters and bare carriage returns."""
     found = datasets.tweets()["text"].sample(frac=1, random_state=0)
-    return [text for text in found[:2_100] if table.fault(text) is None][:2_000]
+    return [text for text in found[:2_100] if prediction_job.text_error(text) is None][:2_000]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def by_mlflow(store: None) -> Way:
 def by_command(store: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Way:
     def way(texts: Sequence[str], together: int) -> np.ndarray:
         pd.DataFrame({"text": texts}).to_json(tmp_path / "in.jsonl", orient="records", lines=True)
-        monkeypatch.setattr(table, "CHUNK", together)
+        monkeypatch.setattr(prediction_job, "CHUNK", together)
         monkeypatch.setattr(sys, "argv", ["predict", *(str(tmp_path / f"{n}.jsonl") for n in ("in", "out"))])
         monkeypatch.setattr(table, "cores", lambda: 1)
         main()

@@ -1,5 +1,6 @@
 """Predict: the input comes back value by value, whatever is in it; bad rows are marked, bad files are one sentence."""
 
+import gzip
 import io
 import json
 import signal
@@ -20,18 +21,22 @@ from helpers.project import ROOT, clean_environment
 from pyarrow import parquet
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.streams import open_table
+from pipeline.data.readers import compression as packed
+from pipeline.data.readers.compression import PACK
+from pipeline.data.readers.formats import BY_NAME
+from pipeline.data.readers.sources import Source
 from pipeline.inference.calibration import Calibration, estimate_shares
 from pipeline.inference.predictor import Predictor, ServedModel
-from pipeline.serving import table
-from pipeline.serving.table import predict_table
+from pipeline.registry.models import Predict
+from pipeline.serving import prediction_job, table
+from pipeline.serving.prediction_job import predict_table, text_error
 from pipeline.text.cleaning import clean_text
 from pipeline.text.processor import Tokenizer
 from pipeline.training.encoders.text import build
 from pipeline.training.ngrams import fit_ngrams
 
-EMPTY, MISSING, NO_STRING, NO_UTF8 = (
-    f"the text is {what}" for what in ("empty", "missing", "no string", "no valid UTF-8")
+EMPTY, MISSING, NOT_A_STRING, NOT_UTF8 = (
+    f"the text is {what}" for what in ("empty", "missing", "not a string", "not valid UTF-8")
 )
 
 
@@ -41,13 +46,14 @@ class Shouting:
     def manifest(self) -> dict[str, Any]:
         return {"classes": ["a"], "class_shares": [1.0]}
 
-    def load(self) -> table.Predict:
+    def load(self) -> Predict:
         return lambda texts, class_shares: [[str(len(text)) for text in texts], [0.5] * len(texts), [0.5] * len(texts)]
 
 
 def labelled(content: bytes, kind: str = "csv", text_column: str = "text") -> tuple[bytes, dict[str, int]]:
     target = io.BytesIO()
-    table = open_table(kind, io.BytesIO(content), "in", text_column)
+    source = Source("in", lambda: io.BytesIO(content))
+    table = BY_NAME[kind].stream(source, {"text": text_column}, encoding=None, delimiter=None)
     counts = predict_table(table, target, Shouting())  # type: ignore[arg-type]
     return target.getvalue(), dict(counts)
 
@@ -59,7 +65,7 @@ def of_csv(content: str | bytes) -> list[list[str]]:
     return table.drop(columns="p_a").to_numpy().tolist()
 
 
-def test_cells_stay_what_they_were() -> None:
+def test_csv_cells_stay_unchanged() -> None:
     content = '\ufeffid,text,note\n007,"a ""b"", c",=1+1\n1.50,"x\ry\nz",None\nNA,,\nshort\n'
     assert of_csv(content) == [
         ["007", 'a "b", c', "=1+1", "8", "0.5", ""],
@@ -69,26 +75,26 @@ def test_cells_stay_what_they_were() -> None:
     ]
 
 
-def test_an_empty_line_of_texts_alone_keeps_its_row() -> None:
+def test_empty_line_keeps_its_row() -> None:
     assert [row[1:] for row in of_csv("text\na\n\nbc\n")] == [["1", "0.5", ""], ["", "", EMPTY], ["2", "0.5", ""]]
 
 
-def test_a_column_without_a_name_keeps_none_and_no_rows_keep_their_header() -> None:
+def test_unnamed_column_and_header_without_rows() -> None:
     assert labelled(b",text\n0,a\n")[0].splitlines()[0] == b'"","text","predicted_label","confidence","p_a","error"'
     assert of_csv("id,text\n") == []
 
 
-def test_bytes_that_are_no_text_come_back_and_are_counted() -> None:
+def test_bytes_that_are_not_utf8_come_back() -> None:
     found, counts = labelled(b"text,n\ncaf\xe9,1\ncaf\xc3\xa9,2\n")
     assert found.splitlines()[1:] == [
-        b'"caf\xe9","1","","","","the text is no valid UTF-8"',
+        b'"caf\xe9","1","","","","the text is not valid UTF-8"',
         '"café","2","4",0.5,0.5,""'.encode(),
     ]
-    assert counts == {"": 1, NO_UTF8: 1}
+    assert counts == {"": 1, NOT_UTF8: 1}
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "error"),
     [
         ("good", None),
         (" ! ", None),
@@ -101,17 +107,17 @@ def test_bytes_that_are_no_text_come_back_and_are_counted() -> None:
         ("&nbsp;", EMPTY),
         ("\u200b\x00", EMPTY),
         (None, MISSING),
-        (3, NO_STRING),
-        (float("nan"), NO_STRING),
-        (b"good", NO_STRING),
-        ("a\ud83d", NO_UTF8),
+        (3, NOT_A_STRING),
+        (float("nan"), NOT_A_STRING),
+        (b"good", NOT_A_STRING),
+        ("a\ud83d", NOT_UTF8),
     ],
 )
-def test_what_is_wrong_with_a_text(text: object, fault: str | None) -> None:
-    assert table.fault(text) == fault
+def test_error_of_a_text(text: object, error: str | None) -> None:
+    assert text_error(text) == error
 
 
-def test_lines_of_json_stay_to_the_character() -> None:
+def test_json_lines_stay_to_the_character() -> None:
     lines = [
         '{"text": "good", "n": 1.10, "deep": {"a": [1, null]}, "big": 12345678901234567890 }',
         "{}",
@@ -125,10 +131,10 @@ def test_lines_of_json_stay_to_the_character() -> None:
     assert found.decode().splitlines() == [
         lines[0][:-2] + ', "predicted_label": "4", "confidence": 0.5, "p_a": 0.5, "error": null}',
         f'{{{nothing}, "error": "{MISSING}"}}',
-        f'{{"text": 3, "n": "é", {nothing}, "error": "{NO_STRING}"}}',
-        f'{{"text": "a\\ud83d", {nothing}, "error": "{NO_UTF8}"}}',
-        f'{{"line": "nonsense", {nothing}, "error": "the line is no JSON object"}}',
-        f'{{"line": "[1]", {nothing}, "error": "the line is no JSON object"}}',
+        f'{{"text": 3, "n": "é", {nothing}, "error": "{NOT_A_STRING}"}}',
+        f'{{"text": "a\\ud83d", {nothing}, "error": "{NOT_UTF8}"}}',
+        f'{{"line": "nonsense", {nothing}, "error": "the line is not a JSON object"}}',
+        f'{{"line": "[1]", {nothing}, "error": "the line is not a JSON object"}}',
     ]
     assert sum(counts.values()) == 6
     assert counts[""] == 1
@@ -158,23 +164,61 @@ def test_parquet_keeps_its_types_and_metadata() -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "sentence"),
     [
-        (b"", "csv", "is no valid CSV: its first line, which names the columns, is empty"),
-        (b"\ntext\na\n", "csv", "is no valid CSV"),
-        (b"a,b\n1,2\n", "csv", "in has no column 'text' but a, b; set --text-column"),
-        (b"text,text\n1,2\n", "csv", "has the column 'text' twice"),
+        (b"", "csv", "in is empty; its first line must name the columns"),
+        (b"\n\r\n", "csv", "in is empty"),
+        (b"a,b\n1,2\n", "csv", "in has no column 'text'; it has 'a', 'b'; set --text-column"),
+        (b"Text,b\n1,2\n", "csv", r"in has no column 'text'; did you mean 'Text'\? set --text-column"),
+        (b"a\n1\n", "csv", "it has 'a'; set --text-column or --delimiter"),
+        (b"text,text\n1,2\n", "csv", "has the column 'text' 2 times"),
         (b"text,predicted_label\n1,2\n", "csv", "already has the column 'predicted_label'"),
         (b"text,error\n1,2\n", "csv", "already has the column 'error'"),
-        (b'text,n\n"open,1\n', "csv", "is no valid CSV: line 2"),
-        (b"text,n\na,1\nb,2,3\n", "csv", "is no valid CSV: a row before line 4 has more cells than the header; quote"),
-        (b'{"a": 1}\n', "jsonl", "in has no column 'text' but a; set --text-column"),
+        (b'text,n\n"open,1\n', "csv", "in opens a quote that nothing closes"),
+        (b"text,n\na,1\nb,2,3\n", "csv", "a row before line 4 has 3 cells, but the header 2; quote"),
+        (b'text\ra\r"two\nlines"\r', "csv", r"some lines end in \\r, others in \\n"),
+        (b'{"a": 1}\n', "jsonl", "in has no column 'text'; it has 'a'; set --text-column"),
         (b'{"text": "a", "error": 1}\n', "jsonl", "already has the column 'error'"),
-        (b"text\n", "parquet", "in is no valid Parquet file"),
+        (b"text\n", "parquet", "in is not a readable Parquet file"),
     ],
 )
-def test_a_bad_file_is_one_sentence(content: bytes, kind: str, sentence: str) -> None:
+def test_bad_file_is_one_sentence(content: bytes, kind: str, sentence: str) -> None:
     with pytest.raises(PipelineError, match=sentence):
         labelled(content, kind)
 
+
+def csv_of(table: "pd.DataFrame", delimiter: str = ",") -> bytes:
+    return table.to_csv(index=False, sep=delimiter).encode()
+
+
+def parquet_of(table: pd.DataFrame) -> bytes:
+    table.to_parquet(stream := io.BytesIO())
+    return stream.getvalue()
+
+
+PLAIN = pd.DataFrame(
+    {
+        "id": ["007", "1.50", "", "NA", "5", "6", "7"],
+        "text": ["café très bon", "a, b; c|d", "two\nlines", 'a "quote"', "bare\rreturn", "<br>", "plain"],
+    }
+)
+CHINESE = pd.DataFrame({"id": ["1", "2", "3"], "text": ["很好，我喜欢这个手机", "太差了！再也不买", "一般般"]})
+
+SAME: dict[str, tuple[bytes, pd.DataFrame]] = {
+    "a.csv": (csv_of(PLAIN), PLAIN),
+    "semicolon.csv": (csv_of(PLAIN, ";"), PLAIN),
+    "bar.csv": (csv_of(PLAIN, "|"), PLAIN),
+    "tab.csv": (csv_of(PLAIN, "\t"), PLAIN),
+    "a.tsv": (csv_of(PLAIN, "\t"), PLAIN),
+    "excel.csv": (b"sep=;\n" + csv_of(PLAIN, ";"), PLAIN),
+    "a.jsonl": (PLAIN.to_json(orient="records", lines=True).encode(), PLAIN),
+    "a.ndjson": (PLAIN.to_json(orient="records", lines=True, force_ascii=False).encode(), PLAIN),
+    "a.parquet": (parquet_of(PLAIN), PLAIN),
+    "signed.csv": (b"\xef\xbb\xbf" + csv_of(PLAIN), PLAIN),
+    "windows.csv": (csv_of(PLAIN).decode().encode("cp1252"), PLAIN),
+    "gbk.csv": (csv_of(CHINESE).decode().encode("gbk"), CHINESE),
+    "gbk.jsonl": (CHINESE.to_json(orient="records", lines=True, force_ascii=False).encode("gbk"), CHINESE),
+    **{f"{name}.csv": (csv_of(PLAIN).decode().encode(name), PLAIN) for name in ("utf-16", "utf-16-le", "utf-16-be")},
+    "utf-16.tsv": (csv_of(PLAIN, "\t").decode().encode("utf-16"), PLAIN),
+}
 
 CLASSES = ("happy", "sad")
 
@@ -222,14 +266,11 @@ def folder(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def call(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
-    table.main()
+def call(*arguments: object) -> None:
+    table.main([str(argument) for argument in arguments])
 
 
-def test_all_ways_predict_the_same_alone_and_in_any_batch(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_predictor_mlflow_and_command_agree(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The predictor, what MLflow calls, and the command, in one process and in two."""
     predictor = Predictor.load(folder)
     together = predictor.probabilities(TEXTS)
@@ -242,11 +283,9 @@ def test_all_ways_predict_the_same_alone_and_in_any_batch(
     served = ServedModel(predictor).predict(pd.DataFrame({"text": TEXTS}))
     np.testing.assert_allclose(served[["p_happy", "p_sad"]], together, atol=1e-12)
     pd.DataFrame({"text": TEXTS, "n": range(2_000)}).to_csv(tmp_path / "in.csv", index=False)
-    monkeypatch.setattr(table, "CHUNK", 300)
+    monkeypatch.setattr(prediction_job, "CHUNK", 300)
     for workers in (1, 2):
-        call(
-            tmp_path / "in.csv", tmp_path / "out.csv", "--model", folder, "--workers", workers, monkeypatch=monkeypatch
-        )
+        call(tmp_path / "in.csv", tmp_path / "out.csv", "--model", folder, "--workers", workers)
         found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
         assert found["n"].tolist() == list(range(2_000))
         usable = (found["error"] == "").to_numpy()
@@ -255,54 +294,141 @@ def test_all_ways_predict_the_same_alone_and_in_any_batch(
         np.testing.assert_allclose(found.loc[usable, ["p_happy", "p_sad"]].astype(float), together[usable], atol=1e-6)
 
 
-def test_class_shares_are_estimated_of_the_whole_table(
+def table_of(path: Path, delimiter: str = ",") -> pd.DataFrame:
+    """Return an output as strings, to six decimals."""
+    name = path.name.removesuffix(path.suffix) if path.suffix in PACK else path.name
+    with packed.open_unpacked(path) as file:
+        if name.endswith(".parquet"):
+            table = pd.read_parquet(io.BytesIO(file.read()))
+        elif "json" in name:
+            table = pd.read_json(io.BytesIO(file.read()), lines=True, dtype=False)
+        else:
+            table = pd.read_csv(file, sep=delimiter, keep_default_na=False, na_values={"confidence": [""]}, dtype=str)
+    numbers = ["confidence", "p_happy", "p_sad"]
+    table[numbers] = table[numbers].replace("", None).astype(float).round(6)
+    return table.astype(object).fillna("").astype(str)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_every_format_and_encoding_is_predicted_alike(folder: Path, tmp_path: Path, name: str) -> None:
+    content, rows = SAME[name]
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "plain.csv").write_bytes(csv_of(rows))
+    for source, target in ((name, f"out-{name}"), ("plain.csv", "out.csv")):
+        call(tmp_path / source, tmp_path / target, "--model", folder, "--workers", 1)
+    delimiter = {"semicolon": ";", "excel": ";", "bar": "|", "tab": "\t"}.get(Path(name).stem, ",")
+    output = table_of(tmp_path / f"out-{name}", "\t" if name.endswith(".tsv") else delimiter)
+    pd.testing.assert_frame_equal(output, table_of(tmp_path / "out.csv"))
+    assert output[["id", "text"]].to_numpy().tolist() == rows.to_numpy().tolist()
+    assert (output["error"] == "").sum() == len(rows) - (rows is PLAIN)
+
+
+@pytest.mark.parametrize("ending", PACK)
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "gbk.csv"])
+def test_compressed_tables_are_predicted_alike(folder: Path, tmp_path: Path, name: str, ending: str) -> None:
+    content, rows = SAME[name]
+    with (
+        (tmp_path / f"{name}{ending}").open("wb") as file,
+        packed.packing(file, f"{name}{ending}") as target,
+    ):
+        target.write(content)
+    (tmp_path / name).write_bytes(content)
+    outputs = [tmp_path / f"out-{name}", tmp_path / f"out-{name}{ending}"]
+    for source in (name, f"{name}{ending}"):
+        for output in outputs:
+            call(tmp_path / source, output, "--model", folder, "--workers", 1)
+        plain, unpacked = outputs[0].read_bytes(), packed.unpacked(outputs[1])
+        assert plain == unpacked
+        assert plain != outputs[1].read_bytes()
+        assert len(table_of(outputs[0], "\t" if ".tsv" in name else ",")) == len(rows)
+
+
+def test_encoding_and_delimiter_given(folder: Path, tmp_path: Path) -> None:
+    content = "text^n\nочень хорошо^1\n".encode("cp1251")
+    (tmp_path / "in.csv").write_bytes(content)
+    arguments = (tmp_path / "in.csv", tmp_path / "out.csv", "--model", folder, "--delimiter", "^")
+    call(*arguments, "--encoding", "cp1251")
+    assert table_of(tmp_path / "out.csv", "^")["text"].tolist() == ["очень хорошо"]
+    with pytest.raises(PipelineError, match=r"in\.csv is neither UTF-8, .*; name its encoding with --encoding"):
+        call(*arguments)
+    call(*arguments, "--encoding", "utf-8")  # bytes that are not UTF-8 come back
+    assert content.splitlines()[1].partition(b"^")[0] in (tmp_path / "out.csv").read_bytes()
+    for option, value in (("--encoding", "nonsense"), ("--delimiter", ",,")):
+        with pytest.raises(SystemExit):
+            call(*arguments, option, value)
+    with pytest.raises(PipelineError, match="--delimiter applies only to csv, not to jsonl"):
+        call(*arguments, "--format", "jsonl")
+
+
+def test_standard_input_in_a_given_encoding(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("-", tmp_path / "out.csv", "--model", folder, "--workers", 1, "--encoding", "gbk")
+    content = csv_of(CHINESE, ";").decode().encode("gbk")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    call(*arguments)
+    assert table_of(tmp_path / "out.csv", ";")["text"].tolist() == CHINESE["text"].tolist()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content + b"4;\xff\xff\n")))
+    with pytest.raises(PipelineError, match=r"standard input, after line .*, is not gbk; set --encoding"):
+        call(*arguments)
+
+
+def test_damaged_compressed_file_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    content = gzip.compress(b"text\n" + "".join(f"{text!r}\n" for text in TEXTS).encode())
+    (tmp_path / "in.csv.gz").write_bytes(content[:-500])
+    with pytest.raises(PipelineError, match=r"cannot read .*in\.csv\.gz \(.*\); check that it is complete"):
+        call(tmp_path / "in.csv.gz", tmp_path / "out.csv", "--model", folder)
+    (tmp_path / "in.csv").write_bytes(content)
+    with pytest.raises(PipelineError, match=r"in\.csv is a compressed file or a spreadsheet; rename or convert it"):
+        call(tmp_path / "in.csv", tmp_path / "out.csv", "--model", folder)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_class_shares_are_estimated(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS[:500]) + "\n[]\n")
-    monkeypatch.setattr(table, "CHUNK", 100)
-    options = {"monkeypatch": monkeypatch}
+    monkeypatch.setattr(prediction_job, "CHUNK", 100)
     arguments = (tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--model", folder, "--workers", 1, "--class-shares")
-    call(*arguments, "estimate", **options)
-    assert "1 rows: the line is no JSON object" in capsys.readouterr().out
+    call(*arguments, "estimate")
+    assert "1 rows: the line is not a JSON object" in capsys.readouterr().out
     found = pd.read_json(tmp_path / "out.jsonl", lines=True)[["p_happy", "p_sad"]]
     usable = found["p_sad"].notna().to_numpy()[:500]
-    plain = Predictor.load(folder).probabilities([text for text, of in zip(TEXTS[:500], usable, strict=True) if of])
+    plain = Predictor.load(folder).probabilities([text for text, use in zip(TEXTS[:500], usable, strict=True) if use])
     shares = estimate_shares(plain, np.array([0.6, 0.4]))
     expected = plain * shares / [0.6, 0.4]
     np.testing.assert_allclose(found.dropna(), expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
     with pytest.raises(PipelineError, match="--class-shares must be estimate, or a JSON object"):
-        call(*arguments, "half", **options)
+        call(*arguments, "half")
     manifest = json.loads((folder / "model.json").read_text())
     older = tmp_path / "older"
     older.mkdir()
     (older / "model.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "class_shares"}))
     with pytest.raises(PipelineError, match="older is older than --class-shares"):
-        call(*arguments, "estimate", "--model", older, **options)
+        call(*arguments, "estimate", "--model", older)
 
 
-def test_files_that_cannot_be_used_are_one_sentence(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_files_are_one_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text\na\n")
     (tmp_path / "out.csv").mkdir()
     for arguments, sentence in [
-        ((tmp_path / "no.csv", "o.csv"), r"no\.csv cannot be used: No such file"),
+        ((tmp_path / "no.csv", "o.csv"), r"no\.csv does not exist"),
         ((tmp_path / "in.csv", tmp_path / "out.csv"), r"out\.csv is no file that could be written anew"),
-        ((tmp_path / "in.csv", "o.jsonl"), r"o\.jsonl must be of the format of .*in\.csv, csv; or set --format"),
-        ((tmp_path / "in.txt", "o.txt"), r"in\.txt does not end in \.csv, .*; set --format"),
+        ((tmp_path / "in.csv", "o.jsonl"), r"o\.jsonl must have the format of .*in\.csv, csv; choose another name"),
+        ((tmp_path / "in.txt", "o.txt"), r"unsupported file extension of .*in\.txt; use \.csv, .*, or set --format"),
         ((tmp_path / "in.csv", "o.csv", "--workers", 0), "--workers must be 1 or more, got 0"),
         (("-", "-", "--class-shares", "estimate"), "reads the texts twice"),
         ((tmp_path / "in.csv", "o.csv", "--model", tmp_path), "is not a model folder: it has no model.json"),
     ]:
         with pytest.raises(PipelineError, match=sentence):
-            call(*arguments[:2], "--model", folder, *arguments[2:], monkeypatch=monkeypatch)
+            call(*arguments[:2], "--model", folder, *arguments[2:])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 
 
-def test_standard_input_to_standard_output_without_tensorflow(folder: Path) -> None:
+def test_standard_input_to_output_without_tensorflow(folder: Path) -> None:
     code = (
-        "import sys; sys.argv[1:] = ['-', '-', '--model', sys.argv[1], '--format', 'jsonl'];"
-        "from pipeline.serving import table; table.main();"
+        "import sys; from pipeline.serving import table;"
+        "table.main(['-', '-', '--model', sys.argv[1], '--format', 'jsonl']);"
         "heavy = {'sklearn', 'scipy', 'tensorflow', 'keras', 'onnx', 'mlflow', 'pyarrow.parquet'};"
         "print(heavy & set(sys.modules), file=sys.stderr)"
     )
@@ -319,7 +445,7 @@ def test_standard_input_to_standard_output_without_tensorflow(folder: Path) -> N
     assert done.stderr.endswith(f"1 rows of - labelled by {folder}: -\nset()\n")
 
 
-def test_a_killed_run_leaves_no_half_file(folder: Path, tmp_path: Path) -> None:
+def test_killed_run_leaves_no_file(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "predict", "-", str(tmp_path / "out.csv"), "--model", str(folder)]
     run = subprocess.Popen([*command, "--workers", "1"], stdin=subprocess.PIPE, cwd=ROOT, env=clean_environment())
     assert run.stdin
@@ -334,17 +460,17 @@ def test_a_killed_run_leaves_no_half_file(folder: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_parquet_file_that_is_broken_inside_is_named_as_such() -> None:
+def test_parquet_broken_inside_is_one_sentence() -> None:
     source = io.BytesIO()
     parquet.write_table(pa.table({"text": [f"text {number}" for number in range(5_000)]}), source, compression="none")
     content = bytearray(source.getvalue())
     content[4:400] = bytes(396)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # what is raised while something is freed is a warning of pytest's
-        with pytest.raises(PipelineError, match=r"^in is no readable Parquet file: "):
+        with pytest.raises(PipelineError, match=r"^in is not a readable Parquet file: "):
             labelled(bytes(content), "parquet")
     doubled = io.BytesIO()
     columns = [pa.array(["a"]), pa.array(["b"])]
     parquet.write_table(pa.Table.from_arrays(columns, names=["text", "text"]), doubled)
-    with pytest.raises(PipelineError, match="in has the column 'text' twice"):
+    with pytest.raises(PipelineError, match="in has the column 'text' 2 times"):
         labelled(doubled.getvalue(), "parquet")

@@ -1,0 +1,1 @@
+"""Tables in every format, compression and encoding that `ingest` takes: read whole, or as a stream."""

@@ -1,0 +1,56 @@
+"""The columns that a table has, and those that are wanted."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...base.errors import PipelineError, display_name
+
+
+def check_columns(names: Sequence[str], columns: Sequence[str], file: Path | str, advice: str = "") -> None:
+    """Refuse a table that lacks a column or has it twice.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The columns of the table.
+    columns : sequence of str
+        Those wanted.
+    file : Path or str
+        For messages.
+    advice : str
+        What to do where one is missing.
+
+    Examples
+    --------
+    >>> check_columns(["Text"], ["text"], "a.jsonl", "set --text-column")
+    Traceback (most recent call last):
+        ...
+    pipeline.base.errors.PipelineError: a.jsonl has no column 'text'; did you mean 'Text'? set --text-column
+    """
+    for column in columns:
+        count = list(names).count(column)
+        if count > 1:
+            raise PipelineError(f"{file} has the column {column!r} {count} times; rename or remove one")
+        if not count:
+            close = difflib.get_close_matches(column, names, n=1)
+            listed = ", ".join(repr(display_name(name)) for name in names[:20])
+            suggestion = f"did you mean {close[0]!r}?" if close else f"it has {listed}"
+            separator = " " if close else "; "
+            absent = f"{file} has no column {column!r}"
+            sentence = f"{absent}; {suggestion}{separator + advice if advice else ''}"
+            raise PipelineError(sentence, f"{absent} among its {len(names)}")
+
+
+def check_stream_columns(names: Sequence[str], columns: Mapping[str, str], file: str) -> None:
+    """Refuse a table that lacks a column of `columns`, which holds names by kind of input, such as "text"."""
+    for kind, column in columns.items():
+        advice = f"set --{kind}-column" + (" or --delimiter" if len(names) == 1 else "")
+        check_columns(names, [column], file, advice)
+
+
+def check_added(names: Sequence[str], added: Sequence[str], file: str) -> None:
+    """Refuse a table that already has a column of the name of one that is added."""
+    for column in added:
+        if column in names:
+            raise PipelineError(f"{file} already has the column {column!r}; rename or remove it")

@@ -1,0 +1,175 @@
+"""Prediction of whole tables: texts are read, predicted and written a chunk at a time, in one process or several."""
+
+import json
+import re
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from typing import Any, BinaryIO
+
+from tqdm import tqdm
+
+from ..base.errors import PipelineError
+from ..data.readers.streams import TableStream, UnreadableRow
+from ..registry.models import OpenedModel, Predict, Predicted
+from ..text.cleaning import clean_text
+
+CHUNK = 4_096  # rows that a process predicts at once
+READ_AHEAD = 3  # chunks for each process
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Takes texts, and returns a function that waits for their predictions.
+SubmitTexts = Callable[[list[str]], Callable[[], Predicted]]
+PredictedChunk = tuple[Any, list[str | None], Predicted]  # a chunk, an error or None for each row, and predictions
+
+
+def text_error(text: Any) -> str | None:
+    """Return why a value cannot be predicted; None if it can.
+
+    >>> text_error(3)
+    'the text is not a string'
+    """
+    if isinstance(text, UnreadableRow):
+        return str(text)
+    if text is None:
+        return "the text is missing"
+    if not isinstance(text, str):
+        return "the text is not a string"
+    if not text.isascii() and _SURROGATE.search(text):
+        return "the text is not valid UTF-8"
+    first = text.lstrip()[:1]
+    # Only a text that begins with markup, an entity or a control character can be empty once cleaned; cleaning is slow.
+    if not first or ((first in "<&" or not first.isprintable()) and not clean_text(text)):
+        return "the text is empty"
+    return None
+
+
+@contextmanager
+def predictor_processes(model: OpenedModel, workers: int, class_shares: str) -> Iterator[SubmitTexts]:
+    """Yield a function that submits texts: this process predicts if `workers` is 1, otherwise as many other ones do.
+
+    The other processes have one thread each.
+    """
+    if workers == 1:
+        predict = model.load()
+
+        def predict_now(texts: list[str]) -> Callable[[], Predicted]:
+            predicted = predict(texts, class_shares)
+            return lambda: predicted
+
+        yield predict_now
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    executor = ProcessPoolExecutor(workers, get_context("spawn"), _load_in_worker, (model,))
+    try:
+        yield lambda texts: executor.submit(_predict_in_worker, texts, class_shares).result
+    except BrokenProcessPool as error:
+        raise PipelineError(
+            "a worker process was killed, by a signal or because memory ran out; set --workers 1"
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+_loaded: dict[str, Predict] = {}  # in a worker process
+
+
+def _load_in_worker(model: OpenedModel) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
+    _loaded["model"] = model.load()
+
+
+def _predict_in_worker(texts: list[str], class_shares: str) -> Predicted:
+    return _loaded["model"](texts, class_shares)
+
+
+def predictions(
+    table: TableStream, model: OpenedModel, *, workers: int, class_shares: str = ""
+) -> Iterator[PredictedChunk]:
+    """Yield the chunks of a table in their order, with the error of each row, and predictions, None where there is one.
+
+    Parameters
+    ----------
+    table : TableStream
+        Just opened; its texts are the cells of "text".
+    model : OpenedModel
+        What predicts.
+    workers : int
+        Processes; one if the table has one chunk, since starting others takes longer than predicting it.
+    class_shares : str
+        As in `Predictor.probabilities`, but not "estimate".
+    """
+    chunks = table.chunks(CHUNK)
+    first = list(islice(chunks, 2))
+    pending: deque[tuple[Any, list[str | None], Callable[[], Predicted]]] = deque()
+    with predictor_processes(model, workers if len(first) > 1 else 1, class_shares) as submit:
+        for chunk, cells in chain(first, chunks):
+            errors = [text_error(text) for text in cells["text"]]
+            texts = [text for text, error in zip(cells["text"], errors, strict=True) if error is None]
+            pending.append((chunk, errors, submit(texts)))
+            if len(pending) > READ_AHEAD * workers:
+                yield _collected(*pending.popleft())
+        while pending:
+            yield _collected(*pending.popleft())
+
+
+def _collected(chunk: Any, errors: list[str | None], result: Callable[[], Predicted]) -> PredictedChunk:
+    """Wait for a chunk's predictions; put None where a row has an error."""
+    predicted = result()
+    if any(errors):
+        columns = [iter(column) for column in predicted]
+        predicted = [[None if error else next(column) for error in errors] for column in columns]
+    return chunk, errors, predicted
+
+
+def predict_table(
+    table: TableStream, target: BinaryIO, model: OpenedModel, *, workers: int = 1, class_shares: str = ""
+) -> Counter[str]:
+    """Write a table to `target` with `predicted_label`, `confidence`, `p_<class>` and `error` added.
+
+    The parameters are those of `predictions`. A row with an error has no values in the other new columns.
+
+    Returns
+    -------
+    Counter
+        Rows by error; "" for those predicted.
+    """
+    numbers = ["confidence", *(f"p_{name}" for name in model.manifest()["classes"])]
+    added = {"predicted_label": str, **dict.fromkeys(numbers, float), "error": str}
+    counts: Counter[str] = Counter()
+    table.start(target, added)
+    try:
+        with tqdm(desc="predict", unit=" rows", unit_scale=True, disable=None) as progress:
+            for chunk, errors, predicted in predictions(table, model, workers=workers, class_shares=class_shares):
+                counts.update(error or "" for error in errors)
+                table.write(chunk, dict(zip(added, [*predicted, errors], strict=True)))
+                progress.update(len(errors))
+    except BaseException:
+        table.abandon()
+        raise
+    table.finish()
+    return counts
+
+
+def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: int = 1) -> str:
+    """Return each class's share among the texts of a table, as JSON; see `calibration.estimate_shares`."""
+    import numpy as np
+
+    from ..inference.calibration import estimate_shares
+
+    manifest = model.manifest()
+    blocks = [np.empty((len(manifest["classes"]), 0))]  # (n_classes, n_rows) each
+    with tqdm(desc="estimate", unit=" rows", unit_scale=True, disable=None) as progress:
+        for _, errors, predicted in predictions(table, model, workers=workers):
+            columns = [[value for value in column if value is not None] for column in predicted[2:]]
+            blocks.append(np.array(columns, dtype=np.float64))
+            progress.update(len(errors))
+    probabilities = np.concatenate(blocks, axis=1).T
+    before = np.array(manifest["class_shares"])
+    now = estimate_shares(probabilities, before) if len(probabilities) else before
+    return json.dumps(dict(zip(manifest["classes"], now.tolist(), strict=True)))
