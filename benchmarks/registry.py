@@ -19,8 +19,9 @@ def fill(runs: int) -> None:
     from mlflow.entities import Metric
 
     from pipeline.registry import tracking
+    from pipeline.registry.runs import PUBLISHED, STATE
     from pipeline.registry.settings import model_name
-    from pipeline.registry.store import MODEL_DIGEST, PUBLISHED, STATE
+    from pipeline.registry.versions import MODEL_DIGEST
 
     store, name = tracking.connect(), model_name()
     for number in range(runs):
@@ -71,7 +72,7 @@ def main() -> None:
         from pipeline.inference.predictor import read_manifest
         from pipeline.registry import packaging, promotion, tracking
         from pipeline.registry.settings import model_name
-        from pipeline.registry.store import MODEL_DIGEST
+        from pipeline.registry.versions import MODEL_DIGEST
 
         fill(runs)
         store, name = tracking.connect(), model_name()
@@ -86,8 +87,8 @@ def main() -> None:
 
         def forget() -> None:
             """Make the state new again, and the champion another version."""
-            store.client.delete_run(store.open_run(manifest["state"]).info.run_id)
-            found = store.find_version(name, digest)
+            store.client.delete_run(store.runs.open(manifest["state"]).info.run_id)
+            found = store.versions.with_digest(name, digest)
             if found:
                 store.client.delete_model_version(name, found.version)
             store.client.set_registered_model_alias(name, promotion.CHAMPION, other.version)
@@ -95,17 +96,17 @@ def main() -> None:
         print(f"a store of {runs} runs and versions")
         published("publish a new state")
         published("publish it again")
-        timed("find the run of the state", lambda: store.find_run(manifest["state"]))
-        version = timed("find the version of the model", lambda: store.find_version(name, digest))
-        timed("find the champion", lambda: store.alias(name, promotion.CHAMPION))
+        timed("find the run of the state", lambda: store.runs.find(manifest["state"]))
+        version = timed("find the version of the model", lambda: store.versions.with_digest(name, digest))
+        timed("find the champion", lambda: store.versions.alias(name, promotion.CHAMPION))
         other = store.client.create_model_version(name, version.source, tags={MODEL_DIGEST: "c" * 64})
         forget()
         published("publish a new state beside a champion")
         forget()
         published("the same where the champion was asked before")
-        run = store.open_run(manifest["state"])
+        run = store.runs.open(manifest["state"])
         epochs = [{"epoch": number, "train_loss": 1.0, "validation_loss": 1.0} for number in range(101, 121)]
-        timed("log 20 epochs", lambda: store.log_epochs(run, epochs))
+        timed("log 20 epochs", lambda: store.runs.log_epochs(run, epochs))
 
 
 if __name__ == "__main__":

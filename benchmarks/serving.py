@@ -29,6 +29,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, read_table, write_json
 from pipeline.inference.predictor import MANIFEST, WEIGHTS, Predictor, ServedModel
 from pipeline.registry import tracking
+from pipeline.registry.models import packaged
 from pipeline.registry.settings import model_name
 
 HOST = "127.0.0.1"
@@ -261,12 +262,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file that gets every figure of every round")
     options = parser.parse_args()
     texts, name, store = real_texts(), model_name(), tracking.connect()
-    version = store.version(name, options.model)
+    version = store.versions.get(name, options.model)
     os.environ["MLFLOW_TRACKING_URI"] = store.address  # what the servers look for the model in
     found: dict[str, dict[str, list[Figures]]] = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        model = store.download(version, folder / "model")
+        model = packaged(name, store.versions.package(version, folder / "model")).folder
         keras = package_keras(folder / "keras", model, read_json(model / MANIFEST)["classes"])
         chosen = contestants(f"models:/{name}/{version.version}", keras)
         chosen = {key: each for key, each in chosen.items() if key not in options.skip}

@@ -11,7 +11,7 @@ from .base.process import apart
 from .base.state import state_id
 from .inference import calibration
 from .inference.predictor import PARTS
-from .registry import tracking
+from .registry.live import live_run
 from .training.backend import description, prepare_keras
 from .training.checkpoint import Checkpoint
 from .training.export import save
@@ -27,7 +27,7 @@ def main() -> None:
     checkpoint = Checkpoint.of(state, description(), versioning.root())
     # First, and apart: on long texts both need more than a gigabyte, and a process gives back little of it.
     ngrams = apart(train_ngrams, data) if settings.ngrams else None
-    with tracking.live_run(state) as on_epoch:
+    with live_run(state) as on_epoch:
         model, network, history = train_lstm(data, settings, on_epoch, checkpoint)
     found = parts(model, data.tokenizer, ngrams, data.texts["validation"])
     fitted = data.calibrate(found)

@@ -124,10 +124,10 @@ def retrain(night: Night, *, dry: bool) -> None:
         stale = repository.stale()
         store = tracking.connect()
         with tracking.store_errors(store.address):
-            champion = store.alias(night.model, CHAMPION)
+            champion = store.versions.alias(night.model, CHAMPION)
         if not champion and not stale and not dry:  # a new registry: what new models are compared with comes first
             versioning.python("pipeline", "publish")
-            champion = store.alias(night.model, CHAMPION)
+            champion = store.versions.alias(night.model, CHAMPION)
         files = stack.enter_context(incoming.fetched(settings.incoming))
         if not files and not stale and champion:
             if branch and repository.waits(branch):
@@ -209,8 +209,8 @@ def _labels(predictor: Predictor) -> incoming.Predict:
 def _judge(night: Night, store: "Store") -> None:
     """Read from the registry what the gate decided."""
     with tracking.store_errors(store.address):
-        version = store.find_version(night.model, digest(read_manifest(paths.TRAIN_MODEL)))
-        champion = store.alias(night.model, CHAMPION)
+        version = store.versions.with_digest(night.model, digest(read_manifest(paths.TRAIN_MODEL)))
+        champion = store.versions.alias(night.model, CHAMPION)
     if version is None or champion is None:
         raise PipelineError(f"{night.model} has no version of this state, or no champion, after it was published")
     night.outcome = Outcome.PROMOTED if version.version == champion.version else Outcome.REJECTED
@@ -230,7 +230,7 @@ def _end(night: Night, store: "Store") -> None:
     """Say in the registry when a retraining ended last, for whoever watches over it."""
     with tracking.store_errors(store.address):
         moment = datetime.now(UTC).isoformat(timespec="seconds")
-        store.tag_model(night.model, {ENDED: moment, OUTCOME: night.sentence()})
+        store.versions.tag_model(night.model, {ENDED: moment, OUTCOME: night.sentence()})
 
 
 def overdue(model: str, hours: float) -> str:
@@ -243,7 +243,7 @@ def overdue(model: str, hours: float) -> str:
     """
     store = tracking.connect()
     with tracking.store_errors(store.address):
-        tags = store.model_tags(model)
+        tags = store.versions.model_tags(model)
     if ENDED not in tags:
         raise PipelineError(f"no retraining of {model} has ever ended")
     ago = (datetime.now(UTC) - datetime.fromisoformat(tags[ENDED])).total_seconds() / 3600

@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 from ..base import versioning
 from ..base.files import sha256_json
-from ..registry.experiments import experiment_name, opened
-from ..registry.store import STATE, Store
+from ..registry.experiments import experiment_name, open_experiment
+from ..registry.runs import STATE
+from ..registry.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from ..registry.lazy_mlflow import Run
 
 STUDY, PART, CONTENT = "pipeline.study", "pipeline.part", "pipeline.content"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # MLflow's own: they nest runs, and describe them
@@ -112,12 +113,12 @@ def log(
         The store does not answer.
     """
     experiment = experiment_name(kind)
-    with opened(kind) as store:
+    with open_experiment(kind) as store:
         tags = {STATE: state, **versioning.tags(), "mlflow.source.name": f"python -m pipeline.{kind}"}
         found = _find(store, STUDY, study)
         took = [part.figures.get("seconds", 0.0) for part in parts]
         parent = found[0] if found else _create(store, name, tags | {STUDY: study}, sum(took))
-        store.link_project_run(parent)
+        store.runs.link_project_run(parent)
         runs = {run.data.tags[PART]: run for run in _find(store, PARENT, parent.info.run_id)}
         new = 0
         for part, seconds in zip(parts, took, strict=True):
@@ -125,10 +126,10 @@ def log(
             if run is not None and run.info.status == "FINISHED":  # which it becomes last
                 continue
             run = run or _create(store, part.name, tags | {PARENT: parent.info.run_id, PART: part.key}, seconds)
-            store.log_params(run, part.params)
-            store.log_figures(run, part.figures)  # before the epochs: MLflow's comparison draws the first figure
-            store.log_epochs(run, part.history)
-            store.finish(run, part.tags)
+            store.runs.log_params(run, part.params)
+            store.runs.log_metrics(run, part.figures)  # before the epochs: MLflow's comparison draws the first figure
+            store.runs.log_epochs(run, part.history)
+            store.runs.finish(run, part.tags)
             runs[part.key] = run
             new += 1
         compared = [runs[part.key] for part in parts if part.compared]
@@ -139,10 +140,10 @@ def log(
             note = note[: note.rindex("\n", 0, LONGEST_NOTE)] + "\n\nThe rest is in the run's artifacts."
         content = sha256_json([note])
         if parent.data.tags.get(CONTENT) != content:
-            store.log_params(parent, given)
-            store.log_figures(parent, figures)
-            store.log_files(parent, {"": files})
-            store.finish(parent, {NOTE: note, CONTENT: content})
+            store.runs.log_params(parent, given)
+            store.runs.log_metrics(parent, figures)
+            store.runs.log_files(parent, {"": files})
+            store.runs.finish(parent, {NOTE: note, CONTENT: content})
         print(f"{new} of {len(parts)} runs are new in MLflow's experiment {experiment}")
         return experiment, new
 

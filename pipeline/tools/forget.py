@@ -69,7 +69,7 @@ def versions_seen(ids: set[str], texts: set[str]) -> tuple[list[str], list[str]]
     store = tracking.connect()
     seen, unknown = [], []
     with tracking.store_errors(store.address):
-        for version, digests in store.learnt_from(model_name()):
+        for version, digests in store.versions.learned_from(model_name()):
             found = [seen_in.get(digest) for digest in digests] or [None]
             if any(found):
                 seen.append(version)

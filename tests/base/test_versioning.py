@@ -7,7 +7,7 @@ from helpers.project import ROOT
 
 from pipeline.base import params, paths, versioning
 from pipeline.base.files import write_json
-from pipeline.registry import store
+from pipeline.registry import runs
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,6 @@ def test_a_run_is_called_after_experiment_strategy_preset_and_data(monkeypatch: 
     params.PARAMS_FILE.write_bytes((ROOT / params.PARAMS_FILE).read_bytes())
     write_json(paths.REBALANCE_SUMMARY, {"strategy": "focal"})
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    assert store.run_name() == "focal · fast · tweets"
+    assert runs.run_name() == "focal · fast · tweets"
     monkeypatch.setenv("DVC_EXP_NAME", "trial")
-    assert store.run_name() == "trial · focal · fast · tweets"
+    assert runs.run_name() == "trial · focal · fast · tweets"

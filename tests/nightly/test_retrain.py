@@ -444,7 +444,7 @@ def test_a_line_that_two_branches_brought_counts_once(project: Path, tweets: pd.
 def test_who_watches_is_told_how_long_ago_the_last_night_was(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = (datetime.now(UTC) - timedelta(hours=30)).isoformat(timespec="seconds")
     tags = {retrain.ENDED: ended, retrain.OUTCOME: "m: nothing to do"}
-    store = SimpleNamespace(address="sqlite:///x", model_tags=lambda name: tags)
+    store = SimpleNamespace(address="sqlite:///x", versions=SimpleNamespace(model_tags=lambda name: tags))
     monkeypatch.setattr(retrain.tracking, "connect", lambda: store)
     assert retrain.overdue("m", 31.0) == "30.0 hours ago: m: nothing to do"
     with pytest.raises(PipelineError, match=r"the last retraining of m ended 30\.0 hours ago"):

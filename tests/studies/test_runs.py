@@ -13,8 +13,8 @@ from mlflow import MlflowClient
 
 from pipeline.base.errors import PipelineError
 from pipeline.registry import experiments, tracking
-from pipeline.registry.store import STATE as STATE_TAG
-from pipeline.registry.store import Store
+from pipeline.registry.runs import STATE as STATE_TAG
+from pipeline.registry.runs import Runs
 from pipeline.studies import runs as subject
 from pipeline.studies.runs import LONGEST_NOTE, MOST_COMPARED, NOTE, PARENT, Part, _comparison
 
@@ -109,11 +109,11 @@ def test_a_study_is_a_parent_and_a_run_a_part_however_often_it_is_logged(folder:
             assert [point.value for point in client.get_metric_history(run.info.run_id, key)] == values
 
 
-@pytest.mark.parametrize("step", ["log_params", "log_epochs", "log_figures", "finish"])
+@pytest.mark.parametrize("step", ["log_params", "log_epochs", "log_metrics", "finish"])
 def test_a_kill_between_any_two_steps_doubles_nothing(
     folder: Path, experiment: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    whole, calls = getattr(Store, step), []
+    whole, calls = getattr(Runs, step), []
 
     def killed(*arguments: Any) -> None:
         calls.append(1)
@@ -122,7 +122,7 @@ def test_a_kill_between_any_two_steps_doubles_nothing(
         whole(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, step, killed)
+        patch.setattr(Runs, step, killed)
         with pytest.raises(KeyboardInterrupt):
             log(folder)
     assert log(folder)[1] == 2
@@ -171,7 +171,7 @@ def test_the_pipelines_own_experiment_holds_none_of_it(folder: Path) -> None:
     log(folder)
     store = tracking.connect()
     assert store.client.search_runs([store.experiment_id]) == []
-    assert store.find_run(STATE) is None
+    assert store.runs.find(STATE) is None
 
 
 def test_a_store_that_does_not_answer_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def test_no_library_reports_its_use(reference: Project, tmp_path: Path) -> None:
 from pipeline.inference.network import Network
 from pipeline.registry import tracking
 Network({str(reference.folder / model)!r})
-tracking._failures()
+tracking.store_failures()
 from mlflow.telemetry.utils import is_telemetry_disabled
 assert is_telemetry_disabled()
 """

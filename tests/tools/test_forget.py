@@ -196,7 +196,9 @@ def test_versions_are_told_apart_by_what_they_learnt_from(monkeypatch: pytest.Mo
     digests = {name: sha256(place) for name, place in places.items()} | {"gone": "0" * 64}
     store = SimpleNamespace(
         address="sqlite:///x",
-        learnt_from=lambda name: [(version, [digests[each] for each in of]) for version, of in learnt.items()],
+        versions=SimpleNamespace(
+            learned_from=lambda name: [(version, [digests[each] for each in of]) for version, of in learnt.items()]
+        ),
     )
     monkeypatch.setattr(forget.tracking, "connect", lambda: store)
     monkeypatch.setattr(forget, "model_name", lambda: "m")
