@@ -24,7 +24,7 @@ from pipeline.registry.versions import MODEL_DIGEST
 
 LABELS = ["glad", "sad"] * 100
 
-PARAMETERS = {"clean.split_seed": "0", "clean.test_share": "0.15"}  # of the champion's run, of those that split rows
+PARAMETERS = {"clean.split_seed": "0", "clean.test_share": "0.15"}  # of the champion's run: those that split the rows
 CHAMPIONS = {"1": PARAMETERS}
 
 SURE = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1)
@@ -32,7 +32,7 @@ SURE = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1
 
 @pytest.fixture
 def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
-    """What evaluate leaves of 200 test rows that a model calls right; gives the answers of models, by version."""
+    """Evaluate's outputs for 200 test rows that a model predicts correctly; yields the models' answers, by version."""
     for name in (params.PARAMS_FILE, packaging.RUNTIME_LOCK):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -74,11 +74,11 @@ def judge(champion: str | None, **tags: str) -> Decision:
     return subject.judge(figures, _test_texts(), processes, store, new, old)  # type: ignore[arg-type]
 
 
-def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> None:
+def test_first_model_is_probed_and_weighed(evaluated: dict[str, Answer]) -> None:
     decision = judge(None)
     assert decision.promote, decision.reason
-    found = {check.rule: check.found for check in decision.checks}
-    assert (found["max_size"], found["max_latency"]) == ("1.0", "1.0")
+    results = {check.rule: check.found for check in decision.checks}
+    assert (results["max_size"], results["max_latency"]) == ("1.0", "1.0")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_first_model_is_asked_and_weighed(evaluated: dict[str, Answer]) -> N
     ],
 )
 @pytest.mark.parametrize("champion", [None, "1"])
-def test_a_package_that_does_not_answer_as_measured_is_refused(
+def test_package_that_answers_otherwise_is_refused(
     evaluated: dict[str, Answer], answer: Answer, reason: str, champion: str | None
 ) -> None:
     evaluated["1"] = evaluated["2"]
@@ -100,7 +100,7 @@ def test_a_package_that_does_not_answer_as_measured_is_refused(
     assert reason in decision.reason
 
 
-def test_a_champion_with_its_classes_in_another_order_is_compared(evaluated: dict[str, Answer]) -> None:
+def test_champion_with_another_class_order_is_compared(evaluated: dict[str, Answer]) -> None:
     worse = SURE.copy()
     worse[::8] = worse[::8, ::-1]  # a quarter of the glad ones
     evaluated["1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
@@ -112,7 +112,7 @@ def test_a_champion_with_its_classes_in_another_order_is_compared(evaluated: dic
     assert {check.rule for check in decision.checks} >= {"change", "max_class_drop", "max_slice_drop"}
 
 
-def test_a_champion_of_other_classes_is_refused_with_what_to_do(evaluated: dict[str, Answer]) -> None:
+def test_champion_with_other_classes_is_not_compared(evaluated: dict[str, Answer]) -> None:
     evaluated["1"] = Answer({"glad": [0.5] * 200, "mad": [0.3] * 200, "sad": [0.2] * 200}, 1.0)
     reason = judge("1").reason
     assert "its classes are others (glad, mad, sad)" in reason
@@ -131,7 +131,7 @@ def test_a_champion_of_other_classes_is_refused_with_what_to_do(evaluated: dict[
         (PARAMETERS | {"ingest.group_column": "by", "train.units": "7"}, ": ingest.group_column changed"),
     ],
 )
-def test_a_champion_that_may_have_learnt_from_these_rows_is_not_compared(
+def test_champion_of_another_split_is_not_compared(
     evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch, theirs: dict[str, str], changed: str
 ) -> None:
     evaluated["1"] = evaluated["2"]
@@ -144,16 +144,16 @@ def test_a_champion_that_may_have_learnt_from_these_rows_is_not_compared(
     assert judge("1").promote
 
 
-def test_a_champion_that_does_not_answer_is_no_reason_to_replace_it(evaluated: dict[str, Answer]) -> None:
+def test_champion_that_does_not_answer_stays(evaluated: dict[str, Answer]) -> None:
     evaluated["1"] = Answer({}, failure="fails: gone")
     decision = judge("1")
     assert not decision.promote
     assert "the champion fails: gone" in decision.reason
 
 
-def test_a_champion_is_asked_the_same_rows_once(evaluated: dict[str, Answer]) -> None:
+def test_champion_is_asked_once(evaluated: dict[str, Answer]) -> None:
     evaluated["1"] = Answer({}, failure="fails: for a moment")
-    assert not judge("1").promote  # what fails is not kept
+    assert not judge("1").promote  # a failure is not cached
     worse = SURE.copy()
     worse[::8] = worse[::8, ::-1]
     evaluated["1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
@@ -162,15 +162,13 @@ def test_a_champion_is_asked_the_same_rows_once(evaluated: dict[str, Answer]) ->
     assert judge("1") == first
 
 
-def test_what_a_person_rolled_back_does_not_come_back_by_itself(evaluated: dict[str, Answer]) -> None:
+def test_version_that_was_rolled_back_is_refused(evaluated: dict[str, Answer]) -> None:
     decision = judge(None, **{"rollback.time": "noon", "rollback.reason": "rude"})
     assert not decision.promote
     assert "was rolled back at noon: rude" in decision.reason
 
 
-def test_a_sample_by_hash_is_asked_and_compared_with_its_own_rows(
-    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probe_asks_a_sample_by_hash(evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"{number * 37 % 200:04}" for number in range(200)]
     table = pd.DataFrame({"id": ids, "text": [str(number) for number in range(200)], "label": LABELS})
     write_table(paths.CLEAN_TABLES["test"], table)
@@ -188,14 +186,14 @@ def test_a_sample_by_hash_is_asked_and_compared_with_its_own_rows(
 
 
 @pytest.mark.parametrize(("off", "passes"), [(5e-5, True), (2e-4, False)])
-def test_the_package_may_differ_by_what_rounding_does(evaluated: dict[str, Answer], off: float, passes: bool) -> None:
-    said = SURE.copy()
-    said[77] += [off, -off]
-    evaluated["2"] = Answer({"glad": said[:, 0].tolist(), "sad": said[:, 1].tolist()}, 1.0)
+def test_package_may_differ_by_rounding(evaluated: dict[str, Answer], off: float, passes: bool) -> None:
+    answer = SURE.copy()
+    answer[77] += [off, -off]
+    evaluated["2"] = Answer({"glad": answer[:, 0].tolist(), "sad": answer[:, 1].tolist()}, 1.0)
     assert judge(None).promote is passes
 
 
-def test_what_evaluate_measured_of_another_package_is_neither_kept_nor_compared(evaluated: dict[str, Answer]) -> None:
+def test_metrics_of_another_package_are_not_used(evaluated: dict[str, Answer]) -> None:
     evaluated["1"] = evaluated["2"]
     evaluated["2"] = Answer({"glad": SURE[:, 1].tolist(), "sad": SURE[:, 0].tolist()}, 1.0)
     (change,) = [check for check in judge("1").checks if check.rule == "change"]
@@ -204,7 +202,7 @@ def test_what_evaluate_measured_of_another_package_is_neither_kept_nor_compared(
     assert _known(new, _test_texts()) is None  # type: ignore[arg-type]
 
 
-def test_the_comparison_is_made_as_the_parameters_say(
+def test_comparison_uses_bootstrap_and_seed_of_params(
     evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluated["1"] = evaluated["2"]
