@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "DVC_ROOT": folder}
         from pipeline.base import paths
-        from pipeline.inference.predictor import read_manifest
+        from pipeline.inference.manifest import read_manifest
         from pipeline.registry import packaging, promotion, tracking
         from pipeline.registry.settings import model_name
         from pipeline.registry.versions import MODEL_DIGEST

@@ -27,7 +27,8 @@ import psutil
 from pipeline.base import command, paths
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, read_table, write_json
-from pipeline.inference.predictor import MANIFEST, WEIGHTS, Predictor, ServedModel
+from pipeline.inference.manifest import MANIFEST, WEIGHTS
+from pipeline.inference.predictor import Predictor, ServedModel
 from pipeline.registry import tracking
 from pipeline.registry.models import packaged
 from pipeline.registry.settings import model_name

@@ -1,4 +1,4 @@
-"""Clean: raw texts become clean, unique, unambiguous ones, split into train, validation and test."""
+"""Clean: make raw inputs clean, unique and unambiguous, and split the rows into train, validation and test."""
 
 import numpy as np
 import pandas as pd
@@ -6,30 +6,58 @@ from tqdm import tqdm
 
 from .base import command, params, paths
 from .base.files import read_json, read_table, write_json, write_table
+from .base.modalities import modalities_of, modality
+from .data.content import content
 from .data.selection import check, count, surplus, unusable
 from .data.settings import Clean, Ingest
 from .data.split import assign_split
-from .text.cleaning import clean_text
 
 
-def main() -> None:
-    settings = params.load(Clean)
-    read_json(paths.VALIDATE_PASSED)
-    table = read_table(paths.INGEST_TABLE).rename(columns={"text": "raw"})
-    texts = tqdm(table["raw"].fillna(""), desc="clean", unit=" texts", disable=None)
-    table.insert(1, "text", pd.Series([clean_text(text) for text in texts], dtype="str"))
+def cleaned(cells: "pd.Series[str]", name: str) -> "pd.Series[str]":
+    """Return the clean cells of one kind of input; "" where nothing is left."""
+    clean = modality(name).clean
+    shown = tqdm(cells.fillna(""), desc=f"clean {name}", unit=" rows", disable=None)
+    return pd.Series([clean(cell) for cell in shown], index=cells.index, dtype="str")
+
+
+def select(table: pd.DataFrame, settings: Clean, skew: float | None) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Drop what must not be learned from or measured on, and decide the split of every other row.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With cleaned inputs, and the content before cleaning as `raw`.
+    settings : Clean
+        Shares of the splits and their seed.
+    skew : float or None
+        As in `surplus`.
+
+    Returns
+    -------
+    table : DataFrame
+        The rows that stay, with their `split`.
+    dropped : dict of str to int
+        Rows that do not, by reason.
+    """
     reasons = unusable(table)
-    rows = len(table)
+    dropped = {reason: int(rows.sum()) for reason, rows in reasons.items()}
     table = table[~np.logical_or.reduce(list(reasons.values()))].reset_index(drop=True)
     table["split"] = assign_split(
         table, validation_share=settings.validation_share, test_share=settings.test_share, seed=settings.split_seed
     )
-    dropped = {reason: int(rows.sum()) for reason, rows in reasons.items()}
-    skew = params.load(Ingest).skew
     if skew is not None:
         gone = surplus(table, skew)
         dropped["surplus"] = int(gone.sum())
         table = table[~gone]
+    return table, dropped
+
+
+def main() -> None:
+    settings, skew = params.load(Clean), params.load(Ingest).skew
+    read_json(paths.VALIDATE_PASSED)
+    raw = read_table(paths.INGEST_TABLE)
+    table = raw.assign(**{name: cleaned(raw[name], name) for name in modalities_of(raw)}, raw=content(raw))
+    table, dropped = select(table, settings, skew)
     classes = sorted(table["label"].unique())
     counts = count(table, classes)
     check(counts, dropped)
@@ -37,8 +65,8 @@ def main() -> None:
         write_table(path, table[table["split"] == split].drop(columns="raw").reset_index(drop=True))
     write_json(paths.CLEAN_CLASSES, classes)
     write_table(paths.CLEAN_COUNTS, counts)
-    write_json(paths.CLEAN_SUMMARY, {"rows": rows, "kept": len(table), "dropped": dropped})
-    print(f"{len(table):,} of {rows:,} rows kept; dropped: " + ", ".join(f"{v:,} {k}" for k, v in dropped.items()))
+    write_json(paths.CLEAN_SUMMARY, {"rows": len(raw), "kept": len(table), "dropped": dropped})
+    print(f"{len(table):,} of {len(raw):,} rows kept; dropped: " + ", ".join(f"{v:,} {k}" for k, v in dropped.items()))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from .base import command, params, paths, versioning
 from .base.errors import PipelineError
 from .base.files import read_json, read_table, write_json, write_text
 from .data.settings import Ingest
-from .inference.predictor import read_manifest
+from .inference.manifest import read_manifest
 from .registry import packaging, probe, promotion, record, tracking
 from .registry.gate import Decision
 from .registry.judge import _test_texts, judge

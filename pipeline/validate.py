@@ -1,4 +1,4 @@
-"""Validate: the raw table must keep declared rules, or the pipeline stops here.
+"""Validate: check the raw table against declared rules; warn, or stop the pipeline.
 
 The rules are Great Expectations; the report for people is `reports/validate/index.html`.
 """
@@ -9,7 +9,9 @@ import sys
 from .base import command, params, paths
 from .base.errors import PipelineError
 from .base.files import read_table, write_json, write_text
-from .data.rules import check, measure, results, rules
+from .base.modalities import modalities_of
+from .data.rules.engine import check, results
+from .data.rules.table import measure, rules
 from .data.settings import Validate
 from .reports import validation
 
@@ -17,8 +19,8 @@ REPORT = paths.REPORTS / "validate"
 
 
 def main() -> None:
-    declared = rules(params.load(Validate))
     table = read_table(paths.INGEST_TABLE)
+    declared = rules(params.load(Validate), modalities_of(table) or ["text"])
     tables = measure(table)
     outcomes = check(tables, declared)
     found = results(outcomes, tables)

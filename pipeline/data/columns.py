@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import PipelineError, display_name
+from ..base.modalities import modalities_of
 from ..base.params import label_name
 
 SPLIT_NAMES = {
@@ -18,9 +19,10 @@ SPLIT_NAMES = {
 }
 
 
-def _typed(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
+def typed(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
     """The columns of one file by role, each of the type that its role has."""
-    table = pd.DataFrame({"text": texts(cells[columns["text"]], file), "label": names(cells[columns["label"]], file)})
+    inputs = {name: texts(cells[columns[name]], file) for name in modalities_of(columns)}
+    table = pd.DataFrame(inputs | {"label": names(cells[columns["label"]], file)})
     for role in ("group", "split"):
         table[role] = names(cells[columns[role]], file).fillna("") if role in columns else ""
     split = table["split"].str.lower()
@@ -37,7 +39,7 @@ def _typed(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.Da
 
 
 def texts(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
-    """The cells of a text column; one that is neither a string nor null is an error."""
+    """The cells of a column of inputs; one that is neither a string nor null is an error."""
     if cells.dtype == object:
         wrong = [place for place, cell in enumerate(cells) if not (cell is None or isinstance(cell, str))]
         if wrong:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..base import paths
 from ..base.errors import PipelineError
+from .content import content
 from .split import split_key
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ def matching(table: "pd.DataFrame", digests: Iterable[str]) -> np.ndarray:
     listed = set(digests)
     if not listed:
         return np.zeros(len(table), dtype=bool)
-    pairs = zip(table["id"], table["text"].fillna(""), strict=True)
+    pairs = zip(table["id"], content(table), strict=True)
     return np.array([id_digest(row) in listed or text_digest(text) in listed for row, text in pairs], dtype=bool)

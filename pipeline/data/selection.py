@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..base import paths
 from ..base.errors import PipelineError
+from .content import content
 from .split import held_out
 
 
@@ -29,7 +30,7 @@ def unusable(table: pd.DataFrame) -> dict[str, np.ndarray]:
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 4)
-        Has `text` (cleaned), `label` (null where missing), `group` and `split` ("" where none is given).
+        Has cleaned inputs such as `text`, `label` (null where missing), `group` and `split` ("" where none is given).
 
     Returns
     -------
@@ -50,18 +51,19 @@ def unusable(table: pd.DataFrame) -> dict[str, np.ndarray]:
         reasons[reason][left] = rows
         left[reasons[reason]] = False
 
+    cells = content(table)
     drop("unlabelled", table["label"].isna().to_numpy())
-    drop("empty", (table["text"] == "").to_numpy()[left])
-    drop("held_out", held_out(table[left]))
-    drop("conflicting", _conflicting(table[left]))
-    drop("duplicate", table.loc[left, "text"].duplicated().to_numpy())
+    drop("empty", (cells == "").to_numpy()[left])
+    drop("held_out", held_out(table[left], cells[left]))
+    drop("conflicting", _conflicting(cells[left], table["label"][left]))
+    drop("duplicate", cells[left].duplicated().to_numpy())
     return reasons
 
 
-def _conflicting(table: pd.DataFrame) -> np.ndarray:
-    votes = table.groupby(["text", "label"])["label"].transform("size")
-    most = votes == votes.groupby(table["text"]).transform("max")
-    tied = table["label"].where(most).groupby(table["text"]).transform("nunique") > 1
+def _conflicting(cells: "pd.Series[str]", labels: "pd.Series[str]") -> np.ndarray:
+    votes = labels.groupby([cells, labels]).transform("size")
+    most = votes == votes.groupby(cells).transform("max")
+    tied = labels.where(most).groupby(cells).transform("nunique") > 1
     conflicting: np.ndarray = (tied | ~most).to_numpy(dtype=bool)
     return conflicting
 

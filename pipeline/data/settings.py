@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
+from ..base.modalities import MODALITIES
 from ..base.params import AnyLabel, Label, Section, Seed, matching
 
 NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
@@ -15,12 +16,12 @@ Name = Annotated[str, matching(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _
 Column = Annotated[str, Field(min_length=1)]
 
 
-class Ingest(Section):
+class IngestOfTexts(Section):
     name = "ingest"
     dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
     path: Annotated[str, Field(min_length=1)]
     test_path: Annotated[str, Field(min_length=1)]
-    text_column: Column
+    text_column: Column | None
     label_column: Column
     group_column: Column | None
     split_column: Column | None
@@ -37,13 +38,21 @@ class Ingest(Section):
         stem = re.sub(r"[^\w-]+", "-", Path(self.path).name.partition(".")[0]).strip("-")
         return (stem or "file") if self.dataset == "file" else self.dataset
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """The user's column of each kind of input that the rows have, by modality."""
+        return {name: column for name in MODALITIES if (column := getattr(self, f"{name}_column"))}
+
     @model_validator(mode="after")
-    def _file(self) -> "Ingest":
-        given = [key for key, default in FILE_DEFAULTS.items() if getattr(self, key) != default]
+    def _file(self) -> "IngestOfTexts":
+        defaults = dict.fromkeys(OTHER_COLUMNS) | FILE_DEFAULTS
+        given = [key for key, default in defaults.items() if getattr(self, key) != default]
         if self.dataset != "file" and given:
             raise ValueError(f"ingest.{given[0]} is for ingest.dataset: file alone; the data set is {self.dataset}")
         if self.dataset == "file" and self.path == NO_FILE.as_posix():
             raise ValueError("ingest.path must name the file or folder of ingest.dataset: file")
+        if not self.columns:
+            raise ValueError("ingest must name a column of inputs, such as ingest.text_column")
         if "://" in self.path + self.test_path:
             raise ValueError(
                 "ingest.path must be a file or folder; bring an address with `dvc import-url`, see docs/data.md"
@@ -51,7 +60,7 @@ class Ingest(Section):
         splits = [key for key in ("test_path", "split_column", "time_column") if key in given]
         if len(splits) > 1:
             raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
-        columns = [column for key in FILE_DEFAULTS if key.endswith("_column") and (column := getattr(self, key))]
+        columns = [column for key in defaults if key.endswith("_column") and (column := getattr(self, key))]
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
@@ -83,6 +92,14 @@ class Clean(Section):
     test_share: Share
     split_seed: Seed
 
+
+# The columns of other kinds of input, such as speech_column; null or absent where the rows have none.
+OTHER_COLUMNS = tuple(f"{name}_column" for name in MODALITIES if name != "text")
+if TYPE_CHECKING:
+    Ingest = IngestOfTexts
+else:
+    _columns: dict[str, Any] = dict.fromkeys(OTHER_COLUMNS, (Column | None, None))
+    Ingest = create_model("Ingest", __base__=IngestOfTexts, __module__=__name__, **_columns)
 
 FILE_DEFAULTS: dict[str, str | None] = {
     "path": NO_FILE.as_posix(),

@@ -20,13 +20,15 @@ def split_key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def held_out(table: pd.DataFrame) -> np.ndarray:
+def held_out(table: pd.DataFrame, cells: "pd.Series[str]") -> np.ndarray:
     """Rows that a given test or validation split forbids, because their text or their group is in it.
 
     Parameters
     ----------
-    table : DataFrame of shape (n_rows, >= 3)
-        Has `text` (cleaned), `group` and `split` ("" where none is given).
+    table : DataFrame of shape (n_rows, >= 2)
+        Has `group` and `split` ("" where none is given).
+    cells : Series of shape (n_rows,), str
+        The cleaned content of each row, see `content.content`.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def held_out(table: pd.DataFrame) -> np.ndarray:
         validation, and validation before all others.
     """
     rank = table["split"].map({"test": 0, "validation": 1}).fillna(2)
-    by_text = rank.groupby(table["text"]).transform("min")
+    by_text = rank.groupby(cells).transform("min")
     by_group = rank.groupby(table["group"]).transform("min").where(table["group"] != "", rank)
     forbidden: np.ndarray = (rank > np.minimum(by_text, by_group)).to_numpy()
     return forbidden

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import PipelineError
+from ..base.modalities import modalities_of
 from . import batches
-from .columns import _typed, map_labels
+from .columns import map_labels, typed
 from .datasets import DATASETS
 from .readers import read, table_files
 from .settings import NO_FILE, Ingest
@@ -52,7 +53,7 @@ def read_files(settings: Ingest) -> pd.DataFrame:
 def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     """Read one file, in the columns that the settings name; what it gives and raises is as above."""
     roles = {
-        "text": settings.text_column,
+        **settings.columns,
         "label": settings.label_column,
         "group": settings.group_column,
         "split": settings.split_column,
@@ -60,7 +61,7 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     }
     columns = {role: column for role, column in roles.items() if column is not None}
     cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
-    return _typed(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
+    return typed(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
 
 
 def with_rows(table: pd.DataFrame, more: pd.DataFrame, *, source: str) -> pd.DataFrame:
@@ -79,12 +80,11 @@ def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
         What the column `source` says where the table has none.
     """
     table = _filled(table, source)
-    parts = (table[column].fillna("") for column in ("source", "label", "text"))
+    parts = (table[column].fillna("") for column in ("source", "label", *modalities_of(table)))
     ids = [hashlib.sha256("\0".join(row).encode()).hexdigest()[:16] for row in zip(*parts, strict=True)]
-    strings = dict.fromkeys(("text", "label", "source", "group", "split"), "str")
-    return table.assign(id=pd.Series(ids, index=table.index, dtype="str")).astype(strings)[
-        ["id", "text", "label", "source", "group", "split", "time", "row"]
-    ]
+    strings = dict.fromkeys((*modalities_of(table), "label", "source", "group", "split"), "str")
+    with_ids = table.assign(id=pd.Series(ids, index=table.index, dtype="str")).astype(strings)
+    return with_ids[["id", *modalities_of(table), "label", "source", "group", "split", "time", "row"]]
 
 
 def _filled(table: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 No Keras and no TensorFlow: an explanation takes milliseconds, also where they are not installed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from ..text.processor import UNKNOWN
 
 FIRST, MOST = 16, 1_024  # steps of the path from the baseline to the text: halved where they are not enough
+Span = tuple[int, int]
 TOLERANCE = 0.01  # share of the difference that is explained
 NEGLIGIBLE = 0.001  # logits that nobody sees: of a difference of almost nothing, 1 % would take any number of steps
 MEMORY = 8_000_000  # numbers held at once of the states on the path
@@ -245,3 +246,35 @@ def centred(logits: np.ndarray) -> np.ndarray:
     """Logits, shape (..., n_classes), less their mean over the classes: the same probabilities."""
     shifted: np.ndarray = logits - logits.mean(axis=-1, keepdims=True)
     return shifted
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What the pieces of one row add to a part's centred logits.
+
+    Parameters
+    ----------
+    units : ndarray of shape (n_units, n_classes), float64
+        What each piece adds.
+    baseline : ndarray of shape (n_classes,), float64
+        The centred logits without pieces: with the units' sum, those of the row.
+    residual : ndarray of shape (n_classes,), float64
+        How far an approximation missed that sum before the difference was spread over the pieces.
+    """
+
+    units: np.ndarray
+    baseline: np.ndarray
+    residual: np.ndarray
+
+
+def locate(text: str, units: Sequence[str]) -> Iterator[Span]:
+    """Yield where each of the units that a clean cell was split into stands in it: start and end, in characters.
+
+    >>> list(locate("so  glad", ["so", "glad"]))
+    [(0, 2), (4, 8)]
+    """
+    end = 0
+    for unit in units:
+        start = text.index(unit, end)
+        end = start + len(unit)
+        yield start, end

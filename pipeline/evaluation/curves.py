@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-
 import pandas as pd
 
 from .metrics import BINS, confidence_bins, normalized

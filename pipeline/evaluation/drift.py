@@ -49,7 +49,7 @@ def sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenize
         csr_matrix((np.ones(len(held), np.float32), held, ends), shape=(len(texts), len(numbers))),
         tokenizer.vocabulary,
         predictor.classes if predictor else (),
-        combine(predictor.parts(texts), predictor.calibration) if predictor else np.empty((len(texts), 0)),
+        combine(predictor.log_probabilities(texts), predictor.calibration) if predictor else np.empty((len(texts), 0)),
     )
 
 

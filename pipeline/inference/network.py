@@ -1,22 +1,24 @@
-"""The network as it is served: token ids to class probabilities by onnxruntime, without TensorFlow."""
+"""The network as it is served: arrays to class probabilities by onnxruntime, without TensorFlow."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ONNX = "model.onnx"
+from .part import Inputs
+
 BATCH = 64  # most rows of one call: more gain no speed and take memory
 
 
-class Network:
-    """The LSTM of a model folder, as `export` wrote it.
+class OnnxNetwork:
+    """The LSTM of a model folder, as `training.export` wrote it.
 
     Parameters
     ----------
     source : Path or bytes
-        An ONNX model from int32 ids of shape (n_rows, length), right-padded with 0, to float32 logits of shape
-        (n_rows, num_classes).
+        An ONNX model from token ids, (n_rows, length), int32, or frames, (n_rows, length, width), float32, both
+        right-padded with 0, to float32 logits of shape (n_rows, num_classes).
     threads : int
         CPU threads of a call. One is fastest for single texts; for many, several processes of one thread each.
     """
@@ -31,37 +33,77 @@ class Network:
         self._session: Any = onnxruntime.InferenceSession(
             source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
         )
+        self._input: str = self._session.get_inputs()[0].name
         self.num_classes: int = self._session.get_outputs()[0].shape[1]
 
-    def logits(self, ids: np.ndarray) -> np.ndarray:
-        """Logits of rows of ids, (n_rows, length), int32; each has a token at least. Shape (n_rows, num_classes)."""
-        logits: np.ndarray = self._session.run(None, {"ids": ids})[0]
+    def logits(self, array: np.ndarray) -> np.ndarray:
+        """Return the logits of rows that have a step each at least, shape (n_rows, num_classes), float32."""
+        logits: np.ndarray = self._session.run(None, {self._input: array})[0]
         return logits
 
-    def log_probabilities(self, ids: np.ndarray) -> np.ndarray:
-        """Logarithms of the class probabilities of rows of ids.
+    def log_probabilities(self, array: np.ndarray) -> np.ndarray:
+        """Return the logarithms of the class probabilities of rows.
 
         Parameters
         ----------
-        ids : ndarray of shape (n_rows, length), int32
-            Token ids, right-padded with 0.
+        array : ndarray of shape (n_rows, length) or (n_rows, length, width)
+            Token ids or frames, right-padded with 0.
 
         Returns
         -------
         ndarray of shape (n_rows, num_classes), float64
             A row's result depends on that row alone: the network reads its tokens, and no padding.
         """
-        logits = np.empty((len(ids), self.num_classes), dtype=np.float64)
-        tokens = (ids > 0).sum(axis=1)
-        order = np.argsort(tokens, kind="stable")  # rows of similar length together, because padding takes time too
-        for start in range(0, len(ids), BATCH):
+        logits = np.empty((len(array), self.num_classes), dtype=np.float64)
+        lengths = steps(array)
+        order = np.argsort(lengths, kind="stable")  # rows of similar length together, because padding takes time too
+        for start in range(0, len(array), BATCH):
             rows = order[start : start + BATCH]
-            logits[rows] = self.logits(np.ascontiguousarray(ids[rows, : tokens[rows[-1]]]))
+            logits[rows] = self.logits(np.ascontiguousarray(array[rows, : lengths[rows[-1]]]))
         return log_softmax(logits)
 
 
+@dataclass(frozen=True)
+class NetworkPart:
+    """A network as a part of a model."""
+
+    network: OnnxNetwork
+    modality: str = "text"
+
+    @property
+    def name(self) -> str:
+        return network_name(self.modality)
+
+    def log_probabilities(self, inputs: Inputs) -> np.ndarray:
+        return self.network.log_probabilities(inputs.arrays[self.modality])
+
+
+def network_name(modality: str) -> str:
+    """Return what metrics and reports call the network of a kind of input.
+
+    >>> network_name("text"), network_name("image")
+    ('lstm', 'image_lstm')
+    """
+    return "lstm" if modality == "text" else f"{modality}_lstm"
+
+
+def steps(array: np.ndarray) -> np.ndarray:
+    """Return how many steps every row has before its padding: tokens, or frames that are not all 0.
+
+    >>> steps(np.array([[5, 7, 0], [3, 0, 0]]))
+    array([2, 1])
+    """
+    used: np.ndarray = (array > 0) if array.ndim == 2 else (array != 0).any(axis=2)
+    count: np.ndarray = used.sum(axis=1)
+    return count
+
+
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits, shape (..., n_classes), as logarithms of probabilities that sum to 1 over the classes."""
+    """Return logits, shape (..., n_classes), as logarithms of probabilities that sum to 1 over the classes.
+
+    >>> np.exp(log_softmax(np.array([0.0, 0.0]))).tolist()
+    [0.5, 0.5]
+    """
     logits = logits - logits.max(axis=-1, keepdims=True)
     scaled: np.ndarray = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     return scaled

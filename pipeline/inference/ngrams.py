@@ -12,8 +12,10 @@ import numpy as np
 from ..base.files import read_arrays, read_json, write_arrays, write_json
 from ..text.languages import UNITS, Remembered
 from .network import log_softmax
+from .part import Inputs
 
 GRAMS, WEIGHTS = "ngrams.json", "ngrams.npz"
+NGRAM_PARTS = ("tfidf", "nb")  # in the order of `Ngrams.log_probabilities`
 BLOCK = 1_024  # texts scored at once
 
 
@@ -152,6 +154,34 @@ class Ngrams:
         content: dict[str, Any] = read_json(folder / GRAMS)
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
         return cls(tuple(content["grams"]), content["unit"], content["long"], **arrays)
+
+
+@dataclass(frozen=True)
+class NgramPart:
+    """One of the two linear models as a part of a model.
+
+    Parameters
+    ----------
+    ngrams : Ngrams
+        Both; a text's n-grams are looked up once for the two parts.
+    name : {"tfidf", "nb"}
+        Which.
+    """
+
+    ngrams: Ngrams
+    name: str
+    modality: str = "text"
+
+    def log_probabilities(self, inputs: Inputs) -> np.ndarray:
+        texts = inputs.cells[self.modality]
+        both = inputs.shared(id(self.ngrams), lambda: self.ngrams.log_probabilities(texts))
+        values: np.ndarray = both[NGRAM_PARTS.index(self.name)]
+        return values
+
+    @classmethod
+    def both(cls, ngrams: Ngrams) -> "list[NgramPart]":
+        """Return the two parts."""
+        return [cls(ngrams, name) for name in NGRAM_PARTS]
 
 
 def _within(unit: str, columns: dict[str, int], run: str) -> tuple[str, str, bytes]:

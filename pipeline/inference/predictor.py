@@ -1,4 +1,4 @@
-"""Prediction: raw texts to labels and probabilities, by the functions that training used, without TensorFlow.
+"""Prediction: raw inputs to labels and probabilities, by the functions that training used, without TensorFlow.
 
 This module travels with every registered model, together with the modules that it imports.
 """
@@ -12,117 +12,121 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.errors import PipelineError
-from ..base.files import read_json, sha256
-from ..text.cleaning import clean_text
+from ..base.modalities import Processor, modality
 from ..text.processor import Tokenizer
 from .calibration import Calibration, combine, estimate_shares, reweigh
-from .network import ONNX, Network
-from .ngrams import GRAMS, Ngrams
+from .manifest import ONNX, modalities, network_file, read_manifest
+from .network import NetworkPart, OnnxNetwork
+from .ngrams import GRAMS, NgramPart, Ngrams
+from .part import Inputs, Part, Rows, log_probabilities
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = ("lstm", "tfidf", "nb")  # what a model says is made of; without n-grams the first alone
-FORMAT = 6  # of the model folder; raised when older code can no longer read it
-MANIFEST, WEIGHTS, TOKENIZER = "model.json", "model.weights.h5", "tokenizer.json"
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read a model folder's manifest and check the files against their digests.
-
-    Raises
-    ------
-    PipelineError
-        A file is missing or altered, or the folder was written by newer code.
-    """
-    manifest: dict[str, Any] = read_json(folder / MANIFEST)
-    if manifest.get("format") != FORMAT:
-        raise PipelineError(
-            f"{folder} has format {manifest.get('format')}, this code reads {FORMAT}; use the code that wrote it, or "
-            "train the model anew"
-        )
-    if missing := {ONNX, TOKENIZER} - set(manifest["sha256"]):
-        raise PipelineError(
-            f"{folder / MANIFEST} has no digest of {' and '.join(sorted(missing))}; train the model anew"
-        )
-    for name, digest in manifest["sha256"].items():
-        if not (folder / name).is_file() or sha256(folder / name) != digest:
-            raise PipelineError(
-                f"{folder / name} is missing or altered; restore it with `dvc repro` or register it anew"
-            )
-    return manifest
-
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with its tokenizer and class names, the n-grams beside it, and how both make the probabilities."""
+    """A model: processors that encode its inputs, parts that read them, and the calibration that joins the parts.
 
-    network: Network
-    tokenizer: Tokenizer
-    ngrams: Ngrams | None
+    Methods take rows as a mapping from kind of input to cells; a model of one kind also takes its cells as they are.
+    """
+
+    processors: Mapping[str, Processor]
+    parts: tuple[Part, ...]
     classes: tuple[str, ...]
     calibration: Calibration
-    class_shares: tuple[float, ...]  # that the probabilities expect: their means over the validation rows
+    class_shares: tuple[float, ...]  # class priors that the probabilities expect: their means over the validation rows
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> "Predictor":
-        """Load a model folder, after checking its digests; `threads` as in `network.Network`."""
+        """Load a model folder, after checking its digests; `threads` as in `network.OnnxNetwork`."""
         manifest = read_manifest(folder)
+        names = modalities(manifest)
+        processors = {name: modality(name).load(folder / modality(name).file) for name in names}
+        parts: list[Part] = []
+        for name in names:
+            content = (folder / network_file(ONNX, name, names)).read_bytes()  # as bytes it cannot name other files
+            parts.append(NetworkPart(OnnxNetwork(content, threads=threads), name))
+        if GRAMS in manifest["sha256"]:
+            parts += NgramPart.both(Ngrams.load(folder))
         return cls(
-            Network((folder / ONNX).read_bytes(), threads=threads),  # by its bytes it can name no files beside it
-            Tokenizer.load(folder / TOKENIZER),
-            Ngrams.load(folder) if GRAMS in manifest["sha256"] else None,
+            processors,
+            tuple(parts),
             tuple(manifest["classes"]),
             Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"])),
             tuple(manifest["class_shares"]),
         )
 
-    def parts(self, cleaned: Sequence[str]) -> list[np.ndarray]:
-        """What each part of the model says of cleaned texts.
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The processor of texts.
+
+        Raises
+        ------
+        PipelineError
+            The model reads no texts.
+        """
+        if not isinstance(tokenizer := self.processors.get("text"), Tokenizer):
+            raise PipelineError(f"this needs a model of texts, but the model reads {', '.join(self.processors)}")
+        return tokenizer
+
+    def log_probabilities(self, cleaned: Rows | Sequence[str]) -> list[np.ndarray]:
+        """Return the logarithms of class probabilities of clean rows, by part.
 
         Returns
         -------
-        list of ndarray of shape (n_texts, n_classes), float64
-            Logarithms of class probabilities: the LSTM's, then those of the two n-gram models where there are any. A
-            text's row depends on that text alone.
+        list of ndarray of shape (n_rows, n_classes), float64
+            In the order of `parts`. A row depends on itself only.
         """
-        lstm = self.network.log_probabilities(self.tokenizer.encode(cleaned))
-        return [lstm, *(self.ngrams.log_probabilities(cleaned) if self.ngrams else ())]
+        return log_probabilities(self.parts, Inputs.of(self.rows(cleaned), self.processors))
 
-    def probabilities(self, texts: Sequence[str], class_shares: str = "") -> np.ndarray:
-        """Calibrated class probabilities of raw texts, shape (n_texts, n_classes), float64.
+    def probabilities(self, rows: Rows | Sequence[str], class_shares: str = "") -> np.ndarray:
+        """Return calibrated class probabilities of raw rows, shape (n_rows, n_classes), float64.
 
         Parameters
         ----------
-        texts : sequence of str
-            Raw texts.
+        rows : mapping of str to sequence of str, or sequence of str
+            Raw cells by kind of input, None where a row lacks one.
         class_shares : str
-            Where live classes are distributed otherwise than the training data: how, as a JSON object of every class's
-            share, such as `{"negative": 0.2, "positive": 0.8}`, or "estimate" to tell it from these texts, of which
-            there should be hundreds; see `calibration.estimate_shares`. Empty for the training data's.
+            Class priors of these rows, where they differ from those of the training data: as a JSON object, such as
+            `{"negative": 0.2, "positive": 0.8}`, or "estimate" to estimate them from the rows, of which there should be
+            hundreds; see `calibration.estimate_shares`. Empty for those of the training data.
 
         Raises
         ------
         ValueError
             `class_shares` is neither.
         """
-        found = combine(self.parts([clean_text(text) for text in texts]), self.calibration)
-        if not class_shares or not len(texts):
-            return found
+        cleaned = {
+            name: [None if cell is None else modality(name).clean(cell) for cell in cells]
+            for name, cells in self.rows(rows).items()
+        }
+        natural = combine(self.log_probabilities(cleaned), self.calibration)
+        if not class_shares or not len(natural):
+            return natural
         before = np.array(self.class_shares)
-        now = estimate_shares(found, before) if class_shares == "estimate" else read_shares(class_shares, self.classes)
-        return reweigh(found, before, now)
+        now = (
+            estimate_shares(natural, before) if class_shares == "estimate" else read_shares(class_shares, self.classes)
+        )
+        return reweigh(natural, before, now)
 
-    def predict(self, texts: Sequence[str], class_shares: str = "") -> "pd.DataFrame":
-        """Labels of raw texts: `predicted_label`, `confidence` (its probability), and `p_<class>` for each class."""
+    def predict(self, rows: Rows | Sequence[str], class_shares: str = "") -> "pd.DataFrame":
+        """Return labels of raw rows: `predicted_label`, `confidence` (its probability), `p_<class>` for each class."""
         import pandas as pd
 
-        probabilities = self.probabilities(texts, class_shares)
+        probabilities = self.probabilities(rows, class_shares)
         best = probabilities.argmax(axis=1)
         table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in self.classes])
         table.insert(0, "confidence", probabilities.max(axis=1, initial=0))
         table.insert(0, "predicted_label", pd.Series([self.classes[i] for i in best], dtype="str"))
         return table
+
+    def rows(self, rows: Rows | Sequence[str]) -> Rows:
+        """Return rows by kind of input."""
+        if isinstance(rows, Mapping):
+            return rows
+        (name,) = self.processors  # cells alone are of the model's only kind
+        return {name: rows}
 
 
 def read_shares(text: str, classes: Sequence[str]) -> np.ndarray:
@@ -145,21 +149,22 @@ def read_shares(text: str, classes: Sequence[str]) -> np.ndarray:
 
 
 class ServedModel:
-    """What MLflow calls: a table with a `text` column to the table of `Predictor.predict`."""
+    """What MLflow calls: a table with a column of each kind of input to the table of `Predictor.predict`."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
     def predict(self, table: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
-        """Predict a table with a column `text`; a value that is no string is an error, not a guess.
+        """Predict a table with a column of each kind of input; a value that is not a string is an error, not a guess.
 
         The only one of `params` is `class_shares`, see `Predictor.probabilities`.
         """
-        texts = table["text"].to_list()
-        for number, text in enumerate(texts, start=1):
-            if not isinstance(text, str):
-                raise ValueError(f"row {number} of column text must be a string, got {type(text).__name__}")
-        return self.predictor.predict(texts, (params or {}).get("class_shares", ""))
+        rows = {name: table[name].to_list() for name in self.predictor.processors}
+        for name, cells in rows.items():
+            for number, cell in enumerate(cells, start=1):
+                if not isinstance(cell, str):
+                    raise ValueError(f"row {number} of column {name} must be a string, got {type(cell).__name__}")
+        return self.predictor.predict(rows, (params or {}).get("class_shares", ""))
 
 
 def _load_pyfunc(path: str) -> ServedModel:

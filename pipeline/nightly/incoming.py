@@ -22,10 +22,12 @@ from ..base import params, paths
 from ..base.errors import PipelineError, display_name, without_credentials
 from ..base.files import atomic, sha256, write_json, write_text
 from ..base.params import label_name
-from ..data import batches, columns, rules, tables
+from ..data import batches, columns, tables
 from ..data.forgotten import matching, read_forgotten
 from ..data.readers import tables_in
-from ..data.rules import Rule, RuleResult
+from ..data.rules import engine
+from ..data.rules import table as table_rules
+from ..data.rules.engine import Rule, RuleResult
 from ..data.settings import NO_FILE, Ingest, Validate
 from ..data.split import split_key
 from ..reports import validation
@@ -155,7 +157,7 @@ def examine(
         arrival = _examine_alone(file, table, known, predict, min_agreement)
         if not arrival.refused and len(arrival.new):
             joint = pd.concat([table, arrival.new.drop(columns="given")], ignore_index=True)
-            checked = rules.check(rules.measure(joint), rules.rules(params.load(Validate)))
+            checked = engine.check(table_rules.measure(joint), table_rules.rules(params.load(Validate)))
             broken = [outcome for outcome in checked if outcome.verdict == "stop"]
             if broken:
                 refused = f"with its rows the whole table breaks {_broken(broken)}"
@@ -186,8 +188,8 @@ def _examine_alone(
         return Arrival(path, name, digest, 0, nothing, why, [RuleResult(rule, False, None, why)])
     rows = tables.complete(mapped, source=name).assign(given=mapped["given"])
     limits = limits.model_copy(update={"labels": limits.labels or sorted(table["label"].dropna().unique())})
-    declared = [rule for rule in rules.rules(limits) if rule.name in OF_A_FILE]
-    outcomes = rules.check(rules.measure(rows), declared)
+    declared = [rule for rule in table_rules.rules(limits) if rule.name in OF_A_FILE]
+    outcomes = engine.check(table_rules.measure(rows), declared)
     keys = pd.Series(_keys(rows), index=rows.index, dtype="object")
     whole = keys.map(all).astype(bool)  # neither text nor label is missing
     new = rows[whole & ~keys.isin(known) & ~keys.duplicated() & ~matching(rows, read_forgotten())]
@@ -233,7 +235,7 @@ def put_into_quarantine(arrival: Arrival, found: str) -> Path:
     name = os.fsencode(Path(arrival.name).name)[-200:].decode(errors="ignore")  # systems take 255 bytes
     with atomic(folder / name) as temporary:
         shutil.copyfile(arrival.path, temporary)
-    shown_rules = rules.results(list(arrival.outcomes), {"table": arrival.new, "classes": _classes(arrival.new)})
+    shown_rules = engine.results(list(arrival.outcomes), {"table": arrival.new, "classes": _classes(arrival.new)})
     write_json(folder / "results.json", {"name": arrival.name, "why": arrival.refused, **shown_rules})
     write_text(folder / "index.html", validation.render(shown_rules))
     line = {"file": arrival.file, "name": arrival.name, "found": found, "why": arrival.refused}

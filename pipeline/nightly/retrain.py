@@ -24,7 +24,8 @@ from ..data import batches, tables
 from ..data.settings import Ingest
 from ..evaluation import drift, measures
 from ..evaluation.settings import Drift
-from ..inference.predictor import Predictor, read_manifest
+from ..inference.manifest import read_manifest
+from ..inference.predictor import Predictor
 from ..registry import tracking
 from ..registry.models import open_model
 from ..registry.packaging import digest

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import PipelineError
 from ..base.files import read_json, read_yaml
-from ..inference.predictor import MANIFEST
+from ..inference.manifest import MANIFEST
 from . import tracking
 from .settings import model_name
 from .store import Store

@@ -9,7 +9,7 @@ from ..base.files import read_json, read_table, sha256
 from ..base.state import DVC_FILE, state_id
 from ..data.settings import FILE_DEFAULTS, Clean, Ingest, Validate
 from ..evaluation.settings import Evaluate
-from ..inference.predictor import MANIFEST
+from ..inference.manifest import MANIFEST
 from ..text.processor import Tokenizer
 from ..text.settings import Tokenize
 from ..training.rebalancing import Rebalance

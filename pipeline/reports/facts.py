@@ -8,9 +8,9 @@ from ..base import params, paths, versioning
 from ..base.errors import PipelineError
 from ..base.files import read_arrays, read_json, read_table, sha256
 from ..data.settings import Ingest
+from ..inference.manifest import WEIGHTS, Manifest, read_manifest
 from ..inference.ngrams import GRAMS
 from ..inference.ngrams import WEIGHTS as NGRAM_WEIGHTS
-from ..inference.predictor import WEIGHTS, read_manifest
 from ..registry import packaging
 from ..registry.settings import model_name
 from ..training import rebalancing
@@ -52,7 +52,7 @@ class Facts:
     training: dict[str, Any]
     cleaned: dict[str, Any]
     rebalance: dict[str, Any]
-    manifest: dict[str, Any]
+    manifest: Manifest
     figures: dict[str, Any]
     intervals: dict[str, Any]
     behaviour: dict[str, Any]

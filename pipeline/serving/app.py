@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from ..base import command
 from ..base.errors import PipelineError
-from ..inference.predictor import MANIFEST
+from ..inference.manifest import MANIFEST
 from ..registry import tracking
 from ..registry.settings import model_name
 from ..registry.store import Store

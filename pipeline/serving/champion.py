@@ -18,7 +18,8 @@ import numpy as np
 from ..base.errors import PipelineError, without_credentials
 from ..base.files import read_json
 from ..evaluation.explanation import Explainer
-from ..inference.predictor import MANIFEST, TOKENIZER, Predictor
+from ..inference.manifest import MANIFEST, TOKENIZER
+from ..inference.predictor import Predictor
 from ..registry import packaging
 from ..registry.models import open_version
 from ..registry.store import Store

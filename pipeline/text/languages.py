@@ -3,14 +3,11 @@
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from .masking import PLACEHOLDERS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PLACEHOLDER = "|".join(re.escape(placeholder) for placeholder in PLACEHOLDERS)
 # Vowel signs and accents of their own, which `\w` leaves out, belong to the word that they stand in (Hindi, Thai).
@@ -79,10 +76,10 @@ UNIT_OF_LANGUAGE = {"zh": "chinese", **dict.fromkeys(("ja", "th", "lo", "km", "m
 UNITS: dict[str, Callable[[str], list[str]]] = {"word": words, "character": characters, "chinese": chinese_words}
 
 
-def detect_language(texts: "pd.Series[str]") -> str:
+def detect_language(texts: Sequence[str]) -> str:
     """The language of cleaned texts, as two letters, by py3langid on the starts of 1,000 of them."""
     from py3langid import classify
 
-    sample = " ".join(texts.iloc[:: -(-len(texts) // 1_000)].str[:1_000])
+    sample = " ".join(text[:1_000] for text in texts[:: -(-len(texts) // 1_000)])
     language: str = classify(re.sub(PLACEHOLDER, " ", sample))[0]
     return language

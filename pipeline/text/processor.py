@@ -1,4 +1,4 @@
-"""Raw text to token ids: the one path that training and prediction share."""
+"""Cleaned texts to token ids: the one path that training and prediction share."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -101,6 +101,10 @@ class Tokenizer:
     def num_ids(self) -> int:
         """Number of ids: the vocabulary, padding and unknown."""
         return len(self.vocabulary) + UNKNOWN + 1
+
+    def units(self, text: str) -> list[str]:
+        """Split a cleaned text into its units."""
+        return UNITS[self.unit](text)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Turn cleaned texts into ids.

@@ -14,7 +14,7 @@ from ..base.files import sha256_json
 from ..data import columns, readers, selection, tables
 from ..data.split import assign_split
 from ..evaluation import metrics
-from ..inference.predictor import read_manifest
+from ..inference.manifest import read_manifest
 from ..registry import experiments, packaging, tracking
 from ..registry.models import open_model
 from ..registry.runs import STATE

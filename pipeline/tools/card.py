@@ -5,7 +5,7 @@ from typing import Any
 
 from ..base import command, paths, versioning
 from ..base.files import read_json
-from ..inference.predictor import read_manifest
+from ..inference.manifest import read_manifest
 from ..registry import packaging, tracking
 from ..registry.settings import model_name
 from ..reports import figures

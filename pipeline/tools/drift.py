@@ -13,7 +13,7 @@ from ..base import command, params, paths
 from ..base.errors import PipelineError
 from ..base.params import label_name
 from ..data import columns, readers
-from ..data.rules import MAX_CLASSES
+from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
 from ..evaluation.drift import prepare, reference, sample
 from ..evaluation.measures import measure
@@ -29,6 +29,8 @@ FOLDER = paths.REPORTS / "drift"
 def read(path: Path) -> pd.DataFrame:
     """A file or folder in the columns that `ingest` names, as `text` and `label`; without labels where it has none."""
     settings, tables = params.load(Ingest), []
+    if settings.text_column is None:
+        raise PipelineError("drift is measured on texts; name their column with ingest.text_column")
     how = {"encoding": settings.encoding, "delimiter": settings.delimiter}
     for file in readers.table_files(path):
         try:

@@ -10,14 +10,15 @@ import pandas as pd
 from ..base import params
 from ..evaluation import intervals, metrics
 from ..inference.calibration import BOUNDS, Calibration, combine, of_powers
+from ..inference.manifest import TOKENIZER, WEIGHTS, read_manifest
 from ..inference.network import log_softmax
 from ..inference.ngrams import GRAMS, Ngrams
-from ..inference.predictor import TOKENIZER, WEIGHTS, read_manifest
 from ..text.processor import Tokenizer
 from ..training import loop
 from ..training.backend import make_repeatable, prepare_keras
-from ..training.encoders import build, log_probabilities
-from ..training.export import save
+from ..training.encoders.text import build
+from ..training.export import TrainedNetwork, save
+from ..training.forward import log_probabilities
 from ..training.settings import Train
 
 LEARNING_RATE, BATCH, EPOCHS, PATIENCE = 5e-4, 16, 30, 3
@@ -175,11 +176,10 @@ def adapt(base: Path, table: pd.DataFrame, folder: Path) -> tuple[Comparison, li
     personal = combine(new, fitted)
     save(
         folder,
-        model,
-        tokenizer,
+        {"text": TrainedNetwork(model, network)},
+        {"text": tokenizer},
         ngrams,
         classes=classes,
-        network=network,
         calibration=fitted,
         class_shares=np.maximum(personal[~rows["test"]].mean(axis=0), 1e-6).round(6).tolist(),
         state=manifest["state"],

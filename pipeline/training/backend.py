@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.errors import PipelineError
+from .encoders.chain import Layers
 
 if TYPE_CHECKING:
     import keras
@@ -100,7 +101,7 @@ def training_step(
     Parameters
     ----------
     model : keras.Model
-        From ids to logits; its variable `embedding/embeddings` is what the attack moves.
+        From ids or frames to logits; its embedding, if any, is what the attack moves.
     optimizer : keras.Optimizer
         Built by now for the model's trainable variables, or not yet.
     loss : callable
@@ -120,7 +121,11 @@ def training_step(
 
     variables = model.trainable_variables
     optimizer.build(variables)
-    attacked = next(i for i, v in enumerate(variables) if v.path == "embedding/embeddings")
+    table = Layers.of(model).embedding
+    if table is None:  # frames: nothing that an attack could move
+        adversarial, attacked = 0.0, 0
+    else:
+        attacked = next(i for i, v in enumerate(variables) if v is table.embeddings)
     if keras.backend.backend() == "jax":
         return _jax_step(model, optimizer, loss, adversarial, attacked)
     return _tensorflow_step(model, optimizer, loss, adversarial, attacked)

@@ -1,18 +1,24 @@
-"""Batches."""
+"""Which rows make the steps of an epoch: batches of similar length, in random order."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from ..inference.network import steps
 
-def by_length(ids: np.ndarray, lengths: Sequence[int]) -> list[tuple[int, np.ndarray]]:
-    """The rows of ids by the shortest of the padded `lengths` that holds them: (length, row numbers), ascending."""
-    classes = np.searchsorted(lengths, (ids > 0).sum(axis=1))
+
+def by_length(array: np.ndarray, lengths: Sequence[int]) -> list[tuple[int, np.ndarray]]:
+    """Return the rows by the shortest of the padded `lengths` that fits them: (length, row numbers), ascending.
+
+    >>> by_length(np.array([[1, 2, 0], [1, 0, 0]]), (1, 3))
+    [(1, array([1])), (3, array([0]))]
+    """
+    classes = np.searchsorted(lengths, steps(array))
     return [(length, np.flatnonzero(classes == number)) for number, length in enumerate(lengths)]
 
 
 def batches(
-    ids: np.ndarray,
+    array: np.ndarray,
     lengths: Sequence[int],
     batch_size: int,
     random: np.random.Generator,
@@ -23,8 +29,8 @@ def batches(
 
     Parameters
     ----------
-    ids : ndarray of shape (n_rows, lengths[-1]), int32
-        Token ids, right-padded with 0.
+    array : ndarray of shape (n_rows, lengths[-1]) or (n_rows, lengths[-1], width)
+        Token ids or frames, right-padded with 0.
     lengths : sequence of int
         The padded lengths there are, ascending.
     batch_size : int
@@ -40,9 +46,9 @@ def batches(
     list of (int, ndarray)
         Padded length and row numbers of each batch.
     """
-    batch_size = min(batch_size, len(ids))
+    batch_size = min(batch_size, len(array))
     taken, rest = [], np.empty(0, dtype=np.int64)
-    for length, rows in by_length(ids, lengths):
+    for length, rows in by_length(array, lengths):
         rows = random.permutation(rows)
         if classes is not None:
             rows = rows[np.argsort(_places(classes[rows]), kind="stable")]

@@ -12,7 +12,7 @@ from ..evaluation import metrics
 from .backend import training_step
 from .batches import batches
 from .checkpoint import NOWHERE, Checkpoint
-from .encoders import log_probabilities
+from .forward import log_probabilities
 
 if TYPE_CHECKING:
     import keras

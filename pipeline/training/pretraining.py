@@ -12,6 +12,7 @@ from tqdm import tqdm
 from .backend import training_step
 from .batches import batches
 from .checkpoint import NOWHERE, Checkpoint
+from .encoders.chain import Layers
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +36,7 @@ def pretrain(
     Parameters
     ----------
     model : keras.Model
-        As `model.build` made it, with another pooling than "last"; trained in place.
+        As `encoders.text.build` made it, with another pooling than "last"; trained in place.
     ids : ndarray of shape (n_rows, lengths[-1]), int32
         Token ids of the training texts, right-padded with 0.
     lengths : sequence of int
@@ -56,15 +57,14 @@ def pretrain(
 
     from .layers import SampledSoftmax
 
-    counts = np.bincount(ids.ravel(), minlength=model.get_layer("embedding").input_dim).astype(np.float64)
+    layers = Layers.of(model)
+    counts = np.bincount(ids.ravel(), minlength=layers.embedding.input_dim).astype(np.float64)
     counts[:2] = 0  # padding and unknown tokens are never guessed
     drawn = counts**0.75 / (counts**0.75).sum()  # Mikolov et al. 2013
     inputs = keras.Input((None,), dtype="int32"), keras.Input((SAMPLED,), batch_size=1, dtype="int32")
-    vectors = model.get_layer("embedding_dropout")(model.get_layer("embedding")(inputs[0]))
-    names = [layer.name for layer in model.layers]
-    lstm = model.get_layer("bidirectional" if "bidirectional" in names else "lstm")
-    ahead, *behind = (lstm.forward_layer, lstm.backward_layer) if "bidirectional" in names else (lstm,)
-    losses = SampledSoftmax(model.get_layer("embedding"), np.log(SAMPLED * drawn + 1e-9), np.log(counts + 1))(
+    vectors = layers.embedding_dropout(layers.embedding(inputs[0]))
+    ahead, *behind = layers.lstms
+    losses = SampledSoftmax(layers.embedding, np.log(SAMPLED * drawn + 1e-9), np.log(counts + 1))(
         inputs[0], inputs[1], ahead(vectors), *(layer(vectors) for layer in behind)
     )
     plan = [batches(ids, lengths, BATCH_SIZE, np.random.default_rng([seed, 0, epoch])) for epoch in range(epochs)]

@@ -150,9 +150,11 @@ def test_copies_of_given_test_rows_are_held_out() -> None:
     texts = ["a", "a", "b", "b", "c", "d", "e", "f"]
     given = ["test", "", "validation", "train", "test", "", "", "train"]
     groups = ["", "", "", "", "film", "film", "", ""]
-    found = split.held_out(frame(texts, split=given, group=groups))
+    table = frame(texts, split=given, group=groups)
+    found = split.held_out(table, table["text"])
     assert list(np.flatnonzero(found)) == [1, 3, 5]
-    both = split.held_out(frame(["a", "a"], split=["validation", "test"]))
+    copies = frame(["a", "a"], split=["validation", "test"])
+    both = split.held_out(copies, copies["text"])
     assert list(both) == [True, False]  # test comes before validation
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...text.languages import PLACEHOLDER
+from ..kinds import majority
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +55,6 @@ def probabilities(
             "tfidf": tfidf(seen, labels, new, len(classes)),
             "nb_ngrams": nb_ngrams(seen, labels, new, len(classes)),
         }
-
-
-def majority(labels: np.ndarray, num_classes: int, num_rows: int) -> np.ndarray:
-    """The shares of the classes in training `labels`, shape (n_rows,), for every row: shape (num_rows, num_classes)."""
-    shares = np.bincount(labels, minlength=num_classes) / len(labels)
-    return np.tile(shares, (num_rows, 1))
 
 
 def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_classes: int) -> np.ndarray:

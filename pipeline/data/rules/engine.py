@@ -1,19 +1,15 @@
-"""Rules."""
+"""Rules of a table: what a rule is, how Great Expectations checks it, and what came of it."""
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from ..base import paths
-from ..base.errors import PipelineError, display_name
-from ..base.params import label_name
-from .settings import Validate
-from .split import split_key
+from ...base import paths
+from ...base.errors import PipelineError, display_name
+from ..split import split_key
 
-COLUMNS = ["id", "text", "label", "source", "group", "split", "time", "row"]
 MAX_CLASSES = 50
 
 
@@ -60,126 +56,12 @@ class RuleResult:
         return f"{self.rule.name}: {self.rule.says}{parameter}, but found {self.found}"
 
 
-def rules(settings: Validate) -> list[Rule]:
-    """All rules, in the order in which they are reported.
-
-    Raises
-    ------
-    PipelineError
-        `validate.warn_only` names no rule.
-    """
-    s = settings
-    most, least = "ExpectColumnMaxToBeBetween", "ExpectColumnMinToBeBetween"
-    # fmt: off
-    declared = [
-        Rule("columns", "table", "ExpectTableColumnsToMatchSet", {"column_set": COLUMNS},
-             f"the columns are {', '.join(COLUMNS)}"),
-        Rule("min_rows", "table", "ExpectTableRowCountToBeBetween", {"min_value": s.min_rows},
-             f"there are {s.min_rows:,} rows or more", "validate.min_rows"),
-        Rule("missing_texts", "shares", most, {"column": "missing_texts", "max_value": s.max_missing},
-             f"at most {percent(s.max_missing)} of the rows lack a text", "validate.max_missing"),
-        Rule("missing_labels", "shares", most, {"column": "missing_labels", "max_value": s.max_missing},
-             f"at most {percent(s.max_missing)} of the rows lack a label", "validate.max_missing"),
-        Rule("numeric_texts", "shares", most, {"column": "numeric_texts", "max_value": 0.5},
-             "at most half of the rows have just numbers as text", "ingest.text_column"),
-        Rule("max_text_length", "rows", most, {"column": "characters", "max_value": s.max_text_length},
-             f"no text is longer than {s.max_text_length:,} characters", "validate.max_text_length"),
-        Rule("undecodable", "shares", most, {"column": "undecodable", "max_value": 0},
-             "no text holds bytes that could not be decoded", severity="warn"),
-        Rule("max_undecodable", "shares", most, {"column": "undecodable", "max_value": s.max_undecodable},
-             f"at most {percent(s.max_undecodable)} of the texts hold bytes that could not be decoded",
-             "validate.max_undecodable"),
-        Rule("duplicates", "shares", most, {"column": "duplicates", "max_value": 0.3},
-             "at most 30 % of the rows repeat an earlier text", severity="warn"),
-        Rule("max_duplicates", "shares", most, {"column": "duplicates", "max_value": s.max_duplicates},
-             f"at most {percent(s.max_duplicates)} of the rows repeat an earlier text", "validate.max_duplicates"),
-        Rule("max_conflicts", "shares", most, {"column": "conflicts", "max_value": s.max_conflicts},
-             f"at most {percent(s.max_conflicts)} of the rows have a text that also occurs under another label",
-             "validate.max_conflicts"),
-        Rule("number_of_classes", "classes", "ExpectTableRowCountToBeBetween",
-             {"min_value": 2, "max_value": MAX_CLASSES}, f"there are 2 to {MAX_CLASSES} classes"),
-        Rule("min_rows_per_class", "classes", least, {"column": "rows", "min_value": s.min_rows_per_class},
-             f"every class has {s.min_rows_per_class:,} rows or more", "validate.min_rows_per_class"),
-        Rule("max_imbalance", "classes", most, {"column": "imbalance", "max_value": s.max_imbalance},
-             f"the largest class has at most {number(s.max_imbalance)} times the rows of any other",
-             "validate.max_imbalance"),
-        Rule("spellings", "classes", most, {"column": "spellings", "max_value": 0},
-             "the names of all classes differ in more than case, width of characters and spaces", "ingest.label_map"),
-    ]
-    if s.labels is not None:
-        allowed = [label_name(label) for label in s.labels]
-        declared.append(
-            Rule("labels", "rows", "ExpectColumnValuesToBeInSet", {"column": "label", "value_set": allowed},
-                 f"every label is one of the {len(s.labels)} allowed", "validate.labels"))
-    # fmt: on
-    known = [rule.name for rule in declared]
-    for name in s.warn_only:
-        if name not in known:
-            raise PipelineError(f"validate.warn_only names {name!r}, which is no rule; there are {', '.join(known)}")
-    return [replace(rule, severity="warn") if rule.name in s.warn_only else rule for rule in declared]
-
-
 def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
 def number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
-
-
-def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables that rules hold for; a figure whose column the raw table lacks is left out.
-
-    Parameters
-    ----------
-    table : DataFrame of shape (n_rows, 8)
-        The raw table, with the columns `COLUMNS`; text and label are null or blank where missing.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        `table`: the raw table. `rows`: one row a row, with its label (null where missing or blank), the text's
-        characters, source and row number, and whether it counts for each share. `shares`: one row, with shares of
-        all rows. `classes`: one row a label, the largest first, with `label`, `rows`, `imbalance`, the largest class's
-        rows per row of this one, and `spellings`, how many other labels are this one but for case, width and spaces.
-    """
-    rows = table[[name for name in ("source", "row") if name in table]].copy()
-    if "label" in table:
-        labels = table["label"].astype("str")
-        rows["label"] = labels.where(labels.str.strip() != "")
-        rows["missing_labels"] = rows["label"].isna()
-    if "text" in table:
-        texts = table["text"].astype("str")
-        rows["characters"] = texts.str.len().fillna(0).astype("int64")
-        # Equal but for compatible forms, case and spaces: what clean keeps in one split.
-        keys = pd.Series(map(split_key, texts.fillna("")), index=table.index, dtype="str")
-        present = keys != ""
-        same = pd.Series(pd.factorize(keys)[0], index=table.index)
-        rows["missing_texts"] = ~present
-        rows["numeric_texts"] = keys.str.fullmatch(r"[\d\s.,:;/%+()#$€£-]+")
-        rows["undecodable"] = keys.str.contains("\ufffd", regex=False)
-        rows["duplicates"] = present & same.duplicated()
-        if "label" in table:
-            pairs = pd.DataFrame({"text": same, "label": rows["label"]})[present].dropna().drop_duplicates()
-            rows["conflicts"] = same.isin(pairs.loc[pairs["text"].duplicated(), "text"])
-    counts = rows["label"].value_counts() if "label" in rows else pd.Series(dtype="int64")
-    counts = counts.sort_index().sort_values(ascending=False, kind="stable")
-    imbalance = counts.max() / counts.to_numpy()
-    keys = [split_key(label) for label in counts.index]
-    spellings = Counter(keys)
-    return {
-        "table": table,
-        "rows": rows,
-        "shares": rows.select_dtypes("bool").mean().to_frame().T,
-        "classes": pd.DataFrame(
-            {
-                "label": counts.index,
-                "rows": counts.to_numpy(),
-                "imbalance": imbalance,
-                "spellings": [spellings[key] - 1 for key in keys],
-            }
-        ),
-    }
 
 
 def check(tables: dict[str, pd.DataFrame], declared: list[Rule]) -> list[RuleResult]:
@@ -194,12 +76,13 @@ def check(tables: dict[str, pd.DataFrame], declared: list[Rule]) -> list[RuleRes
 
     Returns
     -------
-    list of Outcome
+    list of RuleResult
         One for each rule, in their order.
     """
     import great_expectations as gx
     import great_expectations.expectations as gxe
 
+    expected: list[str] = next((rule.arguments["column_set"] for rule in declared if rule.name == "columns"), [])
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     source = context.data_sources.add_pandas("ingest")
@@ -222,14 +105,16 @@ def check(tables: dict[str, pd.DataFrame], declared: list[Rule]) -> list[RuleRes
         for result in results.results:
             config: Any = result.expectation_config
             rule = here[config.meta["rule"]]
-            outcomes[rule.name] = _result(rule, bool(result.success), result.result, tables)
+            outcomes[rule.name] = _result(rule, bool(result.success), result.result, tables, expected)
     return [outcomes[rule.name] for rule in declared]
 
 
-def _result(rule: Rule, success: bool, result: dict[str, Any], tables: dict[str, pd.DataFrame]) -> RuleResult:
+def _result(
+    rule: Rule, success: bool, result: dict[str, Any], tables: dict[str, pd.DataFrame], expected: list[str]
+) -> RuleResult:
     raw, table, rows = tables["table"], tables[rule.table], tables["rows"]
     if not result:  # the expectation could not be computed
-        absent = ", ".join(name for name in COLUMNS if name not in raw)
+        absent = ", ".join(name for name in expected if name not in raw)
         if not absent:
             raise PipelineError(f"the rule {rule.name} could not be computed; check {paths.INGEST_TABLE}")
         return RuleResult(rule, False, None, f"no column {absent}")

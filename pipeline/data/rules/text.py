@@ -1,0 +1,40 @@
+"""Rules of texts: what a raw text must be."""
+
+import pandas as pd
+
+from ..settings import Validate
+from ..split import split_key
+from .engine import Rule, percent
+
+MOST = "ExpectColumnMaxToBeBetween"
+
+
+def rules(settings: Validate) -> list[Rule]:
+    """Return the rules of texts, the one about missing texts first."""
+    s = settings
+    # fmt: off
+    return [
+        Rule("missing_texts", "shares", MOST, {"column": "missing_texts", "max_value": s.max_missing},
+             f"at most {percent(s.max_missing)} of the rows lack a text", "validate.max_missing"),
+        Rule("numeric_texts", "shares", MOST, {"column": "numeric_texts", "max_value": 0.5},
+             "at most half of the rows have just numbers as text", "ingest.text_column"),
+        Rule("max_text_length", "rows", MOST, {"column": "characters", "max_value": s.max_text_length},
+             f"no text is longer than {s.max_text_length:,} characters", "validate.max_text_length"),
+        Rule("undecodable", "shares", MOST, {"column": "undecodable", "max_value": 0},
+             "no text holds bytes that could not be decoded", severity="warn"),
+        Rule("max_undecodable", "shares", MOST, {"column": "undecodable", "max_value": s.max_undecodable},
+             f"at most {percent(s.max_undecodable)} of the texts hold bytes that could not be decoded",
+             "validate.max_undecodable"),
+    ]
+    # fmt: on
+
+
+def measure(cells: "pd.Series[str]") -> dict[str, "pd.Series"]:
+    """Return what the rules look at, by column, for every text (null where missing)."""
+    keys = pd.Series(map(split_key, cells.fillna("")), index=cells.index, dtype="str")
+    return {
+        "characters": cells.str.len().fillna(0).astype("int64"),
+        "missing_texts": keys == "",
+        "numeric_texts": keys.str.fullmatch(r"[\d\s.,:;/%+()#$€£-]+"),
+        "undecodable": keys.str.contains("\ufffd", regex=False),
+    }

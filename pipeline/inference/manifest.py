@@ -1,0 +1,68 @@
+"""The manifest of a model folder: what it holds, with the digest of every file."""
+
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from ..base.errors import PipelineError
+from ..base.files import read_json, sha256
+
+MANIFEST = "model.json"
+WEIGHTS, ONNX, TOKENIZER = "model.weights.h5", "model.onnx", "tokenizer.json"
+# Raised when older code can no longer read the folder: 7 has other kinds of input than text.
+FORMATS = (6, 7)
+
+
+class Manifest(TypedDict):
+    """The content of `model.json`."""
+
+    format: int
+    state: str  # that of the pipeline which made it, see base/state.py
+    classes: list[str]
+    network: dict[str, Any]  # what its encoder was built with
+    shares: list[float]  # of the parts, see calibration.py
+    temperature: float
+    offsets: list[float]
+    class_shares: list[float]  # class priors that the probabilities expect: their means over the validation rows
+    sha256: dict[str, str]
+    modalities: NotRequired[list[str]]  # from format 7 on
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a model folder's manifest and check the files against their digests.
+
+    Raises
+    ------
+    PipelineError
+        A file is missing or altered, or the folder was written by other code.
+    """
+    manifest: Manifest = read_json(folder / MANIFEST)
+    if manifest.get("format") not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise PipelineError(
+            f"{folder} has format {manifest.get('format')}, this code reads {known}; use the code that wrote it, or "
+            "train the model again"
+        )
+    needed = {ONNX, TOKENIZER} if modalities(manifest) == ["text"] else {ONNX}
+    if missing := needed - set(manifest["sha256"]):
+        names = " and ".join(sorted(missing))
+        raise PipelineError(f"{folder / MANIFEST} has no digest of {names}; train the model again")
+    for name, digest in manifest["sha256"].items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise PipelineError(
+                f"{folder / name} is missing or altered; restore it with `dvc repro` or register it again"
+            )
+    return manifest
+
+
+def modalities(manifest: Manifest) -> list[str]:
+    """Return the kinds of input that a model reads."""
+    return manifest.get("modalities", ["text"])
+
+
+def network_file(name: str, modality: str, manifest_modalities: list[str]) -> str:
+    """Return the file of a modality's network: the first one's has no prefix.
+
+    >>> network_file("model.onnx", "image", ["text", "image"])
+    'image.model.onnx'
+    """
+    return name if modality == manifest_modalities[0] else f"{modality}.{name}"

@@ -1,0 +1,1 @@
+"""Networks that read arrays, one module for each kind of input, and what their layers are."""
