@@ -23,7 +23,8 @@ def fill(store: "Store", name: str, runs: int) -> None:
     """Create so many other runs, with a version of the model `name` each."""
     from mlflow.entities import Metric
 
-    from pipeline.registry.store import MODEL_DIGEST, PUBLISHED, STATE
+    from pipeline.registry.runs import PUBLISHED, STATE
+    from pipeline.registry.versions import MODEL_DIGEST
 
     for number in range(runs):
         tags = {STATE: f"{number:064x}", PUBLISHED: "x"}
@@ -76,7 +77,7 @@ def time_all(runs: int) -> None:
     from pipeline.inference.manifest import read_manifest
     from pipeline.registry import packaging, promotion, tracking
     from pipeline.registry.settings import model_name
-    from pipeline.registry.store import MODEL_DIGEST
+    from pipeline.registry.versions import MODEL_DIGEST
 
     store, name = tracking.connect(), model_name()
     fill(store, name, runs)
@@ -85,15 +86,15 @@ def time_all(runs: int) -> None:
     print(f"store of {runs} runs and versions")
     time_publishing("publish a new state")
     time_publishing("publish it again")
-    timed("find the run of the state", lambda: store.find_run(manifest["state"]))
-    version = timed("find the version of the model", lambda: store.find_version(name, digest))
-    timed("find the champion", lambda: store.alias(name, promotion.CHAMPION))
+    timed("find the run of the state", lambda: store.runs.find(manifest["state"]))
+    version = timed("find the version of the model", lambda: store.versions.with_digest(name, digest))
+    timed("find the champion", lambda: store.versions.alias(name, promotion.CHAMPION))
     other = store.client.create_model_version(name, version.source, tags={MODEL_DIGEST: "c" * 64})
 
     def forget() -> None:
         """Delete the state's run and version, and make the other version champion."""
-        store.client.delete_run(store.open_run(manifest["state"]).info.run_id)
-        published = store.find_version(name, digest)
+        store.client.delete_run(store.runs.open(manifest["state"]).info.run_id)
+        published = store.versions.with_digest(name, digest)
         if published:
             store.client.delete_model_version(name, published.version)
         store.client.set_registered_model_alias(name, promotion.CHAMPION, other.version)
@@ -102,9 +103,9 @@ def time_all(runs: int) -> None:
     time_publishing("publish a new state next to a champion")
     forget()
     time_publishing("the same with cached answers of the champion")
-    run = store.open_run(manifest["state"])
+    run = store.runs.open(manifest["state"])
     epochs = [{"epoch": number, "train_loss": 1.0, "validation_loss": 1.0} for number in range(101, 121)]
-    timed("log 20 epochs", lambda: store.log_epochs(run, epochs))
+    timed("log 20 epochs", lambda: store.runs.log_epochs(run, epochs))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

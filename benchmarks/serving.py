@@ -31,6 +31,7 @@ from pipeline.inference.manifest import MANIFEST, WEIGHTS
 from pipeline.inference.part import Inputs
 from pipeline.inference.predictor import Predictor, ServedModel
 from pipeline.registry import tracking
+from pipeline.registry.models import packaged
 from pipeline.registry.settings import model_name
 
 HOST = "127.0.0.1"
@@ -267,12 +268,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="file to write every round's metrics to")
     options = parser.parse_args(arguments)
     texts, name, store = real_texts(), model_name(), tracking.connect()
-    version = store.version(name, options.model)
+    version = store.versions.get(name, options.model)
     os.environ["MLFLOW_TRACKING_URI"] = store.address  # where the servers find the model
     results: dict[str, dict[str, list[Metrics]]] = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        model = store.download(version, folder / "model")
+        model = packaged(name, store.versions.package(version, folder / "model")).folder
         keras = package_keras(folder / "keras", model, read_json(model / MANIFEST)["classes"])
         servers = all_servers(f"models:/{name}/{version.version}", keras)
         servers = {key: server for key, server in servers.items() if key not in options.skip}

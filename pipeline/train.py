@@ -10,7 +10,7 @@ from .base.files import write_json, write_table
 from .base.process import apart
 from .base.state import state_id
 from .inference.calibration import combine
-from .registry import tracking
+from .registry.live import live_run
 from .training.backend import description, prepare_keras
 from .training.checkpoint import Checkpoint
 from .training.export import save
@@ -26,7 +26,7 @@ def main() -> None:
     checkpoint = Checkpoint.of(state, description(), versioning.root())
     # First, in another process: on long texts both need more than a gigabyte, and a process gives back little of it.
     ngrams = apart(train_ngrams, data) if settings.ngrams else None
-    with tracking.live_run(state) as on_epoch:
+    with live_run(state) as on_epoch:
         network, history = train_network(data, settings, on_epoch, checkpoint)
     parts = part_log_probabilities(data, network, ngrams, "validation")
     fitted = data.calibrate(parts)

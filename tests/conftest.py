@@ -57,7 +57,7 @@ def no_store_left_behind() -> Iterator[None]:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database with nothing in it, which takes it a second or two to make."""
     path = tmp_path_factory.mktemp("database") / tracking.DATABASE
-    tracking._create_database(path)
+    tracking.create_database(path)
     return path
 
 
@@ -69,7 +69,7 @@ def quick_stores(empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if not path.exists():
             shutil.copy(empty_database, path)
 
-    monkeypatch.setattr(tracking, "_create_database", create)
+    monkeypatch.setattr(tracking, "create_database", create)
 
 
 @pytest.fixture(scope="session")

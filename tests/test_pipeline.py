@@ -221,10 +221,7 @@ def test_an_experiment_a_change_and_the_way_back_are_two_runs(small: Project) ->
 
 
 def test_publish_refuses_files_of_another_state(small: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    sentence = (
-        "data/ is not what the parameters and the code say now; run `dvc repro` first, with --force if a file was "
-        "changed while it ran"
-    )
+    sentence = "outputs in data/ are out of date; run `dvc repro` (add --force if a file changed while it was running)"
     monkeypatch.chdir(small.folder)
     for key, other, back in [("epochs", "1", "2"), ("strategy", "none", "auto"), ("max_rows", "999", "1500")]:
         small.set(**{key: other})

@@ -14,7 +14,7 @@ def record_end(run: RetrainRun, store: Store) -> None:
     """Record in the registry that a retraining has ended now."""
     with tracking.store_errors(store.address):
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        store.tag_model(run.model, {ENDED: now, OUTCOME: run.sentence()})
+        store.versions.tag_model(run.model, {ENDED: now, OUTCOME: run.sentence()})
 
 
 def refuse_overdue(model: str, max_hours: float) -> str:
@@ -27,7 +27,7 @@ def refuse_overdue(model: str, max_hours: float) -> str:
     """
     store = tracking.connect()
     with tracking.store_errors(store.address):
-        tags = store.model_tags(model)
+        tags = store.versions.model_tags(model)
     if ENDED not in tags:
         raise PipelineError(f"no retraining of {model} has ever ended")
     hours = (datetime.now(UTC) - datetime.fromisoformat(tags[ENDED])).total_seconds() / 3600

@@ -41,7 +41,7 @@ from .report import RetrainOutcome, RetrainRun, as_markdown, write
 from .settings import Retrain
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from ..registry.lazy_mlflow import ModelVersion
 
 EXIT_STATUSES = (
     "Exit status: 0 nothing to do, 10 promoted, 11 trained but not promoted, 12 another retraining is in progress, "
@@ -149,11 +149,11 @@ def _situation(run: RetrainRun, *, dry_run: bool) -> Situation:
         repository.pull_data(force=not dry_run)
     stale, store = repository.stale_stages(), tracking.connect()
     with tracking.store_errors(store.address):
-        champion = store.alias(run.model, CHAMPION)
+        champion = store.versions.alias(run.model, CHAMPION)
     if not champion and not stale and not dry_run:  # a new registry: new models are compared with the last state
         versioning.python("pipeline", "publish")
         with tracking.store_errors(store.address):
-            champion = store.alias(run.model, CHAMPION)
+            champion = store.versions.alias(run.model, CHAMPION)
     return Situation(storage, stale, store, champion)
 
 
@@ -218,8 +218,8 @@ def _store_files(run: RetrainRun) -> list[str]:
 def _read_decision(run: RetrainRun, store: Store) -> None:
     """Read from the registry what the gate decided about the new model."""
     with tracking.store_errors(store.address):
-        version = store.find_version(run.model, digest(read_manifest(paths.TRAIN_MODEL)))
-        champion = store.alias(run.model, CHAMPION)
+        version = store.versions.with_digest(run.model, digest(read_manifest(paths.TRAIN_MODEL)))
+        champion = store.versions.alias(run.model, CHAMPION)
     if version is None or champion is None:
         raise PipelineError(f"after publishing, {run.model} has no version of this state, or no champion")
     promoted = version.version == champion.version

@@ -1,6 +1,6 @@
-"""Kept: what a model said of each test row, kept so that the gate does not ask twice.
+"""A cache of models' probabilities for the test rows, so that the gate does not ask twice.
 
-A file lies in `.state/kept/` under a hash of all that its content depends on. It holds numbers and names of classes, no
+A file lies in `.state/kept/` under a hash of all that its content depends on. It holds numbers and class names, no
 text.
 """
 
@@ -15,40 +15,40 @@ from ..base.files import read_arrays, sha256, sha256_json, write_arrays
 from ..training.checkpoint import TORN
 from . import packaging
 
-MOST = 20  # files; the oldest go
-Columns = Mapping[str, np.ndarray]  # by name; all of the same shape (n_rows,) and type
+MAX_FILES = 20  # the oldest are deleted
+Columns = Mapping[str, np.ndarray]  # by name; all of the same shape (n_rows,) and dtype
 
 
-def _place(root: Path, depends_on: Any) -> Path:
+def _path(root: Path, depends_on: Any) -> Path:
     return root / ".state/kept" / f"{sha256_json([depends_on, sha256(packaging.RUNTIME_LOCK)])}.npz"
 
 
 def keep(root: Path, depends_on: Any, columns: Columns) -> None:
-    """Keep columns.
+    """Store columns.
 
     Parameters
     ----------
     root : Path
         The main checkout.
     depends_on : anything that JSON can hold
-        What they were made of, but for the runtime lock; such as a model's digest and the texts that it was asked.
+        What the columns depend on, such as a model's digest and the texts; the runtime lock is added.
     columns : mapping of str to ndarray of shape (n_rows,)
-        What is kept.
+        The columns.
     """
-    path = _place(root, depends_on)
+    path = _path(root, depends_on)
     names = np.frombuffer(json.dumps(list(columns)).encode(), dtype=np.uint8)
     write_arrays(path, {"names": names, "columns": np.stack(list(columns.values()))})
-    for old in sorted(path.parent.glob("*.npz"), key=lambda each: each.stat().st_mtime)[:-MOST]:
-        old.unlink(missing_ok=True)
+    for oldest in sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime)[:-MAX_FILES]:
+        oldest.unlink(missing_ok=True)
 
 
 def find(root: Path, depends_on: Any) -> Columns | None:
-    """The columns that were made of this; None where they are not known."""
-    path = _place(root, depends_on)
+    """Return the columns that depend on the same; None if there are none, or their file is damaged."""
+    path = _path(root, depends_on)
     if not path.is_file():
         return None
     try:
-        found = read_arrays(path)
-        return dict(zip(json.loads(found["names"].tobytes()), found["columns"], strict=True))
-    except TORN:  # then they are made again
+        arrays = read_arrays(path)
+        return dict(zip(json.loads(arrays["names"].tobytes()), arrays["columns"], strict=True))
+    except TORN:
         return None

@@ -8,15 +8,18 @@ from ..base import params, paths, versioning
 from ..base.files import read_json, read_table
 from ..base.modalities import modalities_of
 from ..data.settings import NO_FILE, Clean, Ingest
+from ..evaluation.paired import paired_differences
 from ..evaluation.settings import Evaluate
 from . import answers, gate, probe, promotion
-from .gate import Candidate, Champion, Decision
+from .gate import Challenger, ChampionComparison, Decision
 from .settings import Gate
-from .store import MODEL_DIGEST, Store
+from .store import Store
+from .versions import MODEL_DIGEST
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities.model_registry import ModelVersion
+
+    from .lazy_mlflow import ModelVersion
 
 Cells = dict[str, list[str]]  # by kind of input
 
@@ -85,7 +88,7 @@ def judge(
         failure = "answers otherwise than evaluate measured"
     if not failure:  # then what evaluate measured is what it would say of all rows
         _keep(version, rows, probe.Answer(dict(zip(classes, measured.T.tolist(), strict=True))))
-    candidate = Candidate(
+    candidate = Challenger(
         overall=figures["overall"],
         per_class=figures["per_class"],
         slices=figures["slices"],
@@ -96,18 +99,18 @@ def judge(
         withdrawn=promotion.withdrawn(version),
     )
     if beside is not None and failure and not beside.failure:  # what evaluate measured is not this package's
-        beside = Champion(beside.version, failure=failure)
+        beside = ChampionComparison(beside.version, failure=failure)
     return gate.decide(candidate, beside, params.load(Gate))
 
 
-def _resplit(store: Store, champion: "ModelVersion", *, new: str) -> Champion | None:
+def _resplit(store: Store, champion: "ModelVersion", *, new: str) -> ChampionComparison | None:
     """The champion as one that cannot be compared, where its test rows were chosen otherwise; else None."""
-    theirs = store.parameters(champion)
+    theirs = store.versions.parameters(champion)
     ours = {f"{each.name}.{key}": getattr(params.load(each), key) for each, keys in SPLITTING.items() for key in keys}
     changed = [key for key, value in ours.items() if theirs.get(key) != (str(value) if is_given(value) else None)]
     if not theirs or not changed:
         return None
-    return Champion(
+    return ChampionComparison(
         str(champion.version),
         failure=f"{' and '.join(changed)} changed since, so that it may have learnt from these rows; put back what "
         f"changed, or promote by hand: python -m pipeline promote {new}",
@@ -123,29 +126,29 @@ def _beside(
     parts: "pd.DataFrame",
     *,
     new: str,
-) -> Champion:
+) -> ChampionComparison:
     """The champion beside what evaluate measured, on the same rows."""
     if champion.failure:
-        return Champion(version, failure=f"the champion {champion.failure}")
+        return ChampionComparison(version, failure=f"the champion {champion.failure}")
     probabilities = _in_order(champion, classes)
     if probabilities is None:
         others = ", ".join(sorted(champion.probabilities))
-        return Champion(
+        return ChampionComparison(
             version,
             failure=f"its classes are others ({others}); name another model with publish.model, or promote by hand: "
             f"python -m pipeline promote {new}",
         )
     evaluated = params.load(Evaluate)
-    return gate.compare(
+    differences = paired_differences(
         test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(),
         measured,
         probabilities,
         classes,
         {name: members.to_numpy() for name, members in parts.items()},
-        version=version,
         resamples=evaluated.bootstrap,
         seed=evaluated.seed,
     )
+    return ChampionComparison(version, **differences)
 
 
 def _in_order(answer: probe.Answer, classes: list[str]) -> np.ndarray | None:

@@ -1,27 +1,31 @@
-"""Models: open one by its folder, its alias or its version; every command finds its model here."""
+"""The one way to open a model: by its folder, its alias or its version."""
 
 import importlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..base.errors import PipelineError
 from ..base.files import read_json, read_yaml
-from ..inference.manifest import MANIFEST
+from ..inference.manifest import MANIFEST, Manifest
 from . import tracking
 from .settings import model_name
+from .store import Store
 
-Predicted = list[list[Any]]  # label, confidence and a probability for each class, by column
+if TYPE_CHECKING:
+    from .lazy_mlflow import ModelVersion
+
+Predicted = list[list[Any]]  # columns: label, confidence and a probability for each class
 Predict = Callable[[list[str], str], Predicted]
 
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """Where a model folder is, and the code that loads it: a registered model brings its own.
+    """A model folder, and the code that loads it: a registered model brings its own.
 
     Parameters
     ----------
@@ -30,7 +34,7 @@ class OpenedModel:
     folder : Path
         The model folder, which has a `model.json`.
     module : str
-        What loads it.
+        The module that loads it.
     code : Path, optional
         The folder to import that module from; None for this project's own.
     """
@@ -40,25 +44,25 @@ class OpenedModel:
     module: str = "pipeline.inference.predictor"
     code: Path | None = None
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Read `model.json`."""
-        manifest: dict[str, Any] = read_json(self.folder / MANIFEST)
+        manifest: Manifest = read_json(self.folder / MANIFEST)
         return manifest
 
     def load(self) -> Predict:
-        """Return what predicts texts under class priors, as `Predictor.probabilities` does, by the model's own code."""
+        """Return a function that predicts texts under class priors with the model's own code."""
         import pandas as pd
 
         if self.code:
             sys.path.insert(0, str(self.code))
         try:
-            served = importlib.import_module(self.module)._load_pyfunc(str(self.folder))
-        except Exception as error:  # the model's own code raises any exception, its own PipelineError too
+            model = importlib.import_module(self.module)._load_pyfunc(str(self.folder))
+        except Exception as error:  # the model's own code may raise anything, also its own PipelineError
             raise PipelineError(f"{self.name} cannot be loaded: {error}") from error
 
         def predict(texts: list[str], class_shares: str) -> Predicted:
-            params = [{"class_shares": class_shares}] if class_shares else []  # older models know none
-            table = served.predict(pd.DataFrame({"text": texts}), *params)
+            params = [{"class_shares": class_shares}] if class_shares else []  # older models take none
+            table = model.predict(pd.DataFrame({"text": texts}), *params)
             return [column.to_list() for _, column in table.round(6).items()]
 
         return predict
@@ -66,19 +70,19 @@ class OpenedModel:
 
 @contextmanager
 def open_model(which: str, name: str = "") -> Iterator[OpenedModel]:
-    """Open a model folder, or a registered model, which is downloaded for as long as the block lasts.
+    """Open a model folder, or a registered model, which is downloaded for the duration of the block.
 
     Parameters
     ----------
     which : str
         A model folder, a downloaded registered model, or the alias or version number of a registered one.
     name : str
-        Of the registered model; empty for that of `params.yaml`.
+        Name of the registered model; empty for that of `params.yaml`.
 
     Raises
     ------
     PipelineError
-        There is none, or the store does not answer.
+        There is no such model, or the store does not answer.
     """
     folder = Path(which)
     if (folder / MANIFEST).is_file():
@@ -90,14 +94,21 @@ def open_model(which: str, name: str = "") -> Iterator[OpenedModel]:
     else:
         name = name or model_name()
         store = tracking.connect()
-        with tempfile.TemporaryDirectory() as temporary:
+        with ExitStack() as download:
             with tracking.store_errors(store.address):
-                package = store.package(store.version(name, which), Path(temporary))
-            yield packaged(f"{name} {which}", package)
+                model = download.enter_context(open_version(store, store.versions.get(name, which)))
+            yield replace(model, name=f"{name} {which}")
+
+
+@contextmanager
+def open_version(store: Store, version: "ModelVersion") -> Iterator[OpenedModel]:
+    """Download a registered version for the duration of the block; what MLflow raises is raised as it is."""
+    with tempfile.TemporaryDirectory() as temporary:
+        yield packaged(f"{version.name} version {version.version}", store.versions.package(version, Path(temporary)))
 
 
 def packaged(name: str, package: Path) -> OpenedModel:
-    """Return a downloaded registered model, by what MLflow's description says of its data and code."""
+    """Return a downloaded registered model; MLflow's description in it names its data and its code."""
     flavor = read_yaml(package / "MLmodel").get("flavors", {}).get("python_function", {})
     if not {"data", "loader_module", "code"} <= set(flavor):
         raise PipelineError(f"{name} was not made by this pipeline; choose another model")

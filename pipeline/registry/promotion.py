@@ -1,33 +1,32 @@
-"""Promote: which version is the champion, changed by the gate or by a person, and how to go back.
+"""Which version is the champion: promotion by the gate or by a person, and rollback.
 
-`python -m pipeline promote VERSION --why "..."` and `python -m pipeline rollback --why "..."`. Three aliases tell a
-model's versions apart: `champion` is in service, `previous` was before it, `challenger` is the last one that the gate
-refused. Tags of the versions say who moved them, when and why.
+Three aliases distinguish a model's versions: `champion` is in service, `previous` was in service before it, and
+`challenger` is the last version that the gate refused. Tags of the versions record who moved the aliases, when and why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..base import versioning
 from ..base.errors import PipelineError
-from . import packaging, probe, tracking
+from . import lazy_mlflow, models, packaging, probe, tracking
 from .gate import Decision
 from .store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from .lazy_mlflow import ModelVersion
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
-TRIES = 5  # at a decision, where each time another promotion comes first
+MAX_TRIES = 5  # of a decision, when another promotion comes first each time
 Judge = Callable[[Store, "ModelVersion", "ModelVersion | None"], Decision]
 
 
 def decide_and_promote(store: Store, version: "ModelVersion", judge: Judge) -> Decision:
-    """Let `judge` compare a version with the champion, and move the aliases as it says.
+    """Let `judge` compare a version with the champion, and move the aliases accordingly.
 
-    Judging takes a while, and another machine may promote a model meanwhile: then the comparison was with a champion
-    that is none any more, and is made again. So of two promotions at once, the second has to beat the first.
+    Judging takes a while. If another machine promotes a model in that time, the comparison was with a champion that is
+    no longer in service, and is repeated: of two promotions at once, the second has to beat the first.
 
     Parameters
     ----------
@@ -36,122 +35,141 @@ def decide_and_promote(store: Store, version: "ModelVersion", judge: Judge) -> D
     version : ModelVersion
         The new version.
     judge : callable
-        Told the store, the version, and the champion or None; gives the decision.
+        Takes the store, the version, and the champion or None; returns the decision.
+
+    Raises
+    ------
+    PipelineError
+        The champion changed during each of `MAX_TRIES` decisions.
     """
-    for _ in range(TRIES):
-        champion = store.alias(version.name, CHAMPION)
+    for _ in range(MAX_TRIES):
+        champion = store.versions.alias(version.name, CHAMPION)
         if _same(champion, version):
             return Decision(True, version.tags.get("promotion.reason", "it is the champion already"))
         decision = judge(store, version, champion)
-        with store.alone(version.name):
-            if not _same(store.alias(version.name, CHAMPION), champion):
+        with store.lock.hold(version.name):
+            if not _same(store.versions.alias(version.name, CHAMPION), champion):
                 continue
             if decision.promote:
-                _crown(store, version, champion)
+                _make_champion(store, version, champion)
             else:
-                store.move_alias(CHALLENGER, version)
-            store.annotate(version, _moved("promotion", decision.reason))
+                store.versions.move_alias(CHALLENGER, version)
+            store.versions.annotate(version, _record("promotion", decision.reason))
             return decision
-    raise PipelineError(f"another champion of {version.name} was made {TRIES} times meanwhile; run it again")
+    raise PipelineError(
+        f"the champion of {version.name} changed {MAX_TRIES} times while version {version.version} was judged; "
+        "run the command again"
+    )
 
 
 def promote(store: Store, name: str, which: str, why: str) -> str:
-    """Make a version the champion because a person says so, if it answers; give the sentence that says it."""
-    version = store.version(name, which)
+    """Make a version the champion because a person wants it; return a sentence for the user.
+
+    Raises
+    ------
+    PipelineError
+        There is no such version, or it does not pass the probe.
+    """
+    version = store.versions.get(name, which)
     _check(store, version)
-    with store.alone(name):
-        champion = store.alias(name, CHAMPION)
+    with store.lock.hold(name):
+        champion = store.versions.alias(name, CHAMPION)
         if _same(champion, version):
             return f"{name} version {version.version} is the champion already"
         for key in [key for key in version.tags if key.startswith("rollback.")]:
-            store.drop_tag(version, key)
-        _crown(store, version, champion)
-        store.annotate(version, _moved("promotion", why))
-    return f"{name} version {version.version} is the champion{_before(champion)}: {why}"
+            store.versions.drop_tag(version, key)
+        _make_champion(store, version, champion)
+        store.versions.annotate(version, _record("promotion", why))
+    replaced = f" in place of version {champion.version}" if champion else ""
+    return f"{name} version {version.version} is the champion{replaced}: {why}"
 
 
 def rollback(store: Store, name: str, which: str, why: str) -> str:
-    """Make the previous version, or another one, the champion again; give the sentence that says it.
+    """Make the previous version, or another one, the champion again; return a sentence for the user.
 
     The version that is taken out of service is marked: the gate does not promote it again.
 
     Raises
     ------
     PipelineError
-        There is no such version, or it does not answer.
+        There is no such version, or it does not pass the probe.
     """
     with tracking.store_errors(store.address):
-        champion = store.alias(name, CHAMPION)
+        champion = store.versions.alias(name, CHAMPION)
     if champion is None:
-        raise PipelineError(f"{name} has no champion to go back from")
-    if which == PREVIOUS and store.alias(name, PREVIOUS) is None:
+        raise PipelineError(f"{name} has no champion to roll back")
+    if which == PREVIOUS and store.versions.alias(name, PREVIOUS) is None:
         raise PipelineError(
             f"{name} has no previous champion; name a version: python -m pipeline rollback --to VERSION"
         )
-    version = store.version(name, which)
+    version = store.versions.get(name, which)
     if _same(version, champion):
         raise PipelineError(f"{name} version {version.version} is the champion already")
     _check(store, version)
-    with store.alone(name):
-        if not _same(store.alias(name, CHAMPION), champion):
-            raise PipelineError(f"another champion of {name} was made meanwhile; look at it, and run this again")
+    with store.lock.hold(name):
+        if not _same(store.versions.alias(name, CHAMPION), champion):
+            raise PipelineError(
+                f"the champion of {name} changed during the rollback, which was given up; "
+                "check the new champion, then run the command again"
+            )
         # First, so that a kill leaves no bad version that the gate would promote again.
-        store.annotate(champion, _moved("rollback", why) | {"rollback.to": str(version.version)})
-        store.move_alias(CHAMPION, version)
+        store.versions.annotate(champion, _record("rollback", why) | {"rollback.to": str(version.version)})
+        store.versions.move_alias(CHAMPION, version)
         _set_previous(store, version)
-        store.annotate(version, _moved("promotion", f"rolled back from version {champion.version}: {why}"))
+        reason = f"rolled back from version {champion.version}: {why}"
+        store.versions.annotate(version, _record("promotion", reason))
     return f"{name} version {version.version} is the champion again, no longer version {champion.version}: {why}"
 
 
 def withdrawn(version: "ModelVersion") -> str:
-    """When and why a person rolled this version back; empty if nobody did."""
+    """When and why a person rolled a version back; empty if nobody did."""
     tags = version.tags
     return f"was rolled back at {tags['rollback.time']}: {tags['rollback.reason']}" if "rollback.time" in tags else ""
 
 
-def _crown(store: Store, version: "ModelVersion", champion: "ModelVersion | None") -> None:
-    if champion is not None:
-        store.move_alias(PREVIOUS, champion)
-        store.annotate(version, {"promotion.replaced": str(champion.version)})
-    store.drop_alias(CHALLENGER, version)
-    store.move_alias(CHAMPION, version)
-
-
-def _set_previous(store: Store, version: "ModelVersion") -> None:
-    """Let `previous` be what `version` once replaced, if that is known and still good."""
-    before = version.tags.get("promotion.replaced")
-    earlier = store.find(version.name, before) if before else None
-    if earlier is not None and not withdrawn(earlier):
-        store.move_alias(PREVIOUS, earlier)
-    else:
-        current = store.alias(version.name, PREVIOUS)
-        if current is not None:
-            store.drop_alias(PREVIOUS, current)
-
-
 def ask(
-    process: probe.Asking, store: Store, version: "ModelVersion", texts: Sequence[str]
+    process: probe.Asking, store: Store, version: "ModelVersion", rows: Mapping[str, Sequence[str]] | None = None
 ) -> Callable[[], probe.Answer]:
-    """Ask a registered model in another process; give what waits for the answer.
+    """Ask a registered model in another process; return a function that waits for the answer.
 
-    A model whose files are gone fails. A store that does not answer says nothing of the model: that is raised.
+    `rows` are raw cells by modality; without them the model is asked the examples of its modalities. A model whose
+    files are gone fails the probe. A store that does not answer raises its error: it is not the model's.
     """
-    from mlflow.exceptions import MlflowException
-
     try:
-        model = store.package(version, process.folder)
-    except (FileNotFoundError, MlflowException) as error:
-        if isinstance(error, MlflowException) and error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        model = store.versions.package(version, process.folder)
+        rows = rows or packaging.examples(models.packaged(version.name, model).manifest())
+    except (FileNotFoundError, lazy_mlflow.MlflowException) as error:
+        if isinstance(error, lazy_mlflow.MlflowException) and error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return lambda: probe.Answer({}, failure="cannot be downloaded: its files are gone")
-    process.ask(model, texts)
+    process.ask(model, rows)
     return process.answer
 
 
+def _make_champion(store: Store, version: "ModelVersion", champion: "ModelVersion | None") -> None:
+    if champion is not None:
+        store.versions.move_alias(PREVIOUS, champion)
+        store.versions.annotate(version, {"promotion.replaced": str(champion.version)})
+    store.versions.drop_alias(CHALLENGER, version)
+    store.versions.move_alias(CHAMPION, version)
+
+
+def _set_previous(store: Store, version: "ModelVersion") -> None:
+    """Move `previous` to the version that `version` once replaced, unless it is unknown or was rolled back."""
+    number = version.tags.get("promotion.replaced")
+    earlier = store.versions.find(version.name, number) if number else None
+    if earlier is not None and not withdrawn(earlier):
+        store.versions.move_alias(PREVIOUS, earlier)
+    else:
+        current = store.versions.alias(version.name, PREVIOUS)
+        if current is not None:
+            store.versions.drop_alias(PREVIOUS, current)
+
+
 def _check(store: Store, version: "ModelVersion") -> None:
-    """Fail unless a version loads and answers in a process of its own."""
+    """Fail unless a version loads and answers in a separate process."""
     with probe.Processes() as processes:
-        answer = ask(processes.new(), store, version, packaging.EXAMPLES)()
+        answer = ask(processes.new(), store, version)()
     if answer.failure:
         raise PipelineError(f"{version.name} version {version.version} {answer.failure}; it was not promoted")
 
@@ -160,10 +178,7 @@ def _same(one: "ModelVersion | None", other: "ModelVersion | None") -> bool:
     return (one and str(one.version)) == (other and str(other.version))
 
 
-def _before(champion: "ModelVersion | None") -> str:
-    return f" in place of version {champion.version}" if champion else ""
-
-
-def _moved(how: str, why: str) -> dict[str, str]:
+def _record(action: str, why: str) -> dict[str, str]:
+    """Tags of who did something, when and why."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {f"{how}.time": now, f"{how}.by": versioning.user(), f"{how}.reason": why}
+    return {f"{action}.time": now, f"{action}.by": versioning.user(), f"{action}.reason": why}

@@ -1,4 +1,4 @@
-"""Parameters of publish and the gate, and the name that they give the model."""
+"""Parameters of publish and the gate, and the registered model's name."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,5 +33,5 @@ class Publish(Section):
 
 
 def model_name(path: Path = PARAMS_FILE) -> str:
-    """The name in the model registry."""
+    """Return the name in the model registry: `publish.model`, by default the data set's title and "-lstm"."""
     return load(Publish, path).model or f"{load(Ingest, path).title}-lstm"

@@ -1,16 +1,15 @@
-"""Tracking: where the MLflow store is, and how it is reached.
+"""Where the MLflow store is, and how to connect to it.
 
-It is at `MLFLOW_TRACKING_URI` where that is set, else a SQLite file at the root of the checkout.
-`PIPELINE_TRACKING=off` turns tracking off, and `live` leaves publishing to whoever runs the pipeline; no stage's output
-depends on it.
+It is at `MLFLOW_TRACKING_URI` where that is set, otherwise a SQLite file at the root of the checkout.
+`PIPELINE_TRACKING=off` turns tracking off, and `live` leaves publishing to the program that runs the pipeline; no
+stage's output depends on it.
 """
 
 import glob
 import logging
 import os
 import sqlite3
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +18,20 @@ from ..base import params
 from ..base.errors import PipelineError, without_credentials
 from ..base.files import atomic
 from ..base.versioning import root
+from . import lazy_mlflow
+from .lock import StoreLock
+from .runs import PUBLISHED
 from .settings import Publish
-from .store import MODEL_DIGEST, PUBLISHED, Figures, Store
+from .store import Store
+from .versions import MODEL_DIGEST
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from .lazy_mlflow import MlflowClient
 
 MODE = "PIPELINE_TRACKING"
 DATABASE = "mlflow.db"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's UI asks whether it is about prompts
+# Without it, MLflow's UI asks whether an experiment is about prompts.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def mode() -> str:
@@ -44,7 +48,7 @@ def enabled() -> bool:
 
 
 def store_address() -> str:
-    """Where the runs and models are: `MLFLOW_TRACKING_URI`, else the SQLite file at the root."""
+    """`MLFLOW_TRACKING_URI`, otherwise the SQLite file at the root."""
     address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
     if not address.startswith("sqlite:///"):
         return address
@@ -55,15 +59,15 @@ def store_address() -> str:
     return f"sqlite:///{database}"
 
 
-def published(*, content: str, digest: str) -> bool:
-    """Whether a local database shows this content and this model already.
+def is_published(*, content: str, digest: str) -> bool:
+    """Whether a local database holds this content and this model already.
 
-    A short cut by SQL, because importing MLflow takes longer than finding out that there is nothing to do. Any other
-    kind of store, or any doubt, gives False: then the long way decides.
+    A shortcut through SQL, because importing MLflow takes longer than finding out that there is nothing to do. For any
+    other kind of store, or in doubt, it is False, and MLflow has to be asked.
     """
     address = store_address()
     database = Path(address.removeprefix("sqlite:///"))
-    linked = "MLFLOW_RUN_ID" in os.environ  # then there is a run to link, see link_project_run
+    linked = "MLFLOW_RUN_ID" in os.environ  # then there is a run to link, see Runs.link_project_run
     if linked or not address.startswith("sqlite:///") or not database.is_file():
         return False
     query = """
@@ -88,75 +92,78 @@ def connect() -> Store:
         The store does not answer.
     """
     experiment = params.load(Publish).experiment
-    # A server that is down shall cost seconds: the default is seven tries, minutes a call.
+    # A server that is down should cost seconds: by default, each call is tried seven times, for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    import mlflow
     from filelock import FileLock
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):  # they report the creation of every table
-        logging.getLogger(name).setLevel(logging.WARNING)
 
     address = store_address()
-    mlflow.set_tracking_uri(address)
-    mlflow.set_registry_uri(address)
-    # Beside a database, because other checkouts may share it.
-    beside = Path(f"{address.removeprefix('sqlite:///')}.lock") if address.startswith("sqlite:") else None
-    lock = FileLock(beside or root() / ".state/mlflow.lock", is_singleton=True)
-    if not beside:
-        with suppress(OSError):  # who only reads may do so where nothing may be written, and takes no lock
+    lazy_mlflow.set_tracking_uri(address)
+    lazy_mlflow.set_registry_uri(address)
+    for name in ("mlflow", "alembic"):  # they report the creation of every table; MLflow sets its level when imported
+        logging.getLogger(name).setLevel(logging.WARNING)
+    database = Path(address.removeprefix("sqlite:///")) if address.startswith("sqlite:") else None
+    # Next to a database, because other checkouts may share it.
+    lock = FileLock(f"{database}.lock" if database else root() / ".state/mlflow.lock", is_singleton=True)
+    if not database:
+        with suppress(OSError):  # in a read-only checkout: a command that only reads takes no lock
             (root() / ".state").mkdir(exist_ok=True)
-    with store_errors(address), lock if beside else nullcontext():
-        if beside:  # two processes that create the database at once break it
-            _create_database(Path(address.removeprefix("sqlite:///")))
-        client = MlflowClient(address, address)
-        place = (root() / "mlruns").as_uri() if beside else None  # a server has its own
-        return Store(address, client, experiment_id(client, experiment, place), lock)
+    with store_errors(address), lock if database else nullcontext():
+        if database:  # two processes that create the database at once break it
+            create_database(database)
+        client = lazy_mlflow.MlflowClient(address, address)
+        artifacts = (root() / "mlruns").as_uri() if database else None  # a server has its own
+        number = experiment_id(client, experiment, artifacts)
+        return Store(address, client, number, StoreLock(client, lock, on_server=not database))
 
 
-def experiment_id(client: "MlflowClient", name: str, place: str | None) -> str:
-    """That of an experiment, brought back where it was deleted, and made, its files at `place`, where there is none."""
-    from mlflow.exceptions import MlflowException
+def experiment_id(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+    """Return the id of an experiment; restore it if it was deleted, create it if there is none.
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    Parameters
+    ----------
+    client : MlflowClient
+        Client of the store.
+    name : str
+        The experiment's name.
+    artifacts : str or None
+        Address of the files of a new experiment; None for the server's own.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
-            return client.create_experiment(name, place, tags=KIND)
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # of another machine, a moment ago
-            if found is None:
+            return client.create_experiment(name, artifacts, tags=EXPERIMENT_TAGS)
+        except lazy_mlflow.MlflowException:
+            experiment = client.get_experiment_by_name(name)  # another machine created it a moment ago
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
 
 
-def _create_database(path: Path) -> None:
-    """Make MLflow's SQLite file where there is none, whole or not at all: it opens none that a kill has cut short."""
-    from mlflow import MlflowClient
-
+def create_database(path: Path) -> None:
+    """Create MLflow's SQLite file if there is none, atomically: MLflow cannot open one that a kill has cut short."""
     if path.exists():
         return
     with atomic(path) as temporary:
-        MlflowClient(f"sqlite:///{temporary}", f"sqlite:///{temporary}").search_experiments()
-    for left in path.parent.glob(f".partial-????????{glob.escape(path.name)}-*"):  # SQLite's own, after a kill
-        left.unlink(missing_ok=True)
+        lazy_mlflow.MlflowClient(f"sqlite:///{temporary}", f"sqlite:///{temporary}").search_experiments()
+    for leftover in path.parent.glob(f".partial-????????{glob.escape(path.name)}-*"):  # SQLite's own, after a kill
+        leftover.unlink(missing_ok=True)
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """What MLflow raises of a store: its own, what HTTP clients raise, and what a database does."""
-    from mlflow.exceptions import MlflowException
+def store_failures() -> tuple[type[Exception], ...]:
+    """Return what MLflow raises when a store fails: its own errors, those of HTTP clients, those of a database."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, OSError, SQLAlchemyError
+    return lazy_mlflow.MlflowException, OSError, SQLAlchemyError
 
 
 @contextmanager
 def store_errors(address: str) -> Iterator[None]:
     """Turn what MLflow raises into one sentence."""
-    failures = _failures()
+    failures = store_failures()
     try:
         yield
     except failures as error:
@@ -165,42 +172,3 @@ def store_errors(address: str) -> Iterator[None]:
             f"the MLflow store {without_credentials(address)} failed ({reason}); the pipeline's files are "
             "complete: once it answers, run `python -m pipeline publish`"
         ) from error
-
-
-@contextmanager
-def live_run(state: str) -> Iterator[Callable[[int, Figures], None]]:
-    """Give a function that logs an epoch's figures to the run of `state` while training goes on.
-
-    Training goes on without a store that does not answer: the user is told once, and `publish` logs what is missing.
-    """
-    lost = not enabled()
-    failures: tuple[type[Exception], ...] = () if lost else (PipelineError, *_failures())
-
-    @contextmanager
-    def unless_lost() -> Iterator[None]:
-        nonlocal lost
-        try:
-            yield
-        except failures as error:
-            lost = True
-            reason = without_credentials(str(error).partition(" failed with exception")[0])
-            print(f"train: goes on without logging to MLflow, which failed: {reason}", file=sys.stderr)
-
-    def log_epoch(epoch: int, figures: Figures) -> None:
-        if not lost:
-            with unless_lost():
-                store.log_epochs(run, [figures])
-
-    if not lost:
-        with unless_lost():
-            store = connect()
-            run = store.open_run(state)
-            if run.info.status in {"FAILED", "KILLED"}:
-                store.client.update_run(run.info.run_id, "RUNNING")
-    try:
-        yield log_epoch
-    except BaseException:
-        if not lost:
-            with unless_lost():
-                store.client.set_terminated(run.info.run_id, "FAILED")
-        raise

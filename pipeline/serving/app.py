@@ -204,7 +204,7 @@ def load(which: str, name: str) -> tuple[Served, Store | None, str]:
     name = name or model_name()
     store = tracking.connect()
     with tracking.store_errors(store.address):
-        served = load_version(store, store.version(name, which))
+        served = load_version(store, store.versions.get(name, which))
     return (served, None, "") if which == served.version else (served, store, which)
 
 

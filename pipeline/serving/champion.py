@@ -6,7 +6,6 @@ refused, and the old one stays. Requests in work keep the model that they began 
 
 import gc
 import logging
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,19 +17,19 @@ import numpy as np
 
 from ..base.errors import PipelineError, without_credentials
 from ..base.files import read_json
+from ..base.modalities import modality
 from ..evaluation.explanation import Explainer
 from ..inference.manifest import MANIFEST, TOKENIZER
 from ..inference.predictor import Predictor
-from ..registry import packaging
+from ..registry.models import open_version
 from ..registry.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
+    from ..registry.lazy_mlflow import ModelVersion
     from .metrics import Monitor
 
 log = logging.getLogger("serve")
-EXAMPLES = [*packaging.EXAMPLES, "", "终于下雨了 ☔", "no " * 500]
+EXAMPLES = [*modality("text").examples, "", "终于下雨了 ☔", "no " * 500]
 
 
 @dataclass(frozen=True)
@@ -92,10 +91,10 @@ def _check(predictor: Predictor) -> None:
 
 def load_version(store: Store, version: "ModelVersion") -> Served:
     """Download a registered version and load it; errors as in `load_folder`, and what MLflow raises."""
-    with tempfile.TemporaryDirectory(prefix="serve-") as temporary:
-        folder = store.download(version, Path(temporary))
+    with open_version(store, version) as model:
+        folder = model.folder
         try:
-            return load_folder(folder, version.name, str(version.version), store.test_figures(version))
+            return load_folder(folder, version.name, str(version.version), store.versions.test_metrics(version))
         except PipelineError as error:  # the temporary folder tells nobody anything
             raise PipelineError(str(error).replace(f"{folder}/", "").replace(str(folder), "its folder")) from error
 
@@ -139,7 +138,7 @@ class Champion:
     def look(self, store: Store) -> None:
         """Take the version that carries the alias now, unless it is the one in service, or was refused."""
         try:
-            version = store.alias(self.served.name, self._alias)
+            version = store.versions.alias(self.served.name, self._alias)
             if version is None:
                 return self._say(
                     f"the store {without_credentials(store.address)} has no {self._alias} of {self.served.name}"

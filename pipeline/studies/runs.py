@@ -14,11 +14,12 @@ from urllib.parse import quote
 
 from ..base import versioning
 from ..base.files import sha256_json
-from ..registry.experiments import experiment_name, opened
-from ..registry.store import STATE, Store
+from ..registry.experiments import experiment_name, open_experiment
+from ..registry.runs import STATE
+from ..registry.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from ..registry.lazy_mlflow import Run
 
 STUDY, PART, CONTENT = "pipeline.study", "pipeline.part", "pipeline.content"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # MLflow's own: they nest runs, and describe them
@@ -125,11 +126,11 @@ def log_study(study: ParentRun, runs: Sequence[StudyRun]) -> tuple[str, int]:
         The store does not answer.
     """
     experiment, tags = experiment_name(study.kind), study.tags
-    with opened(study.kind) as store:
+    with open_experiment(study.kind) as store:
         parents = _find(store, STUDY, study.study)
         seconds = sum(run.metrics.get("seconds", 0.0) for run in runs)
         parent = parents[0] if parents else _create(store, study.name, tags | {STUDY: study.study}, seconds)
-        store.link_project_run(parent)
+        store.runs.link_project_run(parent)
         ids, new = _log_missing(store, runs, parent, tags)
         compared = [ids[run.key] for run in runs if run.compared]
         _update_parent(store, parent, study, comparison_link(compared, store.experiment_id))
@@ -148,10 +149,10 @@ def _log_missing(
         own = {**tags, PARENT: parent.info.run_id, PART: run.key}
         child = logged.get(run.key) or _create(store, run.name, own, run.metrics.get("seconds", 0.0))
         logged[run.key] = child
-        store.log_params(child, run.params)
-        store.log_figures(child, run.metrics)  # before the epochs: MLflow's comparison draws the first metric
-        store.log_epochs(child, run.history)
-        store.finish(child, run.tags)
+        store.runs.log_params(child, run.params)
+        store.runs.log_metrics(child, run.metrics)  # before the epochs: MLflow's comparison draws the first metric
+        store.runs.log_epochs(child, run.history)
+        store.runs.finish(child, run.tags)
     return {key: run.info.run_id for key, run in logged.items()}, len(missing)
 
 
@@ -163,10 +164,10 @@ def _update_parent(store: Store, parent: "Run", study: ParentRun, link: str) -> 
         note = note[: note.rindex("\n", 0, LONGEST_NOTE)] + "\n\nThe rest is in the run's artifacts."
     content = sha256_json([note])
     if parent.data.tags.get(CONTENT) != content:
-        store.log_params(parent, study.params)
-        store.log_figures(parent, study.metrics)
-        store.log_files(parent, {"": study.files})
-        store.finish(parent, {NOTE: note, CONTENT: content})
+        store.runs.log_params(parent, study.params)
+        store.runs.log_metrics(parent, study.metrics)
+        store.runs.log_files(parent, {"": study.files})
+        store.runs.finish(parent, {NOTE: note, CONTENT: content})
 
 
 def comparison_link(run_ids: Sequence[str], experiment_id: str) -> str:

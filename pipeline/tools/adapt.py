@@ -18,8 +18,8 @@ from ..evaluation import metrics
 from ..inference.manifest import read_manifest
 from ..registry import experiments, packaging, tracking
 from ..registry.models import open_model
+from ..registry.runs import STATE
 from ..registry.settings import model_name
-from ..registry.store import STATE
 from ..text.cleaning import clean_text
 from ..training import loop
 from .personal import PersonalComparison, fine_tune
@@ -123,22 +123,22 @@ def register_personal(
     given = {"user": user, "base": which, "base_model": packaging.digest(read_manifest(base))[:16]}
     given |= {f"rows.{split}": str((table["split"] == split).sum()) for split in paths.SPLITS}
     key = sha256_json([given, table["id"].to_list(), digest])
-    with experiments.opened("adapt") as store:
+    with experiments.open_experiment("adapt") as store:
         tags = {STATE: key, **versioning.tags(), "mlflow.source.name": "python -m pipeline adapt"}
-        run = store.find_run(key) or store.client.create_run(store.experiment_id, run_name=user, tags=tags)
-        store.log_params(run, given)
-        store.log_epochs(run, history)
-        store.log_figures(run, metrics.flatten({"test": comparison.overall, "gain": comparison.gains}))
+        run = store.runs.find(key) or store.client.create_run(store.experiment_id, run_name=user, tags=tags)
+        store.runs.log_params(run, given)
+        store.runs.log_epochs(run, history)
+        store.runs.log_metrics(run, metrics.flatten({"test": comparison.overall, "gain": comparison.gains}))
         verdict = "not registered"
         if comparison.better:
-            version = store.register(run, name, folder, digest, manifest["classes"])
-            champion = store.alias(name, "champion")
+            version = store.versions.register(run, name, folder, digest, manifest)
+            champion = store.versions.alias(name, "champion")
             if champion is not None and champion.version != version.version:
-                store.move_alias("previous", champion)
-            store.move_alias("champion", version)
-            store.annotate(version, {"promotion.reason": comparison.sentence(), "personal.user": user})
+                store.versions.move_alias("previous", champion)
+            store.versions.move_alias("champion", version)
+            store.versions.annotate(version, {"promotion.reason": comparison.sentence(), "personal.user": user})
             verdict = f"{name} version {version.version}"
-        store.finish(run, {"mlflow.note.content": f"{verdict}: {comparison.sentence()}"})
+        store.runs.finish(run, {"mlflow.note.content": f"{verdict}: {comparison.sentence()}"})
     return f"registered as {verdict}, champion" if comparison.better else verdict
 
 

@@ -19,7 +19,7 @@ def registration() -> dict[str, Any]:
     name, digest = model_name(), packaging.digest(read_manifest(paths.TRAIN_MODEL))
     store = tracking.connect()
     with tracking.store_errors(store.address):
-        version = store.find_version(name, digest)
+        version = store.versions.with_digest(name, digest)
     if version is None:
         return {}
     decision = read_json(DECISION) if DECISION.is_file() else {}

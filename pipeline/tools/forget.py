@@ -108,7 +108,7 @@ def versions_trained_on(ids: set[str], texts: set[str]) -> tuple[list[str], list
     store = tracking.connect()
     trained, unknown = [], []
     with tracking.store_errors(store.address):
-        for version, digests in store.learnt_from(model_name()):
+        for version, digests in store.versions.learned_from(model_name()):
             answers = [has_rows.get(digest) for digest in digests] or [None]
             if any(answers):
                 trained.append(version)

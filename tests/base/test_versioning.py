@@ -12,7 +12,7 @@ from helpers.project import ROOT
 
 from pipeline.base import params, paths, versioning
 from pipeline.base.files import write_json
-from pipeline.registry import store
+from pipeline.registry import runs
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +40,9 @@ def test_run_name_has_experiment_strategy_preset_and_data(monkeypatch: pytest.Mo
     params.PARAMS_FILE.write_bytes((ROOT / params.PARAMS_FILE).read_bytes())
     write_json(paths.REBALANCE_SUMMARY, {"strategy": "focal"})
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    assert store.run_name() == "focal · fast · tweets"
+    assert runs.run_name() == "focal · fast · tweets"
     monkeypatch.setenv("DVC_EXP_NAME", "trial")
-    assert store.run_name() == "trial · focal · fast · tweets"
+    assert runs.run_name() == "trial · focal · fast · tweets"
 
 
 def test_a_failed_command_reports_its_error_without_credentials() -> None:

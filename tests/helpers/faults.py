@@ -1,4 +1,4 @@
-"""Kills, outages and races: a real tracking server, projects to break, and what the store must hold after."""
+"""A real tracking server, copies of a project to break, and what the store must hold afterwards."""
 
 import os
 import re
@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from helpers.project import Project, clean_environment
-from pipeline.registry.store import MODEL_DIGEST, PUBLISHED, STATE
+from pipeline.registry.runs import PUBLISHED, STATE
+from pipeline.registry.versions import MODEL_DIGEST
 
 NAME = "tweets-lstm"
 
@@ -45,7 +46,7 @@ class Server:
         return self
 
     def answers(self) -> bool:
-        """Whether it does; a port that is open is not enough, for a first answer takes it long."""
+        """Whether the server answers; an open port is not enough, because the first answer takes long."""
         try:
             with urlopen(f"{self.address}/health", timeout=30) as answer:  # noqa: S310 - on loopback
                 return answer.status == 200
@@ -67,14 +68,14 @@ def until(holds: Callable[[], bool], seconds: float) -> None:
 
 
 def copied(project: Project, folder: Path, *, store: bool = True) -> Project:
-    """A copy of a finished project, with its store or without."""
+    """Copy a finished project, with or without its store."""
     shutil.copytree(project.folder, folder, symlinks=True)
     if not store:
-        forget(Project(folder))
+        delete_store(Project(folder))
     return Project(folder)
 
 
-def forget(project: Project) -> None:
+def delete_store(project: Project) -> None:
     for path in project.folder.glob("mlflow.db*"):
         path.unlink()
     shutil.rmtree(project.folder / "mlruns")
@@ -91,7 +92,7 @@ def state_runs(address: str) -> list[Run]:
 
 
 def assert_states(address: str, number: int, epochs: int = 2) -> None:
-    """The store holds so many states, each once, complete, with no figure twice, and one version for each."""
+    """The store holds this many states, each once and complete, with no metric twice, and one version for each."""
     store, runs = MlflowClient(address, address), state_runs(address)
     assert len(runs) == len({run.data.tags[STATE] for run in runs}) == number
     for run in runs:
@@ -102,17 +103,17 @@ def assert_states(address: str, number: int, epochs: int = 2) -> None:
             assert len(points) == (
                 int(run.data.params["train.epochs"]) if key.startswith(("train/", "validation/")) else 1
             ), key
-        folders = {each.path for each in store.list_artifacts(run.info.run_id)}
+        folders = {artifact.path for artifact in store.list_artifacts(run.info.run_id)}
         assert folders >= {"plots", "evaluation", "pipeline", "decision"}
     versions = store.search_model_versions(f"name = '{NAME}'")
-    assert len({each.tags[MODEL_DIGEST] for each in versions}) == len(versions) == number
-    champions = [each for each in store.get_registered_model(NAME).aliases if each == "champion"]
+    assert len({version.tags[MODEL_DIGEST] for version in versions}) == len(versions) == number
+    champions = [alias for alias in store.get_registered_model(NAME).aliases if alias == "champion"]
     assert champions == ["champion"]
-    assert [each.name for each in store.search_registered_models()] == [NAME]  # nothing is left in use
+    assert [model.name for model in store.search_registered_models()] == [NAME]  # no lock is left
 
 
-def other_state(project: Project, *, epochs: int = 2) -> None:
-    """Make the project's state another one, that has to be trained."""
+def change_state(project: Project, *, epochs: int = 2) -> None:
+    """Change the project's state, so that it has to be trained."""
     path = project.folder / "params.yaml"
     head, train = path.read_text(encoding="utf-8").split("\ntrain:\n")
     train, number = re.subn(r"(?m)^  seed: \d+", "  seed: 1", train, count=1)

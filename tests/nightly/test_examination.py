@@ -27,7 +27,7 @@ def test_unreadable_files_are_refused(project: Path, tweets: Rows) -> None:
         "time.parquet": pa.array([2**62], pa.timestamp("us")),
     }.items():
         pq.write_table(pa.table({"text": texts, "label": ["positive"]}), project / name)
-        assert f"{name} holds what cannot be read" in examined([project / name], tweets)[0].refusal
+        assert f"{name} holds cells that cannot be read" in examined([project / name], tweets)[0].refusal
     (project / "sep.csv").write_bytes(b"sep=\xe9\ntext\xe9label\na\xe9positive\n")
     assert examined([project / "sep.csv"], tweets)[0].refusal
     (project / "late.jsonl").write_text('{"text": "a", "label": "positive", "when": 1' + "0" * 400 + "}\n")

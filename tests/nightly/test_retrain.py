@@ -49,7 +49,7 @@ def test_disabled_rules_give_no_reason() -> None:
 def test_overdue_fails_after_too_many_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = (datetime.now(UTC) - timedelta(hours=30)).isoformat(timespec="seconds")
     tags = {overdue.ENDED: ended, overdue.OUTCOME: "m: nothing to do"}
-    store = SimpleNamespace(address="sqlite:///x", model_tags=lambda name: tags)
+    store = SimpleNamespace(address="sqlite:///x", versions=SimpleNamespace(model_tags=lambda name: tags))
     monkeypatch.setattr(overdue.tracking, "connect", lambda: store)
     assert overdue.refuse_overdue("m", 31.0) == "30.0 hours ago: m: nothing to do"
     with pytest.raises(PipelineError, match=r"the last retraining of m ended 30\.0 hours ago"):

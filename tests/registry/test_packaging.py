@@ -15,7 +15,7 @@ def test_requirements_are_pinned_by_the_lock() -> None:
 
 
 def test_the_code_imports_nothing_of_the_project(tmp_path: Path) -> None:
-    packaging.copy_code(tmp_path / "another_name")
+    packaging.copy_code(tmp_path / "another_name", {"classes": ["glad", "sad"]})  # type: ignore[typeddict-item]
     code = "import sys, another_name.inference.predictor; print([m for m in sys.modules if m.startswith('pipeline')])"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -52,14 +52,14 @@ def packaged(folder: Path, mood: str) -> Path:
 
 def test_models_answer_or_say_why_not_and_no_process_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")  # which code from the registry need not know
-    texts = ["four", "Ω", ""]
+    rows = {"text": ["four", "Ω", ""]}
     with probe.Processes() as processes:
         calm, angry, gone, crashing, waiting = (processes.new() for _ in range(5))
-        calm.ask(packaged(tmp_path, "calm"), texts)
-        angry.ask(packaged(tmp_path, "angry"), texts)
-        gone.ask(tmp_path / "nowhere", texts)
-        crashing.ask(packaged(tmp_path, "crashing"), texts)
-        waiting.ask(packaged(tmp_path, "waiting"), texts)
+        calm.ask(packaged(tmp_path, "calm"), rows)
+        angry.ask(packaged(tmp_path, "angry"), rows)
+        gone.ask(tmp_path / "nowhere", rows)
+        crashing.ask(packaged(tmp_path, "crashing"), rows)
+        waiting.ask(packaged(tmp_path, "waiting"), rows)
         said = calm.answer()
         assert (said.failure, said.probabilities) == ("", {"long": [0.4, 0.1, 0.0], "short": [0.6, 0.9, 1.0]})
         assert said.latency > 0
@@ -77,7 +77,7 @@ def test_a_process_that_is_gone_says_nothing(tmp_path: Path) -> None:
     with probe.Processes() as processes:
         processes.start().kill()
         asking = processes.new()
-        asking.ask(tmp_path, ["four"])
+        asking.ask(tmp_path, {"text": ["four"]})
         assert asking.answer().failure == "fails: no word of why"
 
 

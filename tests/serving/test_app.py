@@ -473,7 +473,7 @@ def test_faults_and_methods_are_counted_and_those_of_strangers_as_one(
 
 
 def test_an_alias_is_followed_and_a_number_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = SimpleNamespace(address="sqlite:///moods.db", version=lambda name, which: which)
+    store = SimpleNamespace(address="sqlite:///moods.db", versions=SimpleNamespace(get=lambda name, which: which))
     monkeypatch.setattr(app.tracking, "connect", lambda: store)
     monkeypatch.setattr(app, "load_version", lambda store, version: served(Counting(), "3"))
     assert app.load("champion", "moods")[1:] == (store, "champion")

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from helpers.service import Counting, Service, served
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, write_json
 from pipeline.registry import packaging, tracking
+from pipeline.registry.models import OpenedModel
 from pipeline.serving import champion
 from pipeline.serving.champion import Champion
 from pipeline.serving.metrics import Monitor
@@ -38,6 +39,7 @@ class Registry:
     def __init__(self) -> None:
         self.at: str | None = "1"
         self.error: Exception | None = None
+        self.versions = self
 
     def alias(self, name: str, alias: str) -> Any:
         if self.error:
@@ -153,17 +155,17 @@ class Registered:
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder, self.model = folder, model
         self.store = tracking.connect()
-        self.run = self.store.open_run("a state")
+        self.run = self.store.runs.open("a state")
 
     def register(self, **changes: Any) -> Any:
         changed = self.folder / f"model-{time.monotonic_ns()}"
         shutil.copytree(self.model, changed)
         manifest = read_json(changed / "model.json") | changes
         write_json(changed / "model.json", manifest)
-        return self.store.register(self.run, NAME, changed, packaging.digest(manifest), manifest["classes"])
+        return self.store.versions.register(self.run, NAME, changed, packaging.digest(manifest), manifest)
 
     def promote(self, version: Any) -> None:
-        self.store.move_alias("champion", version)
+        self.store.versions.move_alias("champion", version)
 
 
 @pytest.fixture
@@ -236,7 +238,7 @@ def test_no_request_is_lost_while_champions_change(
         assert service.post("/predict", {"text": "still here"})[1]["model"] == f"{NAME} version 2"
         rename_table("away", "registered_model_aliases")
         until(service, lambda model: not model["trouble"])
-        registered.promote(registered.store.version(NAME, "1"))
+        registered.promote(registered.store.versions.get(NAME, "1"))
         until(service, lambda model: model["version"] == "1" and not model["refused"])
     finally:
         stop.set()
@@ -301,6 +303,8 @@ def test_a_temporary_folder_is_named_to_nobody(monkeypatch: pytest.MonkeyPatch) 
         raise PipelineError(f"{folder}/tokenizer.json is altered in {folder}")
 
     monkeypatch.setattr(champion, "load_folder", load)
-    store = SimpleNamespace(download=lambda version, folder: folder / "model", test_figures=lambda version: {})
+    model = OpenedModel("m version 2", Path("/somewhere/else/model"))
+    monkeypatch.setattr(champion, "open_version", lambda store, version: nullcontext(model))
+    store = SimpleNamespace(versions=SimpleNamespace(test_metrics=lambda version: {}))
     with pytest.raises(PipelineError, match=r"^tokenizer\.json is altered in its folder$"):
         champion.load_version(store, SimpleNamespace(name="m", version=2))  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 
 from pipeline.base.errors import PipelineError
 from pipeline.registry import experiments, tracking
-from pipeline.registry.store import STATE as STATE_TAG
-from pipeline.registry.store import Store
+from pipeline.registry.runs import STATE as STATE_TAG
+from pipeline.registry.runs import Runs
 from pipeline.studies import runs as subject
 from pipeline.studies.runs import LONGEST_NOTE, MOST_COMPARED, NOTE, PARENT, ParentRun, StudyRun, comparison_link
 
@@ -108,11 +108,11 @@ def test_study_is_logged_once(folder: Path, experiment: str) -> None:
             assert [point.value for point in client.get_metric_history(run.info.run_id, key)] == values
 
 
-@pytest.mark.parametrize("step", ["log_params", "log_epochs", "log_figures", "finish"])
+@pytest.mark.parametrize("step", ["log_params", "log_epochs", "log_metrics", "finish"])
 def test_kill_between_two_steps_duplicates_nothing(
     folder: Path, experiment: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    original, calls = getattr(Store, step), []
+    original, calls = getattr(Runs, step), []
 
     def killed(*arguments: Any) -> None:
         calls.append(1)
@@ -121,7 +121,7 @@ def test_kill_between_two_steps_duplicates_nothing(
         original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, step, killed)
+        patch.setattr(Runs, step, killed)
         with pytest.raises(KeyboardInterrupt):
             log(folder)
     assert log(folder)[1] == 2
@@ -170,7 +170,7 @@ def test_study_is_not_in_the_pipelines_own_experiment(folder: Path) -> None:
     log(folder)
     store = tracking.connect()
     assert store.client.search_runs([store.experiment_id]) == []
-    assert store.find_run(STATE) is None
+    assert store.runs.find(STATE) is None
 
 
 def test_store_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

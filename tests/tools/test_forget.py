@@ -211,7 +211,9 @@ def test_versions_are_found_by_their_tables(monkeypatch: pytest.MonkeyPatch, tmp
     digests = {name: sha256(file) for name, file in files.items()} | {"gone": "0" * 64}
     store = SimpleNamespace(
         address="sqlite:///x",
-        learnt_from=lambda name: [(version, [digests[key] for key in keys]) for version, keys in versions.items()],
+        versions=SimpleNamespace(
+            learned_from=lambda name: [(version, [digests[key] for key in keys]) for version, keys in versions.items()]
+        ),
     )
     monkeypatch.setattr(forget.tracking, "connect", lambda: store)
     monkeypatch.setattr(forget, "model_name", lambda: "m")
