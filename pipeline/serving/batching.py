@@ -1,7 +1,7 @@
-"""Batching: texts that wait at the same time are predicted together; one that comes alone never waits.
+"""Request batches: texts of different requests that wait at the same time are processed in one call.
 
-Dynamic batching as model servers do it (Olston et al. 2017, "TensorFlow-Serving"), but without a delay: while all
-threads are at work, what comes in is gathered, and the next thread that is free takes it.
+Dynamic batching as in model servers (Olston et al. 2017, "TensorFlow-Serving"), but without a delay: a text that finds
+a thread idle is processed at once; while all threads are busy, texts queue up, and the next idle thread takes them.
 """
 
 import asyncio
@@ -12,120 +12,124 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-Work = Callable[[Sequence[str]], Any]  # texts in, an answer for each of them out
+BatchFunction = Callable[[Sequence[str]], Any]  # takes texts, returns a result for each, in their order
 
 
 class QueueFullError(Exception):
-    """More texts wait than the queue holds."""
+    """The queue has no room for the texts of a request."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    work: Work
+    function: BatchFunction
     texts: Sequence[str]
-    answers: "asyncio.Future[Sequence[Any]]"
+    results: "asyncio.Future[Sequence[Any]]"
 
 
-class Batcher:
-    """A bounded queue of texts before a few threads.
+class RequestBatcher:
+    """A bounded queue of texts, which a few threads process in request batches.
 
     Parameters
     ----------
     threads : int
-        Threads that work at the same time.
-    batch : int
-        Most texts of one call.
-    waiting : int
-        Most texts that wait for a thread.
+        Number of threads.
+    batch_size : int
+        Most texts in one call.
+    max_waiting : int
+        Most texts waiting for a thread.
     observe : callable
-        Told of every call: the number of its texts, and the seconds that it took.
+        Called with the number of texts and the seconds of each call that succeeded.
     """
 
-    def __init__(self, *, threads: int, batch: int, waiting: int, observe: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, *, threads: int, batch_size: int, max_waiting: int, observe: Callable[[int, float], None]
+    ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
-        self._idle, self._batch, self._most, self._observe = threads, batch, waiting, observe
+        self._idle_threads, self._batch_size, self._max_waiting = threads, batch_size, max_waiting
+        self._observe = observe
         self._jobs: deque[_Job] = deque()
         self.waiting = 0  # texts
 
     @property
     def full(self) -> bool:
-        return self.waiting >= self._most
+        return self.waiting >= self._max_waiting
 
-    async def run(self, work: Work, texts: Sequence[str]) -> list[Any]:
-        """The answers of `work` to texts, in their order.
+    async def run(self, function: BatchFunction, texts: Sequence[str]) -> list[Any]:
+        """Return the results of `function` for texts, in their order.
 
         Parameters
         ----------
-        work : callable
-            Called in a thread, with these texts or with others beside them that wait for the same `work`.
+        function : callable
+            Called in a thread, with these texts and perhaps others that wait for the same function.
         texts : sequence of str
-            Any number; more than a batch holds are several calls.
+            Any number; more than `batch_size` are processed in several calls.
 
         Raises
         ------
-        BusyError
-            The queue has no room for these texts. A request larger than the queue is taken where nothing waits.
+        QueueFullError
+            The queue has no room for these texts. An empty queue accepts any number.
         """
-        if self.waiting and self.waiting + len(texts) > self._most:
+        if self.waiting and self.waiting + len(texts) > self._max_waiting:
             raise QueueFullError
         loop = asyncio.get_running_loop()
-        parts = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
-        jobs = [_Job(work, part, loop.create_future()) for part in parts]
+        size = self._batch_size
+        parts = [texts[start : start + size] for start in range(0, len(texts), size)]
+        jobs = [_Job(function, part, loop.create_future()) for part in parts]
         self._jobs.extend(jobs)
         self.waiting += len(texts)
-        self._start()
-        # Gathered, so that a caller who gives up cancels what still waits.
-        return [answer for answers in await asyncio.gather(*(job.answers for job in jobs)) for answer in answers]
+        self._start_threads()
+        # gather() cancels the jobs that still wait if the request is cancelled.
+        return [result for results in await asyncio.gather(*(job.results for job in jobs)) for result in results]
 
     def close(self) -> None:
-        """Let the threads end once they have done what they are at."""
+        """Let the threads finish their current calls, then end them."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self) -> None:
+    def _start_threads(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._idle and (jobs := self._take()):
-            self._idle -= 1
-            loop.run_in_executor(self._pool, self._call, jobs).add_done_callback(
-                lambda done, jobs=jobs: self._finish(jobs, done)  # type: ignore[misc]
+        while self._idle_threads and (jobs := self._next_batch()):
+            self._idle_threads -= 1
+            loop.run_in_executor(self._pool, self._process, jobs).add_done_callback(
+                lambda processed, jobs=jobs: self._finish(jobs, processed)  # type: ignore[misc]
             )
 
-    def _take(self) -> list[_Job]:
-        """The first job that is still wanted, and those after it that fit into the same call."""
-        taken: list[_Job] = []
+    def _next_batch(self) -> list[_Job]:
+        """Take the first job that was not cancelled, and those after it that fit into the same call."""
+        batch: list[_Job] = []
         size = 0
         while self._jobs:
             job = self._jobs[0]
-            if not job.answers.done():  # a caller who gave up has cancelled it
-                if taken and (job.work != taken[0].work or size + len(job.texts) > self._batch):
+            if not job.results.done():  # done before it was started: cancelled with its request
+                if batch and (job.function != batch[0].function or size + len(job.texts) > self._batch_size):
                     break
-                taken.append(job)
+                batch.append(job)
                 size += len(job.texts)
             self._jobs.popleft()
             self.waiting -= len(job.texts)
-        return taken
+        return batch
 
-    def _call(self, jobs: Sequence[_Job]) -> list[Sequence[Any] | Exception]:
-        """What each job gets; a text that the work fails on spoils no other job of its batch."""
-        began = time.perf_counter()
+    def _process(self, jobs: Sequence[_Job]) -> list[Sequence[Any] | Exception]:
+        """Return the results or the error of each job; a text that fails does not affect the other jobs."""
+        started = time.perf_counter()
         texts = [text for job in jobs for text in job.texts]
         try:
-            answers = jobs[0].work(texts)
-        except Exception as error:  # noqa: BLE001  # it is the caller's
-            return [error] if len(jobs) == 1 else [self._call([job])[0] for job in jobs]
-        self._observe(len(texts), time.perf_counter() - began)
+            results = jobs[0].function(texts)
+        except Exception as error:  # noqa: BLE001 - raised again in the request that it belongs to
+            return [error] if len(jobs) == 1 else [self._process([job])[0] for job in jobs]
+        self._observe(len(texts), time.perf_counter() - started)
         parts, start = [], 0
         for job in jobs:
-            parts.append(answers[start : start + len(job.texts)])
+            parts.append(results[start : start + len(job.texts)])
             start += len(job.texts)
         return parts
 
-    def _finish(self, jobs: Sequence[_Job], done: "asyncio.Future[list[Sequence[Any] | Exception]]") -> None:
-        self._idle += 1
-        for job, answers in zip(jobs, done.result(), strict=True):
-            if job.answers.done():
+    def _finish(self, jobs: Sequence[_Job], processed: "asyncio.Future[list[Sequence[Any] | Exception]]") -> None:
+        self._idle_threads += 1
+        for job, results in zip(jobs, processed.result(), strict=True):
+            if job.results.done():  # cancelled while it was processed
                 continue
-            if isinstance(answers, Exception):
-                job.answers.set_exception(answers)
+            if isinstance(results, Exception):
+                job.results.set_exception(results)
             else:
-                job.answers.set_result(answers)
-        self._start()
+                job.results.set_result(results)
+        self._start_threads()

@@ -1,7 +1,7 @@
-"""Champion: the model that the service answers with, and the next one, taken as soon as it is promoted.
+"""The model in service, and the switch to the next champion as soon as it is promoted.
 
-A promoted model is downloaded, checked, loaded and asked a few texts before it answers anybody; one that fails is
-refused, and the old one stays. Requests in work keep the model that they began with.
+A promoted version is downloaded, verified, loaded and tried on a few texts before it answers requests. A version that
+fails is refused, and the old one stays. A request in progress keeps the model that it started with.
 """
 
 import gc
@@ -33,16 +33,16 @@ EXAMPLES = [*modality("text").examples, "", "终于下雨了 ☔", "no " * 500]
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model that is loaded, and what the service says of it."""
+class LoadedModel:
+    """A model in memory, and the facts that the service shows about it."""
 
     predictor: Predictor
     explainer: Explainer
     name: str
     version: str  # empty for a folder
-    state: str  # the pipeline state that made it, see pipeline/state.py
+    state: str  # hash of the pipeline state that trained it
     language: str
-    figures: dict[str, float] = field(default_factory=dict)  # on the test rows, where the store has them
+    figures: dict[str, float] = field(default_factory=dict)  # metrics on the test set, where the store has them
     loaded: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
@@ -50,141 +50,150 @@ class Served:
         return f"{self.name} version {self.version}" if self.version else self.name
 
     def explanations(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """What the explainer says of each raw text."""
+        """Explain each raw text; the fields are those of `schemas.ExplainResponse`."""
         return [self.explainer.explain(text).to_dict() for text in texts]
 
 
-def load_folder(folder: Path, name: str = "", version: str = "", figures: dict[str, float] | None = None) -> Served:
-    """Load a model folder and ask the model a few texts.
+def load_folder(
+    folder: Path, name: str = "", version: str = "", figures: dict[str, float] | None = None
+) -> LoadedModel:
+    """Load a model folder and try the model on a few texts.
 
     Raises
     ------
     PipelineError
-        The folder is altered, of another format, cannot be loaded, or its model gives no probabilities.
+        The folder was altered, has another format or cannot be loaded, or its model does not return probabilities.
     """
     try:
         predictor = Predictor.load(folder)
         explainer = Explainer.beside(predictor, folder)
-        _check(predictor)
+        _check_probabilities(predictor)
         explainer.explain(EXAMPLES[0])
     except PipelineError:
         raise
-    except Exception as error:  # the libraries raise what they like
+    except Exception as error:  # the libraries raise any exception
         raise PipelineError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
-    gc.freeze()  # or each full collection would go through a vocabulary of 500,000 n-grams while requests wait
+    gc.freeze()  # otherwise each full collection visits a vocabulary of 500,000 n-grams while requests wait
     state, language = read_json(folder / MANIFEST)["state"], read_json(folder / TOKENIZER)["language"]
-    return Served(predictor, explainer, name or folder.resolve().name, version, state, language, figures or {})
+    return LoadedModel(predictor, explainer, name or folder.resolve().name, version, state, language, figures or {})
 
 
-def _check(predictor: Predictor) -> None:
+def _check_probabilities(predictor: Predictor) -> None:
+    """Refuse a model unless its rows are probabilities, the same for a text alone and in a batch."""
     together = predictor.probabilities(EXAMPLES)
     alone = np.vstack([predictor.probabilities([text]) for text in EXAMPLES])
-    sound = (
+    valid = (
         together.shape == (len(EXAMPLES), len(predictor.classes))
         and np.isfinite(together).all()
         and np.allclose(together.sum(axis=1), 1, atol=1e-5)
         and np.allclose(together, alone, atol=1e-5)
     )
-    if not sound:
-        raise PipelineError("the model does not answer texts with probabilities that sum to 1; train it anew")
+    if not valid:
+        raise PipelineError(
+            "the model does not return probabilities that sum to 1 and are the same for a text alone and in a batch; "
+            "train it again"
+        )
 
 
-def load_version(store: Store, version: "ModelVersion") -> Served:
-    """Download a registered version and load it; errors as in `load_folder`, and what MLflow raises."""
+def load_version(store: Store, version: "ModelVersion") -> LoadedModel:
+    """Download a registered version and load it; raises what `load_folder` and MLflow raise."""
     with open_version(store, version) as model:
         folder = model.folder
         try:
             return load_folder(folder, version.name, str(version.version), store.versions.test_metrics(version))
-        except PipelineError as error:  # the temporary folder tells nobody anything
+        except PipelineError as error:  # the path of the temporary folder does not help anyone
             raise PipelineError(str(error).replace(f"{folder}/", "").replace(str(folder), "its folder")) from error
 
 
-class Champion:
-    """The model in service.
+class LiveChampion:
+    """The model in service, which may follow an alias of the registry.
 
     Parameters
     ----------
-    served : Served
-        The first one.
+    model : LoadedModel
+        The first model.
     monitor : Monitor
-        What counts switches and refusals.
+        Counts switches and refusals.
     store : Store or None
-        Where the alias is; None for a model that stays.
+        Where the alias is; None for a fixed model.
     alias : str
-        What to follow, such as "champion".
+        The alias to follow, such as "champion".
     """
 
-    def __init__(self, served: Served, monitor: "Monitor", store: Store | None = None, alias: str = "") -> None:
-        self.served, self._monitor, self._store, self._alias = served, monitor, store, alias
+    def __init__(self, model: LoadedModel, monitor: "Monitor", store: Store | None = None, alias: str = "") -> None:
+        self.model, self._monitor, self._store, self._alias = model, monitor, store, alias
         self.refused: dict[str, str] | None = None  # version and reason
-        self.trouble = ""  # with the store, told once
+        self.store_problem = ""  # logged once, not at every check
         self._stop = threading.Event()
-        monitor.model(served.name, served.version)
-        monitor.store.set(store is not None)
+        monitor.show_model(model.name, model.version)
+        monitor.store_up.set(store is not None)
 
     def follow(self, seconds: float) -> None:
-        """Look where the alias is, every so many seconds, in a thread of its own."""
+        """Check the alias at this interval, in a thread of its own."""
         if self._store:
             arguments = (self._store, seconds)
             threading.Thread(target=self._follow, args=arguments, name="champion", daemon=True).start()
 
     def close(self) -> None:
+        """Stop checking the alias."""
         self._stop.set()
 
     def _follow(self, store: Store, seconds: float) -> None:
         while not self._stop.wait(seconds):
-            self.look(store)
+            self.check(store)
 
-    def look(self, store: Store) -> None:
-        """Take the version that carries the alias now, unless it is the one in service, or was refused."""
+    def check(self, store: Store) -> None:
+        """Switch to the version that has the alias now, unless it is in service already or was refused."""
+        address = without_credentials(store.address)
         try:
-            version = store.versions.alias(self.served.name, self._alias)
+            version = store.versions.alias(self.model.name, self._alias)
             if version is None:
-                return self._say(
-                    f"the store {without_credentials(store.address)} has no {self._alias} of {self.served.name}"
-                )
+                return self._report_store(f"the store {address} has no {self._alias} of {self.model.name}")
             number = str(version.version)
-            if number == self.served.version:
+            if number == self.model.version:
                 self.refused = None
             elif not self.refused or number != self.refused["version"]:
-                self._take(load_version(store, version))
-        except PipelineError as error:
-            self._refuse(number, str(error))
-        except Exception as error:  # noqa: BLE001 - clients of stores raise what they like; the next look may find it well
-            return self._say(f"the store {without_credentials(store.address)} does not answer ({type(error).__name__})")
-        self._say("")
+                self._load(store, version)
+        except Exception as error:  # noqa: BLE001 - clients of stores raise any exception; the next check may succeed
+            return self._report_store(f"the store {address} does not answer ({type(error).__name__})")
+        self._report_store("")
 
-    def _take(self, served: Served) -> None:
-        self.served, self.refused = served, None
-        self._monitor.model(served.name, served.version)
+    def _load(self, store: Store, version: "ModelVersion") -> None:
+        try:
+            model = load_version(store, version)
+        except PipelineError as error:
+            return self._refuse(str(version.version), str(error))
+        self.model, self.refused = model, None
+        self._monitor.show_model(model.name, model.version)
         self._monitor.switches.inc()
-        log.info("now in service: %s", served.title)
+        log.info("now in service: %s", model.title)
 
     def _refuse(self, number: str, reason: str) -> None:
         self.refused = {"version": number, "reason": reason}
         self._monitor.refused.inc()
-        log.error("%s version %s is refused, %s stays: %s", self.served.name, number, self.served.title, reason)
+        log.error("refused %s version %s, %s stays in service: %s", self.model.name, number, self.model.title, reason)
 
-    def _say(self, trouble: str) -> None:
-        self._monitor.store.set(not trouble)
-        if trouble and not self.trouble:
-            log.warning("%s; %s stays in service", trouble, self.served.title)
-        elif self.trouble and not trouble:
-            log.info("the store is well again")
-        self.trouble = trouble
+    def _report_store(self, problem: str) -> None:
+        """Log that a problem with the store began or ended; an empty string means none."""
+        self._monitor.store_up.set(not problem)
+        if problem and not self.store_problem:
+            log.warning("%s; %s stays in service", problem, self.model.title)
+        elif self.store_problem and not problem:
+            log.info("solved: %s", self.store_problem)
+        self.store_problem = problem
 
     def information(self) -> dict[str, Any]:
-        """What `GET /model` says."""
-        served = self.served
+        """Return the fields of `schemas.ModelInfo`."""
+        model = self.model
         return {
-            "name": served.name,
-            "version": served.version or None,
+            "name": model.name,
+            "version": model.version or None,
             "alias": self._alias or None,
-            "classes": list(served.predictor.classes),
-            "language": served.language,
-            "state": served.state,
-            "figures": served.figures,
-            "loaded": served.loaded,
+            "classes": list(model.predictor.classes),
+            "language": model.language,
+            "state": model.state,
+            "figures": model.figures,
+            "loaded": model.loaded,
             "refused": self.refused,
-            "trouble": self.trouble or None,
+            "trouble": self.store_problem or None,
         }

@@ -1,14 +1,15 @@
-"""Guard: what surrounds every request: a limit on its size and time, headers, one line in the log, a count.
+"""What surrounds every request: limits on size and time, response headers, a log line and a count.
 
-Neither log nor metrics get a body, a query, a path that the service does not have, or the message of an exception: any
-of these may be a text.
+Logs and metrics never contain a body, a query, an unknown path or the message of an exception: each of these may hold
+a text.
 """
 
 import asyncio
-import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.responses import JSONResponse
 
 from .metrics import Monitor
 
@@ -26,10 +27,17 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
+RETRY_AFTER = {"retry-after": "1"}  # seconds
+CLOSE = {"connection": "close"}  # part of the body may still be on its way
 
 
-class GoneError(Exception):
+class ClientGoneError(Exception):
     """The client has closed the connection."""
+
+
+def error_response(status: int, message: str, headers: "dict[str, str] | None" = None) -> JSONResponse:
+    """Return an answer of the form `schemas.ErrorResponse`."""
+    return JSONResponse({"error": message}, status, headers)
 
 
 class Guard:
@@ -38,13 +46,13 @@ class Guard:
     Parameters
     ----------
     app : ASGI application
-        What answers.
+        The service.
     monitor : Monitor
-        What counts.
+        Counts requests and errors.
     max_body : int
-        Bytes of a request's body; a larger one gets 413.
+        Most bytes of a request's body; a larger one gets 413.
     timeout : float
-        Seconds for a body to arrive (else 408), and then for the answer (else 503).
+        Seconds for the body to arrive (otherwise 408), and then for the answer (otherwise 503).
     """
 
     def __init__(self, app: "ASGIApp", *, monitor: Monitor, max_body: int, timeout: float) -> None:
@@ -53,58 +61,63 @@ class Guard:
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        began, status = time.perf_counter(), 0
-        asked = scope
-        if scope["method"] == "HEAD":  # what GET answers, of which uvicorn sends the head alone
-            scope = {**scope, "method": "GET"}
+        started, status = time.perf_counter(), 0  # status 0: no answer was sent
+        path = self.monitor.known_path(scope["path"])
 
-        async def answer(message: "Message") -> None:
+        async def send_with_headers(message: "Message") -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *HEADERS]
             await send(message)
 
+        async def send_error(status_code: int, message: str, headers: dict[str, str]) -> None:
+            if not status:
+                await error_response(status_code, message, headers)(scope, receive, send_with_headers)
+
         try:
-            await self._answer(scope, receive, answer)
-        except GoneError:
+            await self._answer(scope, receive, send_with_headers)
+        except ClientGoneError:
             pass
         except TimeoutError:
-            if not status:
-                sentence = f"no answer within {self.timeout:g} seconds; send fewer texts, or try again"
-                await problem(answer, 503, sentence, retry=True)
-        except Exception as error:  # noqa: BLE001  # its message may hold a text
+            message = f"no answer within {self.timeout:g} seconds; send fewer texts or try again"
+            await send_error(503, message, CLOSE | RETRY_AFTER)
+        except Exception as error:  # noqa: BLE001 - its message may hold a text
             self.monitor.errors.inc()
-            log.error("%s failed: %s", self.monitor.path(scope["path"]), _place(error))
-            if not status:
-                await problem(answer, 500, "the service failed; its log says where")
-        path, seconds = self.monitor.path(scope["path"]), time.perf_counter() - began
-        if status:  # else the client has gone
-            self.monitor.request(asked["method"], path, status, seconds)
-            log.info("%s %s %d %.1f ms", _method(asked), path, status, 1_000 * seconds)
+            log.error("%s failed: %s", path, _location(error))
+            await send_error(500, "internal error; the service's log shows where", CLOSE)
+        if status:  # otherwise the client has gone
+            seconds = time.perf_counter() - started
+            self.monitor.count_request(scope["method"], path, status, seconds)
+            log.info("%s %s %d %.1f ms", _logged_method(scope["method"]), path, status, 1_000 * seconds)
 
     async def _answer(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Read the body, then call the service with it, both within their limits."""
         try:
             async with asyncio.timeout(self.timeout):
-                body = await self._body(scope, receive)
+                body = await self._read_body(scope, receive)
         except TimeoutError:
-            return await problem(send, 408, f"the body did not arrive within {self.timeout:g} seconds")
+            message = f"the body did not arrive within {self.timeout:g} seconds"
+            return await error_response(408, message, CLOSE)(scope, receive, send)
         if body is None:
-            return await problem(send, 413, f"the body is larger than {self.max_body:,} bytes; send fewer texts")
-        given = False
+            message = f"the body is larger than {self.max_body:,} bytes; send fewer texts"
+            return await error_response(413, message, CLOSE)(scope, receive, send)
+        body_sent = False
 
-        async def replay() -> "Message":
-            nonlocal given
-            if given:
+        async def receive_body() -> "Message":
+            nonlocal body_sent
+            if body_sent:
                 return await receive()
-            given = True
+            body_sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
+        if scope["method"] == "HEAD":  # uvicorn sends only the head of what GET answers
+            scope = {**scope, "method": "GET"}
         async with asyncio.timeout(self.timeout):
-            await self.app(scope, replay, send)
+            await self.app(scope, receive_body, send)
 
-    async def _body(self, scope: "Scope", receive: "Receive") -> bytes | None:
-        """The body, or None where it is too large: by what its header says, or by what comes."""
+    async def _read_body(self, scope: "Scope", receive: "Receive") -> bytes | None:
+        """Return the body; None if it is too large, by its header or by the bytes that arrive."""
         announced = dict(scope["headers"]).get(b"content-length", b"")
         if announced.isdigit() and int(announced[:20]) > self.max_body:
             return None
@@ -112,7 +125,7 @@ class Guard:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise GoneError
+                raise ClientGoneError
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self.max_body:
@@ -121,48 +134,52 @@ class Guard:
         return b"".join(parts)
 
 
-def connections(seconds: float) -> Any:
-    """uvicorn's protocol, but waiting no longer than `seconds` for the head of a request, or a client to read on."""
+def protocol_with_timeouts(seconds: float) -> Any:
+    """Return uvicorn's protocol class, with a time limit for two kinds of slow clients.
+
+    A connection is closed if the head of a request does not arrive within `seconds`, or if the client reads nothing of
+    its answer for as long.
+    """
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        head: asyncio.TimerHandle | None = None
-        reading: asyncio.TimerHandle | None = None
+        head_timer: asyncio.TimerHandle | None = None
+        read_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._wait()
+            self._limit_head()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            self._wait()
+            self._limit_head()
 
-        def _wait(self) -> None:
+        def _limit_head(self) -> None:
             answering = self.cycle is not None and not self.cycle.response_complete
-            if answering and self.head:
-                self.head.cancel()
-                self.head = None
-            elif not answering and not self.head:
-                self.head = self.loop.call_later(seconds, self.transport.abort)
+            if answering and self.head_timer:
+                self.head_timer.cancel()
+                self.head_timer = None
+            elif not answering and not self.head_timer:
+                self.head_timer = self.loop.call_later(seconds, self.transport.abort)
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._watch(self.transport.get_write_buffer_size() + 1)
+            self._limit_read(self.transport.get_write_buffer_size() + 1)
 
-        def _watch(self, before: int) -> None:
-            left = self.transport.get_write_buffer_size()
-            if left >= before:
+        def _limit_read(self, unread_before: int) -> None:
+            unread = self.transport.get_write_buffer_size()
+            if unread >= unread_before:
                 self.transport.abort()
             else:
-                self.reading = self.loop.call_later(seconds, self._watch, left)
+                self.read_timer = self.loop.call_later(seconds, self._limit_read, unread)
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            if self.reading:
-                self.reading.cancel()
+            if self.read_timer:
+                self.read_timer.cancel()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            for timer in (self.head, self.reading):
+            for timer in (self.head_timer, self.read_timer):
                 if timer:
                     timer.cancel()
             super().connection_lost(exc)
@@ -171,40 +188,32 @@ def connections(seconds: float) -> Any:
 
 
 async def unless_gone(request: "Request", work: "Coroutine[Any, Any, T]") -> "T":
-    """Wait for work that takes long, or stop it when the client has gone: a page asks anew with every key.
+    """Wait for work that takes long, but cancel it if the client disconnects: the page asks again at every key.
 
     Raises
     ------
-    GoneError
-        The client has gone.
+    ClientGoneError
+        The client has disconnected.
     """
-    done, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())  # nothing comes but the end
+    # The body was read already: the only message to come is the end of the connection.
+    working, disconnected = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
     try:
-        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not done.done():
-            raise GoneError
-        return done.result()
+        await asyncio.wait({working, disconnected}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGoneError
+        return working.result()
     finally:
-        done.cancel()
-        gone.cancel()
+        working.cancel()
+        disconnected.cancel()
 
 
-async def problem(send: "Send", status: int, sentence: str, *, retry: bool = False) -> None:
-    """Answer with one sentence, and close the connection: part of a body may still be on its way."""
-    body = json.dumps({"error": sentence}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"connection", b"close")] + [(b"retry-after", b"1")] * retry
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _method(scope: "Scope") -> str:
-    method: str = scope["method"]
+def _logged_method(method: str) -> str:
+    """Return a method as the log shows it: one that may be a text is "other"."""
     return method if method.isascii() and method.isalpha() and len(method) <= 10 else "other"
 
 
-def _place(error: BaseException) -> str:
-    """What an exception is and where it was raised, without its message."""
+def _location(error: BaseException) -> str:
+    """Return the type of an exception and where it was raised, without its message."""
     trace: Any = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

@@ -1,103 +1,98 @@
-"""Schemas: what the service takes and gives, as its OpenAPI description shows it."""
+"""Schemas of the answers, as the OpenAPI description shows them, and the messages about invalid requests.
+
+The schemas of the requests depend on the limits of the service, and stand with their routes.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Model = Annotated[str, Field(description="name and version of the model that answered")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+ModelTitle = Annotated[str, Field(description="name and version of the model that answered")]
 
 
 class Prediction(BaseModel):
-    """The label of a text, and how probable each label is."""
+    """The predicted label of a text, and the probability of every label."""
 
     predicted_label: str
-    confidence: Share = Field(description="the label's probability")
-    probabilities: dict[str, Share]
+    confidence: Probability = Field(description="probability of the predicted label")
+    probabilities: dict[str, Probability]
 
 
-class Answer(Prediction):
-    model: Model
+class PredictResponse(Prediction):
+    model: ModelTitle
 
 
-class Answers(BaseModel):
-    model: Model
-    predictions: list[Prediction] = Field(description="one for each text, in their order")
+class BatchResponse(BaseModel):
+    model: ModelTitle
+    predictions: list[Prediction] = Field(description="one for each text, in the order of the request")
 
 
-class Word(BaseModel):
+class WordContribution(BaseModel):
     word: str
-    span: tuple[int, int] = Field(description="where it stands in `text` of the answer, in characters: start and end")
-    source: tuple[int, int] | None = Field(description="where it stands in the raw text; null where that is not sure")
-    adds: dict[str, float] = Field(description="to the score of each class; above 0 where it speaks for it")
+    span: tuple[int, int] = Field(description="start and end in `text` of this answer, in characters")
+    source: tuple[int, int] | None = Field(description="start and end in the raw text; null if uncertain")
+    adds: dict[str, float] = Field(description="contribution to the score of each class; above 0 raises it")
 
 
-class Explained(Answer):
-    """Which words made the probabilities what they are."""
+class ExplainResponse(PredictResponse):
+    """A prediction, and what each word contributes to it."""
 
-    text: str = Field(description="as the model reads it: cleaned, and masked as in training")
+    text: str = Field(description="the text as the model reads it: cleaned, and masked as in training")
     scores: dict[str, float] = Field(
-        description="their softmax are the probabilities; baseline and words add up to them"
+        description="the softmax of the scores gives the probabilities; a score is the baseline plus all contributions"
     )
-    baseline: dict[str, float] = Field(description="the scores of a text without words")
-    words: list[Word]
+    baseline: dict[str, float] = Field(description="the scores of an empty text")
+    words: list[WordContribution]
 
 
-class Refused(BaseModel):
+class RefusedVersion(BaseModel):
     version: str
     reason: str
 
 
-class Information(BaseModel):
+class ModelInfo(BaseModel):
     """The model in service."""
 
     name: str
-    version: str | None = Field(description="null for a folder")
-    alias: str | None = Field(description="the alias that is followed; null for a model that stays")
+    version: str | None = Field(description="null for a model folder")
+    alias: str | None = Field(description="the alias that the service follows; null for a fixed model")
     classes: list[str]
-    language: str = Field(description="of the training texts")
-    state: str = Field(description="identity of the pipeline state that made it")
-    figures: dict[str, float] = Field(description="on the test rows, where the store has them")
-    loaded: str = Field(description="when, in UTC")
-    refused: Refused | None = Field(description="a promoted version that was not taken, and why")
-    trouble: str | None = Field(description="what is wrong with the model store")
+    language: str = Field(description="language of the training texts")
+    state: str = Field(description="hash of the pipeline state that trained the model")
+    figures: dict[str, float] = Field(description="metrics on the test set, where the model store has them")
+    loaded: str = Field(description="time of loading, in UTC")
+    refused: RefusedVersion | None = Field(description="the last promoted version that was refused, and why")
+    trouble: str | None = Field(description="the current problem with the model store")
 
 
-class Status(BaseModel):
+class ServiceStatus(BaseModel):
     status: str
 
 
-class Problem(BaseModel):
-    error: str = Field(description="what was wrong, in one sentence")
+class ErrorResponse(BaseModel):
+    error: str = Field(description="what is wrong, in one sentence")
 
 
-def requests(max_length: int, max_texts: int) -> tuple[Any, Any]:
-    """The bodies that ask for one text and for many; types depend on the limits."""
-    raw = Annotated[str, Field(max_length=max_length, description="raw text")]
-    one = {"extra": "forbid", "json_schema_extra": {"examples": [{"text": "I love this, thank you!"}]}}
-    many = {"extra": "forbid", "json_schema_extra": {"examples": [{"texts": ["I love this, thank you!", "Oh no."]}]}}
-    listed = Annotated[list[raw], Field(min_length=1, max_length=max_texts)]
-    return (
-        create_model("Text", __config__=ConfigDict(**one), text=(raw, ...)),  # type: ignore[typeddict-item]
-        create_model("Texts", __config__=ConfigDict(**many), texts=(listed, ...)),  # type: ignore[typeddict-item]
-    )
+def validation_message(error: Mapping[str, Any]) -> str:
+    """Describe one of pydantic's validation errors without repeating the invalid content.
 
-
-def sentence(error: Mapping[str, Any]) -> str:
-    """What was wrong with a body, without what was in it."""
-    first, *rest = [part for part in error["loc"] if part != "body"] or ["the body"]
-    where = f"{first}{''.join(f'[{part}]' for part in rest)}"
-    most = error.get("ctx", {}).get("max_length", 0)
-    sentences = {
+    >>> validation_message({"type": "string_type", "loc": ("body", "texts", 1)})
+    'texts[1] must be a string'
+    """
+    field, *indices = [part for part in error["loc"] if part != "body"] or ["the body"]
+    where = f"{field}{''.join(f'[{index}]' for index in indices)}"
+    limit = error.get("ctx", {}).get("max_length", 0)
+    messages = {
         "json_invalid": "the body is not valid JSON",
         "missing": f"{where} is missing",
-        "extra_forbidden": "the body has a field that is not known; see /openapi.json",
+        "extra_forbidden": "unknown field in the body; see /openapi.json",
         "string_type": f"{where} must be a string",
-        "string_unicode": f"{where} must be valid Unicode, without half a surrogate pair",
-        "string_too_long": f"{where} must have at most {most:,} characters",
+        "string_unicode": f"{where} must be valid Unicode, without unpaired surrogates",
+        "string_too_long": f"{where} must have at most {limit:,} characters",
         "list_type": f"{where} must be a list of strings",
-        "too_long": f"{where} must hold at most {most:,} texts",
-        "too_short": f"{where} must hold at least one text",
+        "too_long": f"{where} must have at most {limit:,} items",
+        "too_short": f"{where} must have at least one item",
     }
-    return sentences.get(error["type"], "the body must be a JSON object, sent as application/json; see /openapi.json")
+    return messages.get(error["type"], "the body must be a JSON object with content type application/json")

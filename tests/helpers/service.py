@@ -1,4 +1,4 @@
-"""Shared by the tests of the service: a model without a network, and the service around it, at a port of its own."""
+"""A running service around a fake model, a client of it, and the page in a browser."""
 
 import http.client
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.serving import app
-from pipeline.serving.champion import Champion, Served
+from pipeline.serving import app, routes
+from pipeline.serving.champion import LiveChampion, LoadedModel
 from pipeline.serving.metrics import Monitor
 
 JSON = {"content-type": "application/json"}
@@ -21,19 +21,22 @@ JSON = {"content-type": "application/json"}
 CLASSES = ("sad", "glad", "angry")
 
 
-class Counting:
-    """The label is the text's length, by its remainder; waits where it is told to."""
+class FakeModel:
+    """Predicts the class whose number is the text's length modulo 3.
+
+    It fails on texts with "fail", and does not answer while `may_answer` is cleared.
+    """
 
     classes = CLASSES
 
     def __init__(self) -> None:
-        self.calls: list[int] = []
-        self.let = threading.Event()
-        self.let.set()
+        self.calls: list[int] = []  # number of texts
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         self.calls.append(len(texts))
-        assert self.let.wait(30)
+        assert self.may_answer.wait(30)
         if any("fail" in text for text in texts):
             raise ValueError(f"cannot read {texts}")
         rows = np.full((len(texts), 3), 0.25)
@@ -41,87 +44,98 @@ class Counting:
         return rows
 
     def explain(self, text: str) -> Any:
-        row = dict(zip(CLASSES, self.probabilities([text])[0].tolist(), strict=True))
-        best = max(row, key=row.__getitem__)
-        words = [{"word": text, "span": [0, len(text)], "source": None, "adds": row}]
-        scores = {"scores": row, "baseline": dict.fromkeys(row, 0.0)}
-        found = {"text": text, "predicted_label": best, "confidence": row[best], "probabilities": row, "words": words}
-        return SimpleNamespace(to_dict=lambda: found | scores)
+        probabilities = dict(zip(CLASSES, self.probabilities([text])[0].tolist(), strict=True))
+        label = max(probabilities, key=probabilities.__getitem__)
+        fields = {
+            "text": text,
+            "predicted_label": label,
+            "confidence": probabilities[label],
+            "probabilities": probabilities,
+            "scores": probabilities,
+            "baseline": dict.fromkeys(probabilities, 0.0),
+            "words": [{"word": text, "span": [0, len(text)], "source": None, "adds": probabilities}],
+        }
+        return SimpleNamespace(to_dict=lambda: fields)
 
 
-def served(model: Any, version: str = "1", explainer: Any = None) -> Served:
-    return Served(model, explainer or model, "moods", version, state="s" * 64, language="en", figures={"macro_f1": 0.5})
+def loaded_model(model: Any, version: str = "1", explainer: Any = None) -> LoadedModel:
+    metrics = {"macro_f1": 0.5}
+    return LoadedModel(model, explainer or model, "moods", version, state="s" * 64, language="en", figures=metrics)
 
 
-class Service:
-    """A client of a service that is running."""
+class Client:
+    """A client of a running service."""
 
-    def __init__(self, port: int, champion: Champion) -> None:
-        self.port, self.champion = port, champion
+    def __init__(self, port: int) -> None:
+        self.port = port
 
-    def ask(self, method: str, path: str, body: Any = None, headers: Any = JSON) -> tuple[int, Any, dict[str, str]]:
+    def request(self, method: str, path: str, body: Any = None, headers: Any = JSON) -> tuple[int, Any, dict[str, str]]:
+        """Return the status, the content (parsed if it is JSON) and the headers of an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            connection.request(method, path, content, headers)
-            answer = connection.getresponse()
-            found = answer.read()
+            encoded = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            connection.request(method, path, encoded, headers)
+            response = connection.getresponse()
+            content = response.read()
         finally:
             connection.close()
-        told = {key.lower(): value for key, value in answer.getheaders()}
-        return answer.status, json.loads(found) if told["content-type"] == "application/json" else found.decode(), told
+        received = {key.lower(): value for key, value in response.getheaders()}
+        is_json = received["content-type"] == "application/json"
+        return response.status, json.loads(content) if is_json else content.decode(), received
 
     def post(self, path: str, body: Any) -> tuple[int, Any]:
-        return self.ask("POST", path, body)[:2]
+        return self.request("POST", path, body)[:2]
 
     def get(self, path: str) -> tuple[int, Any]:
-        return self.ask("GET", path)[:2]
+        return self.request("GET", path)[:2]
+
+    def send_raw(self, request: bytes) -> bytes:
+        """Return all bytes of the answer to a request, which should say `Connection: close`."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            return b"".join(iter(lambda: connection.recv(4_096), b""))
 
 
 @contextmanager
-def service(model: Any, explainer: Any = None, **limits: Any) -> Iterator[Service]:
-    """The service around a model; limits as in `serve.Limits`."""
-    monitor = Monitor(app.PATHS)
-    champion, chosen = Champion(served(model, explainer=explainer), monitor), app.Limits(**limits)
-    server = app.server(app.create_app(champion, monitor, chosen), chosen)
-    place = app.listen("127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+def running_service(model: Any, explainer: Any = None, **limits: Any) -> Iterator[Client]:
+    """Run the service around a model; limits as in `app.Limits`."""
+    monitor, chosen = Monitor(routes.PATHS), app.Limits(**limits)
+    champion = LiveChampion(loaded_model(model, explainer=explainer), monitor)
+    server = app.http_server(app.create_app(champion, monitor, chosen), chosen)
+    bound = app.bind_socket("127.0.0.1", 0)
+    port = bound.getsockname()[1]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     try:
-        wait_for(place.getsockname()[1])
-        yield Service(place.getsockname()[1], champion)
+        wait_until(lambda: listens(port))
+        yield Client(port)
     finally:
         server.should_exit = True
         thread.join(30)
         assert not thread.is_alive()
 
 
-def wait_for(port: int) -> None:
-    """Until something listens."""
-
-    def listens() -> bool:
-        with socket.socket() as tried:
-            return not tried.connect_ex(("127.0.0.1", port))
-
-    until(listens)
+def listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return not connection.connect_ex(("127.0.0.1", port))
 
 
-def until(holds: Callable[[], Any], seconds: float = 60) -> Any:
-    """What a condition gives as soon as it holds: machines at work are slow."""
+def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Return the value of a condition as soon as it is true; a busy machine is slow."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if found := holds():
-            return found
+        if value := condition():
+            return value
         time.sleep(0.02)
-    raise AssertionError(f"it did not come to that within {seconds:g} seconds")
+    raise AssertionError(f"the condition did not become true within {seconds:g} seconds")
 
 
 def find(page: Any, selector: str) -> Any:
-    """An element of a page in a browser."""
+    """Return an element of the page in a browser."""
     return page.find_element("css selector", selector)
 
 
-def write(page: Any, text: str) -> None:
-    """Put a text where one types; a driver cannot type characters beyond the first plane."""
+def enter_text(page: Any, text: str) -> None:
+    """Enter a text in the page; a driver cannot type characters beyond the basic multilingual plane."""
     area = find(page, "#text")
     page.execute_script("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", area, text)

@@ -1,4 +1,4 @@
-"""Serve: what goes in and comes out over HTTP, what is refused, and that no text stays anywhere."""
+"""The service over HTTP: answers, refusals, limits, logs without texts, and the command that starts it."""
 
 import json
 import logging
@@ -8,16 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from helpers.project import ROOT, Project
-from helpers.service import Counting, Service, served, service, until
+from helpers.service import Client, FakeModel, loaded_model, running_service, wait_until
 
 from pipeline.base.errors import PipelineError
 from pipeline.data import datasets
@@ -28,24 +27,38 @@ LIMITS = {"max_length": 20, "max_texts": 5, "max_body": 2_000, "max_waiting": 8,
 
 
 @pytest.fixture(scope="module")
-def model() -> Counting:
-    return Counting()
+def model() -> FakeModel:
+    return FakeModel()
 
 
 @pytest.fixture(scope="module")
-def small(model: Counting) -> Iterator[Service]:
-    """A service with low limits."""
-    with service(model, **LIMITS) as running:
-        yield running
+def client(model: FakeModel) -> Iterator[Client]:
+    """A client of a service with low limits."""
+    with running_service(model, **LIMITS) as client:
+        yield client
 
 
-def counters(running: Service) -> dict[str, float]:
-    lines = [line.rpartition(" ") for line in running.get("/metrics")[1].splitlines() if not line.startswith("#")]
+def counters(client: Client) -> dict[str, float]:
+    lines = [line.rpartition(" ") for line in client.get("/metrics")[1].splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
 
 
-def test_one_text(small: Service) -> None:
-    status, answer = small.post("/predict", {"text": "four"})
+@contextmanager
+def threads_of(requests: list[Callable[[], Any]]) -> Iterator[list[Any]]:
+    """Send requests at the same time; the list gets their answers, and is complete after the block."""
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda send=send: answers.append(send())) for send in requests]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        for thread in threads:
+            thread.join()
+
+
+def test_predict_one_text(client: Client) -> None:
+    status, answer = client.post("/predict", {"text": "four"})
     assert status == 200
     assert answer == {
         "predicted_label": "glad",
@@ -55,23 +68,24 @@ def test_one_text(small: Service) -> None:
     }
 
 
-def test_many_texts_keep_their_order(small: Service) -> None:
-    status, answer = small.post("/predict/batch", {"texts": ["", "a", "bb", "ccc", "a"]})
+def test_batch_keeps_the_order_of_texts(client: Client) -> None:
+    status, answer = client.post("/predict/batch", {"texts": ["", "a", "bb", "ccc", "a"]})
     assert status == 200
-    assert [each["predicted_label"] for each in answer["predictions"]] == ["sad", "glad", "angry", "sad", "glad"]
+    labels = [prediction["predicted_label"] for prediction in answer["predictions"]]
+    assert labels == ["sad", "glad", "angry", "sad", "glad"]
     assert answer["model"] == "moods version 1"
 
 
-def test_an_explanation(small: Service) -> None:
-    status, answer = small.post("/explain", {"text": "four"})
+def test_explain_one_text(client: Client) -> None:
+    status, answer = client.post("/explain", {"text": "four"})
     assert status == 200
     assert (answer["predicted_label"], answer["model"], answer["text"]) == ("glad", "moods version 1", "four")
     adds = {"sad": 0.25, "glad": 0.5, "angry": 0.25}
     assert answer["words"] == [{"word": "four", "span": [0, 4], "source": None, "adds": adds}]
 
 
-def test_the_model_health_and_readiness(small: Service) -> None:
-    status, model = small.get("/model")
+def test_model_health_and_readiness(client: Client) -> None:
+    status, model = client.get("/model")
     assert status == 200
     assert model.pop("loaded").startswith("20")
     assert model == {
@@ -85,289 +99,266 @@ def test_the_model_health_and_readiness(small: Service) -> None:
         "refused": None,
         "trouble": None,
     }
-    assert small.get("/health") == (200, {"status": "ok"})
-    assert small.get("/ready") == (200, {"status": "ready"})
+    assert client.get("/health") == (200, {"status": "ok"})
+    assert client.get("/ready") == (200, {"status": "ready"})
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "sentence"),
+    ("body", "status", "message"),
     [
         ({"text": None}, 422, "text must be a string"),
         ({"text": 3}, 422, "text must be a string"),
         ({"text": ["a"]}, 422, "text must be a string"),
         ({"text": "x" * 21}, 422, "text must have at most 20 characters"),
-        (b'{"text": "\\ud83d"}', 422, "text must be valid Unicode, without half a surrogate pair"),
+        (b'{"text": "\\ud83d"}', 422, "text must be valid Unicode, without unpaired surrogates"),
         ({}, 422, "text is missing"),
-        ({"text": "a", "lang": "en"}, 422, "the body has a field that is not known; see /openapi.json"),
-        (["a"], 422, "the body must be a JSON object, sent as application/json; see /openapi.json"),
+        ({"text": "a", "lang": "en"}, 422, "unknown field in the body; see /openapi.json"),
+        (["a"], 422, "the body must be a JSON object with content type application/json"),
         (b"", 422, "the body is missing"),
         (b'{"text": ', 422, "the body is not valid JSON"),
-        (b'{"text": "\xff"}', 400, "the body cannot be read as JSON in UTF-8"),
-        (b"[" * 1_900, 400, "the body cannot be read as JSON in UTF-8"),
-        (b"1" * 1_900, 422, "the body must be a JSON object, sent as application/json; see /openapi.json"),
+        (b'{"text": "\xff"}', 400, "cannot decode the body; send JSON in UTF-8"),
+        (b"[" * 1_900, 400, "cannot decode the body; send JSON in UTF-8"),
+        (b"1" * 1_900, 422, "the body must be a JSON object with content type application/json"),
         (b'"' + b"x" * 2_000, 413, "the body is larger than 2,000 bytes; send fewer texts"),
     ],
 )
-def test_what_is_no_text_is_one_sentence(small: Service, body: Any, status: int, sentence: str) -> None:
-    assert small.post("/predict", body) == (status, {"error": sentence})
+def test_invalid_text_gets_one_sentence(client: Client, body: Any, status: int, message: str) -> None:
+    assert client.post("/predict", body) == (status, {"error": message})
 
 
 @pytest.mark.parametrize(
-    ("texts", "sentence"),
+    ("texts", "message"),
     [
         (["a", None], "texts[1] must be a string"),
-        ([], "texts must hold at least one text"),
-        (["a"] * 6, "texts must hold at most 5 texts"),
+        ([], "texts must have at least one item"),
+        (["a"] * 6, "texts must have at most 5 items"),
         ("a", "texts must be a list of strings"),
         (["a", "x" * 21], "texts[1] must have at most 20 characters"),
     ],
 )
-def test_what_are_no_texts_is_one_sentence(small: Service, texts: Any, sentence: str) -> None:
-    assert small.post("/predict/batch", {"texts": texts}) == (422, {"error": sentence})
+def test_invalid_batch_gets_one_sentence(client: Client, texts: Any, message: str) -> None:
+    assert client.post("/predict/batch", {"texts": texts}) == (422, {"error": message})
 
 
-def test_zero_bytes_emoji_and_an_empty_text_are_texts(small: Service) -> None:
+def test_nul_emoji_and_empty_text_are_valid(client: Client) -> None:
     for text in ("\0", "😀", ""):
-        assert small.post("/predict", {"text": text})[0] == 200
+        assert client.post("/predict", {"text": text})[0] == 200
 
 
-def test_a_body_of_unknown_length_is_bounded_too(small: Service) -> None:
-    with socket.create_connection(("127.0.0.1", small.port), timeout=10) as client:
-        client.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
-        client.sendall(b"7d0\r\n" + b"x" * 2_000 + b"\r\n5\r\nxxxxx\r\n")
-        assert client.recv(4_096).startswith(b"HTTP/1.1 413 ")
+def test_body_of_unknown_length_is_limited(client: Client) -> None:
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        connection.sendall(b"7d0\r\n" + b"x" * 2_000 + b"\r\n5\r\nxxxxx\r\n")
+        assert connection.recv(4_096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_what_is_not_there_is_one_sentence(small: Service) -> None:
-    assert small.get("/nothing") == (404, {"error": "there is nothing here; see /openapi.json"})
-    assert small.get("/predict") == (405, {"error": "this path is asked in another way; see /openapi.json"})
+def test_unknown_path_and_method_get_one_sentence(client: Client) -> None:
+    assert client.get("/nothing") == (404, {"error": "unknown path; see /openapi.json"})
+    assert client.get("/predict") == (405, {"error": "method not allowed for this path; see /openapi.json"})
 
 
-def test_a_full_queue_says_when_to_come_again(small: Service, model: Counting) -> None:
-    model.let.clear()
-    answers: list[tuple[int, Any]] = []
-    body = {"texts": ["a"] * 4}
-    threads = [threading.Thread(target=lambda: answers.append(small.post("/predict/batch", body))) for _ in range(3)]
-    try:
-        for thread in threads:  # the first is at work; the others fill the queue
-            thread.start()
-        until(lambda: counters(small)["serve_waiting_texts"] >= 8)
-        status, answer, headers = small.ask("POST", "/predict", {"text": "a"})
-        assert (status, answer) == (503, {"error": "too many texts wait; try again after a second"})
-        assert headers["retry-after"] == "1"
-        assert small.get("/ready")[0] == 503
-        assert small.get("/health")[0] == 200
-    finally:
-        model.let.set()
-        for thread in threads:
-            thread.join()
-    assert [status for status, _ in answers] == [200, 200, 200]
-    assert small.get("/ready")[0] == 200
+def test_full_queue_tells_when_to_retry(client: Client, model: FakeModel) -> None:
+    model.may_answer.clear()
+    send_four = lambda: client.post("/predict/batch", {"texts": ["a"] * 4})[0]  # noqa: E731
+    with threads_of([send_four] * 3) as statuses:  # the first is in progress; the others fill the queue
+        try:
+            wait_until(lambda: counters(client)["serve_waiting_texts"] >= 8)
+            status, answer, headers = client.request("POST", "/predict", {"text": "a"})
+            assert (status, answer) == (503, {"error": "too many texts are waiting; try again in a second"})
+            assert headers["retry-after"] == "1"
+            assert client.get("/ready")[0] == 503
+            assert client.get("/health")[0] == 200
+        finally:
+            model.may_answer.set()
+    assert statuses == [200, 200, 200]
+    assert client.get("/ready")[0] == 200
 
 
-def test_what_waits_is_predicted_together(small: Service, model: Counting) -> None:
-    model.let.clear()
-    del model.calls[:]
-    threads = [threading.Thread(target=small.post, args=("/predict", {"text": "a"})) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    until(lambda: counters(small)["serve_waiting_texts"] >= 5)
-    model.let.set()
-    for thread in threads:
-        thread.join()
+def test_waiting_requests_are_predicted_together(client: Client, model: FakeModel) -> None:
+    model.may_answer.clear()
+    model.calls.clear()
+    with threads_of([lambda: client.post("/predict", {"text": "a"})] * 6):
+        wait_until(lambda: counters(client)["serve_waiting_texts"] >= 5)
+        model.may_answer.set()
     assert model.calls == [1, 5]
 
 
-def test_an_answer_that_takes_too_long_is_given_up() -> None:
-    model = Counting()
-    with service(model, timeout=0.3, threads=1) as running:
-        model.let.clear()
-        status, answer, headers = running.ask("POST", "/predict", {"text": "a"})
+def test_slow_answer_and_slow_body_time_out() -> None:
+    model = FakeModel()
+    with running_service(model, timeout=0.3, threads=1) as client:
+        model.may_answer.clear()
+        status, answer, headers = client.request("POST", "/predict", {"text": "a"})
         assert (status, headers["retry-after"]) == (503, "1")
-        assert answer == {"error": "no answer within 0.3 seconds; send fewer texts, or try again"}
-        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
-            client.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
-            assert client.recv(4_096).startswith(b"HTTP/1.1 408 ")
-        model.let.set()
-        assert running.post("/predict", {"text": "a"})[0] == 200
+        assert answer == {"error": "no answer within 0.3 seconds; send fewer texts or try again"}
+        with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
+            connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+            assert connection.recv(4_096).startswith(b"HTTP/1.1 408 ")
+        model.may_answer.set()
+        assert client.post("/predict", {"text": "a"})[0] == 200
 
 
-def test_what_is_in_work_is_finished_before_the_end() -> None:
-    model = Counting()
+def test_shutdown_finishes_requests_in_progress() -> None:
+    model = FakeModel()
     answers: list[tuple[int, Any]] = []
-    with service(model, threads=1) as running:
-        model.let.clear()
-        thread = threading.Thread(target=lambda: answers.append(running.post("/predict", {"text": "a"})))
+    with running_service(model, threads=1) as client:
+        model.may_answer.clear()
+        thread = threading.Thread(target=lambda: answers.append(client.post("/predict", {"text": "a"})))
         thread.start()
-        until(lambda: model.calls)
-        threading.Timer(0.3, model.let.set).start()
+        wait_until(lambda: model.calls)
+        threading.Timer(0.3, model.may_answer.set).start()
     thread.join()
     assert [status for status, _ in answers] == [200]
 
 
-def test_an_explanation_that_nobody_waits_for_is_not_made(small: Service, model: Counting) -> None:
-    model.let.clear()
-    del model.calls[:]
+def test_explanation_is_dropped_if_the_client_disconnects(client: Client, model: FakeModel) -> None:
+    model.may_answer.clear()
+    model.calls.clear()
     request = b"POST /explain HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n"
     request += b'{"text": "a"}'
-    first, second = (socket.create_connection(("127.0.0.1", small.port), timeout=10) for _ in range(2))
+    first, second = (socket.create_connection(("127.0.0.1", client.port), timeout=10) for _ in range(2))
     with first, second:
         first.sendall(request)
-        until(lambda: model.calls)
+        wait_until(lambda: model.calls)
         second.sendall(request)
-        until(lambda: counters(small)["serve_waiting_explanations"] >= 1)
+        wait_until(lambda: counters(client)["serve_waiting_explanations"] >= 1)
         second.close()
-        for _ in range(5):  # the service has seen that by then
-            small.get("/health")
-        model.let.set()
+        for _ in range(5):  # meanwhile the service notices
+            client.get("/health")
+        model.may_answer.set()
         assert first.recv(4_096).startswith(b"HTTP/1.1 200 ")
-    assert small.post("/predict", {"text": "a"})[0] == 200
+    assert client.post("/predict", {"text": "a"})[0] == 200
     assert len(model.calls) == 2
 
 
-def test_explanations_never_stand_before_predictions_and_are_bounded() -> None:
-    explainer = Counting()
-    explainer.let.clear()
-    answers: list[tuple[int, Any]] = []
-    with service(Counting(), explainer, threads=1, max_explanations=3) as running:
-        ask = lambda: answers.append(running.post("/explain", {"text": "a"}))  # noqa: E731
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        try:
-            for thread in threads:
-                thread.start()
-            until(lambda: len(answers) == 4 and counters(running)["serve_waiting_explanations"] == 3)
-            for _ in range(20):
-                assert running.post("/predict", {"text": "a"})[0] == 200
-            assert running.get("/ready")[0] == 200
-        finally:
-            explainer.let.set()
-            for thread in threads:
-                thread.join()
-        assert counters(running)["serve_explanation_seconds_count"] == 4
-    assert [status for status, _ in answers] == [503] * 4 + [200] * 4
+def test_explanations_are_limited_and_do_not_delay_predictions() -> None:
+    explainer = FakeModel()
+    explainer.may_answer.clear()
+    with running_service(FakeModel(), explainer, threads=1, max_explanations=3) as client:
+        with threads_of([lambda: client.post("/explain", {"text": "a"})[0]] * 8) as statuses:
+            try:
+                wait_until(lambda: len(statuses) == 4 and counters(client)["serve_waiting_explanations"] == 3)
+                for _ in range(20):
+                    assert client.post("/predict", {"text": "a"})[0] == 200
+                assert client.get("/ready")[0] == 200
+            finally:
+                explainer.may_answer.set()
+        assert counters(client)["serve_explanation_seconds_count"] == 4
+    assert statuses == [503] * 4 + [200] * 4
     assert explainer.calls == [1] * 4
 
 
 @pytest.mark.slow  # a quarter of a minute
-def test_64_explanations_of_the_longest_texts_starve_nobody_and_need_no_memory(reference: Project) -> None:
+def test_64_long_explanations_leave_predictions_fast_and_memory_small(reference: Project) -> None:
     model = load_folder(reference.folder / "data/train/model")
     tweets = datasets.tweets()["text"].to_list()
     longest = [" ".join(tweets[start : start + 300])[:20_000] for start in range(0, 64 * 300, 300)]
     assert {len(text) for text in longest} == {20_000}
-    answers: list[int] = []
-    with service(model.predictor, model.explainer) as running:
-        ask = lambda text: answers.append(running.post("/explain", {"text": text})[0])  # noqa: E731
-        running.post("/explain", {"text": longest[0]})
+    statuses: list[int] = []
+    with running_service(model.predictor, model.explainer) as client:
+        explain = lambda text: statuses.append(client.post("/explain", {"text": text})[0])  # noqa: E731
+        client.post("/explain", {"text": longest[0]})
         before, seconds = psutil.Process().memory_info().rss, []
-        threads = [threading.Thread(target=ask, args=(text,)) for text in longest]
+        threads = [threading.Thread(target=explain, args=(text,)) for text in longest]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            began = time.perf_counter()
-            assert running.post("/predict", {"text": tweets[len(seconds)]})[0] == 200
-            seconds.append(time.perf_counter() - began)
-        grown = psutil.Process().memory_info().rss - before
-        assert running.post("/explain", {"text": "short again"})[0] == 200
-    assert set(answers) <= {200, 503}
-    assert answers.count(200) > 0
+            started = time.perf_counter()
+            assert client.post("/predict", {"text": tweets[len(seconds)]})[0] == 200
+            seconds.append(time.perf_counter() - started)
+        growth = psutil.Process().memory_info().rss - before
+        assert client.post("/explain", {"text": "short again"})[0] == 200
+    assert set(statuses) <= {200, 503}
+    assert statuses.count(200) > 0
     assert len(seconds) > 20
-    assert sorted(seconds)[int(0.99 * len(seconds))] < 1  # before there were two queues: 10, and 503
-    assert grown < 200_000_000
+    assert sorted(seconds)[int(0.99 * len(seconds))] < 1  # with one queue for both: 10, and 503
+    assert growth < 200_000_000
 
 
-def test_no_text_stays_in_logs_or_metrics(small: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_and_metrics_contain_no_text(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     canary = "canary7q"
-    assert small.post("/predict", {"text": canary})[0] == 200
-    assert small.post("/predict/batch", {"texts": [canary, None]})[0] == 422
-    assert small.post("/explain", {"text": canary})[0] == 200
-    assert small.post("/predict", {canary: canary})[0] == 422
-    assert small.post(f"/predict?text={canary}", {"text": canary})[0] == 200
-    assert small.ask("GET", f"/{canary}?{canary}", headers={"user-agent": canary, "x-canary7q": canary})[0] == 404
-    assert small.ask(canary.upper().replace("7", ""), "/predict")[0] in {400, 405}
-    failed = small.post("/predict", {"text": f"fail {canary}"})
-    assert failed == (500, {"error": "the service failed; its log says where"})
-    assert small.post("/explain", {"text": f"fail {canary}"})[0] == 500
+    assert client.post("/predict", {"text": canary})[0] == 200
+    assert client.post("/predict/batch", {"texts": [canary, None]})[0] == 422
+    assert client.post("/explain", {"text": canary})[0] == 200
+    assert client.post("/predict", {canary: canary})[0] == 422
+    assert client.post(f"/predict?text={canary}", {"text": canary})[0] == 200
+    headers = {"user-agent": canary, "x-canary7q": canary}
+    assert client.request("GET", f"/{canary}?{canary}", headers=headers)[0] == 404
+    assert client.request(canary.upper().replace("7", ""), "/predict")[0] in {400, 405}
+    failed = client.post("/predict", {"text": f"fail {canary}"})
+    assert failed == (500, {"error": "internal error; the service's log shows where"})
+    assert client.post("/explain", {"text": f"fail {canary}"})[0] == 500
     assert len(caplog.records) >= 9
     assert "canary" not in caplog.text.lower()
     assert "POST /predict 200" in caplog.text
     assert re.search(r"/predict failed: ValueError at service\.py:\d+", caplog.text)
-    assert "canary" not in small.get("/metrics")[1].lower()
+    assert "canary" not in client.get("/metrics")[1].lower()
 
 
-def test_counters(small: Service) -> None:
-    before = counters(small)
-    small.post("/predict", {"text": "a"})
-    small.get("/a-path-of-a-stranger")
-    after = counters(small)
+def test_metrics_count_requests_and_texts(client: Client) -> None:
+    before = counters(client)
+    client.post("/predict", {"text": "a"})
+    client.get("/unknown-path")
+    after = counters(client)
 
-    def more(name: str) -> float:
+    def increase(name: str) -> float:
         return after[name] - before.get(name, 0)
 
-    assert more('serve_requests_total{method="POST",path="/predict",status="200"}') == 1
-    assert more('serve_requests_total{method="GET",path="other",status="404"}') == 1
-    assert more('serve_request_seconds_count{path="/predict"}') == 1
-    assert more("serve_batch_texts_sum") == 1
+    assert increase('serve_requests_total{method="POST",path="/predict",status="200"}') == 1
+    assert increase('serve_requests_total{method="GET",path="other",status="404"}') == 1
+    assert increase('serve_request_seconds_count{path="/predict"}') == 1
+    assert increase("serve_batch_texts_sum") == 1
     assert after['serve_model_info{name="moods",version="1"}'] == 1
 
 
-def test_the_page_loads_nothing_from_elsewhere(small: Service) -> None:
+def test_every_path_is_counted_under_its_name(client: Client) -> None:
+    paths = set(client.get("/openapi.json")[1]["paths"])
+    assert paths == {"/predict", "/predict/batch", "/explain", "/model", "/health", "/ready", "/metrics"}
+    for path in (*paths, "/", "/page.css", "/page.js", "/icon.svg", "/openapi.json"):
+        client.get(path)
+        assert f'serve_request_seconds_count{{path="{path}"}}' in counters(client)
+
+
+def test_page_loads_nothing_from_other_hosts(client: Client) -> None:
     for path in ("/", "/page.css", "/page.js", "/icon.svg"):
-        status, content, headers = small.ask("GET", path)
+        status, content, headers = client.request("GET", path)
         assert status == 200
         assert headers["content-security-policy"].startswith("default-src 'self';")
         assert headers["x-content-type-options"] == "nosniff"
         assert not re.search(r"(src|href|url\(|import|fetch\()[=\s\"'(]*(https?:)?//", content), path
-        assert " style=" not in content  # which the policy would block
+        assert " style=" not in content  # the policy would block it
         assert "onclick" not in content
 
 
-def test_openapi_tells_the_limits(small: Service) -> None:
-    schemas = small.get("/openapi.json")[1]["components"]["schemas"]
-    assert schemas["Text"]["properties"]["text"]["maxLength"] == 20
-    assert schemas["Texts"]["properties"]["texts"]["maxItems"] == 5
+def test_openapi_shows_the_limits(client: Client) -> None:
+    schemas = client.get("/openapi.json")[1]["components"]["schemas"]
+    assert schemas["PredictRequest"]["properties"]["text"]["maxLength"] == 20
+    assert schemas["BatchRequest"]["properties"]["texts"]["maxItems"] == 5
+    assert schemas["BatchRequest"]["properties"]["texts"]["items"]["maxLength"] == 20
 
 
-def test_the_service_imports_neither_tensorflow_nor_keras() -> None:
+def test_service_does_not_import_heavy_libraries() -> None:
     heavy = "{'tensorflow', 'keras', 'sklearn', 'mlflow', 'matplotlib', 'great_expectations'}"
     code = f"import sys, pipeline.serving.app; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["serve", *arguments])
-    app.main()
+def test_port_in_use_is_an_error_and_the_default_host_is_local(client: Client) -> None:
+    with pytest.raises(PipelineError, match=rf"cannot listen at --host 127.0.0.1 --port {client.port}: .*in use"):
+        app.main(["--port", str(client.port)])
 
 
-def test_a_port_that_is_taken_is_one_sentence(small: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PipelineError, match=rf"cannot listen at --host 127.0.0.1 --port {small.port}: .*in use"):
-        call(monkeypatch, "--port", str(small.port))
-
-
-def test_a_limit_of_nothing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limit_of_zero_is_an_error() -> None:
     with pytest.raises(PipelineError, match="--max-texts must be above 0, got 0"):
-        call(monkeypatch, "--max-texts", "0")
+        app.main(["--max-texts", "0"])
 
 
-def test_loopback_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    places: list[str] = []
-
-    def listen(host: str, port: int) -> socket.socket:
-        places.append(host)
-        raise PipelineError("enough")
-
-    monkeypatch.setattr(app, "listen", listen)
-    with pytest.raises(PipelineError, match="enough"):
-        call(monkeypatch)
-    assert places == ["127.0.0.1"]
-
-
-def closed(held: socket.socket, seconds: float) -> bool:
+def closed_within(connection: socket.socket, seconds: float) -> bool:
     """Whether the service closes a connection within so many seconds."""
-    held.settimeout(seconds)
+    connection.settimeout(seconds)
     try:
-        return held.recv(4_096) == b""
+        return connection.recv(4_096) == b""
     except ConnectionResetError:
         return True
     except TimeoutError:
@@ -375,106 +366,107 @@ def closed(held: socket.socket, seconds: float) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("before", "sent"),
+    ("answered", "unfinished"),
     [
         (b"", b""),
         (b"", b"POST /predict HTTP/1.1\r\nHost:"),
         (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /predict HTTP/1.1\r\nHost:"),
     ],
 )
-def test_nobody_holds_a_connection_without_a_request(before: bytes, sent: bytes) -> None:
-    with service(Counting(), timeout=0.5) as running, socket.create_connection(("127.0.0.1", running.port)) as held:
-        if before:
-            held.sendall(before)
-            until(lambda: held.recv(4_096).endswith(b'{"status":"ok"}'))
-        held.sendall(sent)
-        assert closed(held, 3)
+def test_connection_without_a_full_head_is_closed(answered: bytes, unfinished: bytes) -> None:
+    with (
+        running_service(FakeModel(), timeout=0.5) as client,
+        socket.create_connection(("127.0.0.1", client.port)) as connection,
+    ):
+        if answered:
+            connection.sendall(answered)
+            wait_until(lambda: connection.recv(4_096).endswith(b'{"status":"ok"}'))
+        connection.sendall(unfinished)
+        assert closed_within(connection, 3)
 
 
-def test_nobody_holds_an_answer_without_reading_it() -> None:
-    with service(Counting(), timeout=0.5, max_body=10**7, max_texts=10**5, max_waiting=10**6) as running:
+def test_client_that_does_not_read_is_disconnected() -> None:
+    with running_service(FakeModel(), timeout=0.5, max_body=10**7, max_texts=10**5, max_waiting=10**6) as client:
         body = json.dumps({"texts": ["x"] * 80_000}).encode()
         head = f"POST /predict/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
         with socket.socket() as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-            slow.connect(("127.0.0.1", running.port))
+            slow.connect(("127.0.0.1", client.port))
             slow.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
 
-            def held() -> bool:  # at the service's end, which is of this process too
-                return slow.getsockname() in [each.raddr for each in psutil.Process().net_connections()]
+            def held() -> bool:  # the service's end, in this process too
+                return slow.getsockname() in [connection.raddr for connection in psutil.Process().net_connections()]
 
-            until(held)
-            until(lambda: not held())
+            wait_until(held)
+            wait_until(lambda: not held())
             slow.settimeout(5)
-            got = 0
+            received = 0
             with suppress(ConnectionResetError):
                 while part := slow.recv(1 << 20):
-                    got += len(part)
-        assert got < 4_000_000  # of some 10 MB: what lay in the system's buffers
-        assert running.get("/health")[0] == 200
+                    received += len(part)
+        assert received < 4_000_000  # of about 10 MB: the content of the system's buffers
+        assert client.get("/health")[0] == 200
 
 
-def test_a_head_alone_is_answered(small: Service) -> None:
+def test_head_request_gets_the_head_only(client: Client) -> None:
     for path, status in (("/", b"200"), ("/health", b"200"), ("/ready", b"200"), ("/predict", b"405")):
-        with socket.create_connection(("127.0.0.1", small.port), timeout=10) as client:
-            client.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            answer = b"".join(iter(lambda: client.recv(4_096), b""))
+        answer = client.send_raw(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 " + status)
         assert answer.endswith(b"\r\n\r\n")
-    assert small.post("/predict/", {"text": "a"})[0] == 404
+    assert client.post("/predict/", {"text": "a"})[0] == 404
 
 
-def test_half_a_body_is_no_request(small: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_half_a_body_is_not_logged_as_a_request(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="serve")
-    with socket.create_connection(("127.0.0.1", small.port)) as gone:
-        gone.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"te')
-    assert small.post("/predict", {"text": "a"})[0] == 200
-    said = until(lambda: [record.getMessage() for record in caplog.records if "POST /predict " in record.getMessage()])
-    assert [line.split()[2] for line in said] == ["200"]
+    with socket.create_connection(("127.0.0.1", client.port)) as connection:
+        connection.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"te')
+    assert client.post("/predict", {"text": "a"})[0] == 200
+
+    def logged() -> list[str]:
+        return [message for message in caplog.messages if "POST /predict " in message]
+
+    lines = wait_until(logged)
+    assert [line.split()[2] for line in lines] == ["200"]
 
 
-def test_a_body_of_as_many_bytes_as_are_allowed_is_taken(small: Service) -> None:
-    assert small.post("/predict", json.dumps({"text": "x" * 20}).encode().ljust(2_000))[0] == 200
-    assert small.post("/predict", json.dumps({"text": "x" * 20}).encode().ljust(2_001))[0] == 413
+def test_body_of_exactly_the_limit_is_accepted(client: Client) -> None:
+    assert client.post("/predict", json.dumps({"text": "x" * 20}).encode().ljust(2_000))[0] == 200
+    assert client.post("/predict", json.dumps({"text": "x" * 20}).encode().ljust(2_001))[0] == 413
 
 
-def test_only_who_may_come_again_is_told_when(small: Service) -> None:
+def test_retry_after_only_where_a_retry_helps(client: Client) -> None:
     for body, expected in ((b" " * 2_001, 413), (b'{"text": "fail"}', 500)):
-        status, _, headers = small.ask("POST", "/predict", body)
+        status, _, headers = client.request("POST", "/predict", body)
         assert (status, "retry-after" in headers) == (expected, False)
 
 
-def test_no_answer_is_kept_on_the_way(small: Service) -> None:
+def test_answers_are_not_cached(client: Client) -> None:
     for path in ("/", "/model", "/metrics"):
-        assert small.ask("GET", path)[2]["cache-control"] == "no-store"
+        assert client.request("GET", path)[2]["cache-control"] == "no-store"
 
 
-def test_faults_and_methods_are_counted_and_those_of_strangers_as_one(
-    small: Service, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_errors_and_unknown_methods_are_counted(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="serve")
-    before = counters(small)
-    assert small.post("/predict", {"text": "fail"})[0] == 500
+    before = counters(client)
+    assert client.post("/predict", {"text": "fail"})[0] == 500
     for method in ("HEAD", "PROPFIND", "UNSUBSCRIBE"):
-        with socket.create_connection(("127.0.0.1", small.port), timeout=10) as client:
-            client.sendall(f"{method} /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            assert b"".join(iter(lambda: client.recv(4_096), b""))
-    after = counters(small)
+        assert client.send_raw(f"{method} /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    after = counters(client)
 
-    def more(name: str) -> float:
+    def increase(name: str) -> float:
         return after.get(name, 0) - before.get(name, 0)
 
-    assert more("serve_errors_total") == 1
-    assert more('serve_requests_total{method="HEAD",path="/health",status="200"}') == 1
-    assert more('serve_requests_total{method="other",path="/health",status="405"}') == 2
-    said = [record.getMessage().split()[:3] for record in caplog.records]
-    assert ["PROPFIND", "/health", "405"] in said  # a method of few letters is no text
-    assert ["other", "/health", "405"] in said
+    assert increase("serve_errors_total") == 1
+    assert increase('serve_requests_total{method="HEAD",path="/health",status="200"}') == 1
+    assert increase('serve_requests_total{method="other",path="/health",status="405"}') == 2
+    logged = [record.getMessage().split()[:3] for record in caplog.records]
+    assert ["PROPFIND", "/health", "405"] in logged  # too short to be a text
+    assert ["other", "/health", "405"] in logged
 
 
-def test_an_alias_is_followed_and_a_number_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_follows_an_alias_but_not_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
     store = SimpleNamespace(address="sqlite:///moods.db", versions=SimpleNamespace(get=lambda name, which: which))
     monkeypatch.setattr(app.tracking, "connect", lambda: store)
-    monkeypatch.setattr(app, "load_version", lambda store, version: served(Counting(), "3"))
-    assert app.load("champion", "moods")[1:] == (store, "champion")
-    assert app.load("3", "moods")[1:] == (None, "")
+    monkeypatch.setattr(app, "load_version", lambda store, version: loaded_model(FakeModel(), "3"))
+    assert app.load_model("champion", "moods")[1:] == (store, "champion")
+    assert app.load_model("3", "moods")[1:] == (None, "")

@@ -1,4 +1,4 @@
-"""The page in a real browser: what one types is labelled and coloured, by keyboard too, on a phone, in the dark."""
+"""The page in a real browser: labels and words while one types, by keyboard, on a phone and in dark mode."""
 
 import json
 import re
@@ -10,19 +10,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers.service import CLASSES, Counting, Service, find, service, until, write
+from helpers.service import CLASSES, Client, FakeModel, enter_text, find, running_service, wait_until
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium is installed"),
+    pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed"),
 ]
 
-# The lowest contrast of any text that is shown with what lies behind it (WCAG 2.2, 1.4.3).
+# The lowest contrast between any visible text and its background (WCAG 2.2, 1.4.3).
 CONTRAST = """
 const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-function over(colours) {  // from behind to before
+function luminance(colours) {  // of layers, from back to front
   canvas.clearRect(0, 0, 1, 1);
-  for (const each of colours) { canvas.fillStyle = each; canvas.fillRect(0, 0, 1, 1); }
+  for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
   const linear = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((value) => {
     value /= 255;
     return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
@@ -30,99 +30,112 @@ function over(colours) {  // from behind to before
   return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
 }
 let lowest = [99, ""];
-for (const each of document.querySelectorAll("body *")) {
-  const own = [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-  if (!(own || each.tagName === "TEXTAREA") || !each.checkVisibility() || each.closest(".hidden, noscript")) continue;
+for (const element of document.querySelectorAll("body *")) {
+  const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  if (!(hasText || element.tagName === "TEXTAREA") || !element.checkVisibility()) continue;
+  if (element.closest(".hidden, noscript")) continue;
   const behind = [];
-  for (let at = each; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
-  const [a, b] = [over(behind), over([...behind, getComputedStyle(each).color])].sort((x, y) => y - x);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < lowest[0]) lowest = [ratio, each.outerHTML.slice(0, 80)];
+  for (let layer = element; layer; layer = layer.parentElement) {
+    behind.unshift(getComputedStyle(layer).backgroundColor);
+  }
+  const front = [...behind, getComputedStyle(element).color];
+  const [light, dark] = [luminance(behind), luminance(front)].sort((x, y) => y - x);
+  const ratio = (light + 0.05) / (dark + 0.05);
+  if (ratio < lowest[0]) lowest = [ratio, element.outerHTML.slice(0, 80)];
 }
 return lowest;
 """
 
 
-class Reading(Counting):
-    """Explains by words: the first class is for words of an even length, and against the others."""
+class WordModel(FakeModel):
+    """Explains by words: those of an even length raise the score of the first class, and lower the others."""
 
     def explain(self, text: str) -> Any:
-        said = super().explain(text).to_dict()
+        fields = super().explain(text).to_dict()
         words = []
-        for found in re.finditer(r"\S+", text):
-            adds = len(found[0]) * (1 if len(found[0]) % 2 == 0 else -1)
-            each = dict(zip(CLASSES, (adds, -adds / 2, -adds / 2), strict=True))
-            words.append({"word": found[0], "span": list(found.span()), "source": None, "adds": each})
-        return SimpleNamespace(to_dict=lambda: said | {"words": words})
+        for match in re.finditer(r"\S+", text):
+            adds = len(match[0]) * (1 if len(match[0]) % 2 == 0 else -1)
+            by_class = dict(zip(CLASSES, (adds, -adds / 2, -adds / 2), strict=True))
+            words.append({"word": match[0], "span": list(match.span()), "source": None, "adds": by_class})
+        return SimpleNamespace(to_dict=lambda: fields | {"words": words})
 
 
 @pytest.fixture(scope="module")
-def model() -> Reading:
-    return Reading()
+def model() -> WordModel:
+    return WordModel()
 
 
 @pytest.fixture(scope="module")
-def running(model: Reading) -> Iterator[Service]:
-    with service(model, max_length=500, threads=2) as found:
-        yield found
+def client(model: WordModel) -> Iterator[Client]:
+    with running_service(model, max_length=500, threads=2) as client:
+        yield client
 
 
 @pytest.fixture
-def page(browser: Any, running: Service) -> Any:
+def page(browser: Any, client: Client) -> Any:
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    browser.get(f"http://127.0.0.1:{running.port}/")
+    browser.get(f"http://127.0.0.1:{client.port}/")
     browser.get_log("browser")
     return browser
 
 
-def test_label_confidence_and_words_come_as_one_types(page: Any) -> None:
+def marks(page: Any) -> dict[str, str]:
+    """Return the coloured words and whether they are for or against the chosen class."""
+    return {mark.text: mark.get_attribute("class") for mark in page.find_elements("css selector", "#words mark")}
+
+
+def test_label_bars_and_words_appear_while_typing(page: Any) -> None:
     find(page, "#text").send_keys("so odd four")
-    until(lambda: find(page, "#label").text == "angry 50.0 %")
+    wait_until(lambda: find(page, "#label").text == "angry 50.0 %")
     assert [bar.text.split("\n") for bar in page.find_elements("css selector", "#bars li")] == [
         ["angry", "50.0 %"],
         ["sad", "25.0 %"],
         ["glad", "25.0 %"],
     ]
     assert find(page, "#words").text == "so odd four"
-    marks = {mark.text: mark.get_attribute("class") for mark in page.find_elements("css selector", "#words mark")}
-    assert marks == {"so": "against", "odd": "for", "four": "against"}
+    assert marks(page) == {"so": "against", "odd": "for", "four": "against"}
     find(page, "#class").send_keys("sad")
-    marks = {mark.text: mark.get_attribute("class") for mark in page.find_elements("css selector", "#words mark")}
-    assert marks == {"so": "for", "odd": "against", "four": "for"}
+    assert marks(page) == {"so": "for", "odd": "against", "four": "for"}
     find(page, "summary").click()
     rows = [row.text for row in page.find_elements("css selector", "#word-rows tr")]
-    assert rows == ["four 4.00", "odd −3.00", "so 2.00"]
+    assert rows == ["four +4.00", "odd −3.00", "so +2.00"]
     find(page, "#text").clear()
     find(page, "#text").send_keys(" ")
-    until(lambda: not find(page, "#result").is_displayed())
+    wait_until(lambda: not find(page, "#result").is_displayed())
 
 
-def test_a_screen_reader_is_told(page: Any) -> None:
-    said = find(page, "#said")
-    assert said.get_attribute("aria-live") == "polite"
+def test_screen_reader_gets_the_result_and_names(page: Any) -> None:
+    announcement = find(page, "#announcement")
+    assert announcement.get_attribute("aria-live") == "polite"
     find(page, "#text").send_keys("a five words odd now")
-    until(lambda: said.get_property("textContent") == "angry, 50.0\u00a0%. Most telling: words, odd, now")
+    expected = "angry, 50.0\u00a0%. Strongest words: words, odd, now"
+    wait_until(lambda: announcement.get_property("textContent") == expected)
     assert find(page, "#text").accessible_name == "Your text"
-    assert find(page, "#class").accessible_name.startswith("that speak for")
+    assert find(page, "#class").accessible_name.startswith("and their effect on")
     assert find(page, "#result").accessible_name.startswith("angry")
     assert find(page, "html").get_attribute("lang") == "en"
 
 
-def test_a_newer_text_makes_an_older_answer_void(page: Any, model: Reading) -> None:
-    model.let.clear()
-    del model.calls[:]
+def test_header_describes_the_model(page: Any) -> None:
+    expected = "moods version 1 · 3 classes · English · macro-F1 0.500 on the test set"
+    wait_until(lambda: find(page, "#model").text == expected)
+
+
+def test_newer_text_replaces_an_older_answer(page: Any, model: WordModel) -> None:
+    model.may_answer.clear()
+    model.calls.clear()
     find(page, "#text").send_keys("a")
-    until(lambda: model.calls)
+    wait_until(lambda: model.calls)
     find(page, "#text").send_keys("b")
-    until(lambda: len(model.calls) > 1)
-    model.let.set()
-    until(lambda: find(page, "#words").text == "ab")
+    wait_until(lambda: len(model.calls) > 1)
+    model.may_answer.set()
+    wait_until(lambda: find(page, "#words").text == "ab")
     time.sleep(0.3)
     assert find(page, "#words").text == "ab"
     assert find(page, "#label").text.startswith("angry")
 
 
-def test_several_lines_by_keyboard_alone(page: Any) -> None:
+def test_lines_can_be_used_by_keyboard_only(page: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
@@ -130,12 +143,12 @@ def test_several_lines_by_keyboard_alone(page: Any) -> None:
         ActionChains(page).send_keys(*keys).perform()
 
     press(Keys.TAB, "one", Keys.ENTER, Keys.ENTER, "three more")
-    until(lambda: find(page, "#result").is_displayed())
+    wait_until(lambda: find(page, "#result").is_displayed())
     press(Keys.TAB, Keys.ARROW_RIGHT)
-    until(lambda: find(page, "#lines").is_displayed())
+    wait_until(lambda: find(page, "#lines").is_displayed())
     rows = [row.text for row in page.find_elements("css selector", "#lines tbody tr")]
     assert rows == ["one sad 50.0 %", "three more glad 50.0 %"]
-    assert find(page, "#lines-title").text == "2 in all: 1 sad, 1 glad"
+    assert find(page, "#lines-title").text == "2 texts: 1 sad, 1 glad"
     assert not find(page, "#result").is_displayed()
     while page.switch_to.active_element.text != "three more":
         press(Keys.TAB)
@@ -143,117 +156,120 @@ def test_several_lines_by_keyboard_alone(page: Any) -> None:
     outline = page.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
     press(Keys.ENTER)
-    until(lambda: find(page, "#words").is_displayed() and find(page, "#words").text == "three more")
+    wait_until(lambda: find(page, "#words").is_displayed() and find(page, "#words").text == "three more")
     assert page.switch_to.active_element.get_attribute("aria-pressed") == "true"
+
+
+def assert_readable(page: Any, width: int) -> None:
+    """Assert that nothing is wider than the screen, and that all texts have enough contrast."""
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    lowest, where = page.execute_script(CONTRAST)
+    assert lowest >= 4.5, where
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1200])
-def test_on_a_phone_and_in_the_dark(page: Any, scheme: str, width: int) -> None:
+def test_page_is_readable_on_a_phone_and_in_dark_mode(page: Any, scheme: str, width: int) -> None:
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    write(page, f"even words are odd at {'x' * 99} times\n\nand lines go on, on and on")
-    until(lambda: find(page, "#words").is_displayed())
+    enter_text(page, f"even words are odd at {'x' * 99} times\n\nand lines go on, on and on")
+    wait_until(lambda: find(page, "#words").is_displayed())
     find(page, "summary").click()
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    lowest, where = page.execute_script(CONTRAST)
-    assert lowest >= 4.5, where
+    assert_readable(page, width)
     find(page, "input[value=many]").click()
-    until(lambda: find(page, "#lines").is_displayed())
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    lowest, where = page.execute_script(CONTRAST)
-    assert lowest >= 4.5, where
-    write(page, "x" * 501)
-    until(lambda: find(page, "#problem").text)
-    lowest, where = page.execute_script(CONTRAST)
-    assert lowest >= 4.5, where
+    wait_until(lambda: find(page, "#lines").is_displayed())
+    assert_readable(page, width)
+    enter_text(page, "x" * 501)
+    wait_until(lambda: find(page, "#problem").text)
+    assert_readable(page, width)
 
 
-def test_what_is_wrong_is_said_and_goes_away(page: Any) -> None:
-    write(page, "x" * 501)
-    until(lambda: find(page, "#problem").text == "text must have at most 500 characters")
-    assert find(page, "#problem").get_attribute("role") == "alert"
+def test_error_is_shown_until_it_is_corrected(page: Any) -> None:
+    enter_text(page, "x" * 501)
+    problem = find(page, "#problem")
+    wait_until(lambda: problem.get_property("textContent") == "text must have at most 500 characters")
+    assert problem.get_attribute("role") == "alert"
+    assert problem.is_displayed()
     assert not find(page, "#result").is_displayed()
-    write(page, "fine")
-    until(lambda: find(page, "#label").text.startswith("glad"))
-    assert not find(page, "#problem").text
+    enter_text(page, "fine")
+    wait_until(lambda: find(page, "#label").text.startswith("glad"))
+    assert not problem.text
+    assert not problem.is_displayed()
 
 
-def test_a_text_is_no_markup_and_emoji_keep_their_place(page: Any) -> None:
+def test_markup_is_shown_as_text_and_emoji_keep_their_place(page: Any) -> None:
     text = "😀😀 <img src=x onerror=document.title='mine'> of 👍🏽 even"
-    write(page, text)
-    until(lambda: find(page, "#words").is_displayed() and find(page, "#words").text == text)
-    assert [mark.text for mark in page.find_elements("css selector", "#words mark")][:2] == ["😀😀", "<img"]
+    enter_text(page, text)
+    wait_until(lambda: find(page, "#words").is_displayed() and find(page, "#words").text == text)
+    assert list(marks(page))[:2] == ["😀😀", "<img"]
     assert page.title == "Emotion recognition from text"
 
 
-def test_nothing_is_loaded_from_elsewhere_and_nothing_complains(page: Any, running: Service) -> None:
+def test_page_loads_from_the_service_only_and_logs_no_errors(page: Any, client: Client) -> None:
     page.get_log("performance")
     page.refresh()
-    write(page, "four")
-    until(lambda: find(page, "#label").text.startswith("glad"))
-    sent = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    addresses = [each["params"]["request"]["url"] for each in sent if each["method"] == "Network.requestWillBeSent"]
-    origin = f"http://127.0.0.1:{running.port}/"
-    assert {address.removeprefix(origin) for address in addresses} >= {"", "page.js", "page.css", "model", "explain"}
-    assert all(address.startswith(origin) for address in addresses)
+    enter_text(page, "four")
+    wait_until(lambda: find(page, "#label").text.startswith("glad"))
+    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    origin = f"http://127.0.0.1:{client.port}/"
+    assert {url.removeprefix(origin) for url in urls} >= {"", "page.js", "page.css", "model", "explain"}
+    assert all(url.startswith(origin) for url in urls)
     assert page.get_log("browser") == []
 
 
-class Odd(Reading):
-    """Has class names that HTML and JavaScript take for something else."""
+class OddClassModel(WordModel):
+    """Has class names with a special meaning in HTML or JavaScript."""
 
     classes = ("very  good", "constructor", "\u05e2\u05e6\u05d5\u05d1")
 
-    def probabilities(self, texts: Any) -> Any:
-        return super().probabilities(texts)
-
     def explain(self, text: str) -> Any:
-        said = super().explain(text).to_dict()
+        fields = super().explain(text).to_dict()
         names = dict(zip(CLASSES, self.classes, strict=True))
         for key in ("probabilities", "scores", "baseline"):
-            said[key] = {names[name]: value for name, value in said[key].items()}
-        said["predicted_label"] = names[said["predicted_label"]]
-        words = [each | {"adds": {names[k]: v for k, v in each["adds"].items()}} for each in said["words"]]
-        return SimpleNamespace(to_dict=lambda: said | {"words": words})
+            fields[key] = {names[name]: value for name, value in fields[key].items()}
+        fields["predicted_label"] = names[fields["predicted_label"]]
+        for word in fields["words"]:
+            word["adds"] = {names[name]: value for name, value in word["adds"].items()}
+        return SimpleNamespace(to_dict=lambda: fields)
 
 
-def test_odd_class_names_are_names(browser: Any) -> None:
-    with service(Odd(), max_length=500) as running:
-        browser.get(f"http://127.0.0.1:{running.port}/")
-        write(browser, "odd")  # of three letters: the first class
-        until(lambda: find(browser, "#words").text == "odd")
+def test_odd_class_names_are_shown_as_they_are(browser: Any) -> None:
+    with running_service(OddClassModel(), max_length=500) as client:
+        browser.get(f"http://127.0.0.1:{client.port}/")
+        enter_text(browser, "odd")  # three letters: the first class
+        wait_until(lambda: find(browser, "#words").text == "odd")
         assert find(browser, "#class").get_attribute("value") == "very  good"
         assert find(browser, "#problem").text == ""
         find(browser, "input[value=many]").click()
-        write(browser, "four")
-        until(lambda: find(browser, "#lines-title").text == "1 in all: 1 constructor")
+        enter_text(browser, "four")
+        wait_until(lambda: find(browser, "#lines-title").text == "1 text: 1 constructor")
 
 
 def test_right_to_left_text_runs_from_right_to_left(page: Any) -> None:
-    write(page, "\u05e9\u05dc\u05d5\u05dd, ok")
-    until(lambda: find(page, "#words").text)
-    directions = [find(page, each).value_of_css_property("direction") for each in ("#text", "#words")]
+    enter_text(page, "\u05e9\u05dc\u05d5\u05dd, ok")
+    wait_until(lambda: find(page, "#words").text)
+    directions = [find(page, selector).value_of_css_property("direction") for selector in ("#text", "#words")]
     assert directions == ["rtl", "rtl"]
 
 
-def test_the_label_stays_where_explanations_have_no_room(browser: Any) -> None:
-    model, explainer = Reading(), Reading()
-    with service(model, explainer, max_explanations=1) as running:
-        explainer.let.clear()
-        others = [threading.Thread(target=running.post, args=("/explain", {"text": "x"})) for _ in range(2)]
-        for each in others:
-            each.start()
-            until(lambda: explainer.calls)
-        browser.get(f"http://127.0.0.1:{running.port}/")
-        write(browser, "odd")
-        until(lambda: find(browser, "#label").text == "sad 50.0 %")
-        until(lambda: find(browser, "#words").text == "The words follow as soon as there is room.")
+def test_label_stays_while_explanations_have_no_room(browser: Any) -> None:
+    model, explainer = WordModel(), WordModel()
+    with running_service(model, explainer, max_explanations=1) as client:
+        explainer.may_answer.clear()
+        others = [threading.Thread(target=client.post, args=("/explain", {"text": "x"})) for _ in range(2)]
+        for thread in others:
+            thread.start()
+            wait_until(lambda: explainer.calls)
+        browser.get(f"http://127.0.0.1:{client.port}/")
+        enter_text(browser, "odd")
+        wait_until(lambda: find(browser, "#label").text == "sad 50.0 %")
+        wait_until(lambda: find(browser, "#words").text == "The service is busy; the words will follow.")
         time.sleep(1.5)
         assert find(browser, "#label").text == "sad 50.0 %"
-        explainer.let.set()
-        until(lambda: find(browser, "#words").text == "odd")
-        for each in others:
-            each.join()
+        explainer.may_answer.set()
+        wait_until(lambda: find(browser, "#words").text == "odd")
+        for thread in others:
+            thread.join()

@@ -1,25 +1,34 @@
-// The page: what is typed goes to the service a moment after the last key, and a newer question makes an older one void.
+// The page: a text is sent shortly after the last key, and a newer request replaces an older one.
 "use strict";
 
-const WAIT = 150; // milliseconds without a key before a text is sent
-const RETRY = 1000; // milliseconds before a service that has no room is asked again
-const MOST_BARS = 8;
-const FAINT = 0.05; // share of the strongest word below which a word stays plain
-const LEAST_SCALE = 0.5; // so that words which hardly matter do not look as if they did
+const TYPING_PAUSE = 150; // milliseconds without a key before a text is sent
+const RETRY_DELAY = 1000; // milliseconds before a request is repeated that the service had no room for
+const MAX_BARS = 8;
+const MAX_WORD_ROWS = 50;
+const MIN_STRENGTH = 0.05; // share of the largest contribution below which a word is not coloured
+const MIN_SCALE = 0.5; // contribution with full colour at least, so that weak words do not look strong
 const byId = (id) => document.getElementById(id);
-const text = byId("text");
-let timer, running, shown, introduced;
+const input = byId("text");
+let typingTimer;
+let current; // AbortController of the newest request
+let explanation; // the one that is shown
+let modelTitle;
 
-const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+const percent = (probability) => `${(100 * probability).toFixed(1)}\u00a0%`;
+const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+const ranked = (answer) => Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 function element(tag, content = "", attributes = {}) {
-  const made = document.createElement(tag);
-  made.textContent = content;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+  const created = document.createElement(tag);
+  created.textContent = content;
+  for (const [name, value] of Object.entries(attributes)) created.setAttribute(name, value);
+  return created;
 }
 
-async function ask(path, body, signal) {
+// Requests
+
+async function request(path, body, signal) {
   const response = await fetch(path, {
     method: body ? "POST" : "GET",
     headers: body ? { "content-type": "application/json" } : {},
@@ -28,195 +37,202 @@ async function ask(path, body, signal) {
   }).catch((error) => {
     throw signal?.aborted ? error : new Error("The service does not answer.");
   });
-  const answer = await response.json().catch(() => ({ error: `The service answers with status ${response.status}.` }));
+  const answer = await response.json().catch(() => ({ error: `The service returned status ${response.status}.` }));
   if (!response.ok) throw Object.assign(new Error(answer.error), { busy: response.status === 503 });
-  if (answer.model && introduced && answer.model !== introduced) introduce().catch(() => {}); // there is a new champion
+  if (answer.model && modelTitle && answer.model !== modelTitle) showModel().catch(() => {}); // a new champion
   return answer;
 }
 
-// Runs `work` unless a newer call comes; shows what went wrong, and asks again where there was no room.
-async function latest(work) {
-  running?.abort();
-  const { signal } = (running = new AbortController());
+// Runs `work` and cancels what ran before; shows an error, and retries if the service is busy.
+async function runLatest(work) {
+  current?.abort();
+  const { signal } = (current = new AbortController());
   try {
     await work(signal);
     byId("problem").textContent = "";
   } catch (error) {
     if (signal.aborted) return;
     byId("problem").textContent = error.message;
-    hide();
-    if (error.busy) setTimeout(() => signal.aborted || latest(work), RETRY);
+    hideResults();
+    if (error.busy) setTimeout(() => signal.aborted || runLatest(work), RETRY_DELAY);
   }
 }
 
-function hide() {
-  byId("result").hidden = byId("lines").hidden = true;
-  byId("said").textContent = "";
-}
-
-function refresh() {
-  const many = document.querySelector("input[name=mode]:checked").value === "many";
-  const texts = many ? text.value.split("\n").filter((line) => line.trim()) : [text.value];
-  if (!texts.some((each) => each.trim())) {
-    running?.abort();
-    byId("problem").textContent = "";
-    return hide();
-  }
-  latest(many ? (signal) => showLines(texts, signal) : (signal) => explain(texts[0], signal));
-}
-
-// The label comes first, then what takes longer: the words.
-async function explain(raw, signal) {
-  const words = explained(raw, signal);
-  words.catch(() => {}); // told below, once there is a label
-  label(await ask("/predict", { text: raw }, signal));
+// The prediction comes first, then the explanation, which takes longer.
+async function predictAndExplain(text, signal) {
+  const explaining = explain(text, signal);
+  explaining.catch(() => {}); // handled in showExplanationOf, once there is a label
+  showPrediction(await request("/predict", { text }, signal));
   byId("lines").hidden = true;
-  await showOf(words, signal);
+  await showExplanationOf(explaining, signal);
 }
 
-// The words of a text, asked for until there is room.
-async function explained(raw, signal) {
+// Explains a text; repeats the request until the service has room.
+async function explain(text, signal) {
   for (;;) {
     try {
-      return await ask("/explain", { text: raw }, signal);
+      return await request("/explain", { text }, signal);
     } catch (error) {
       if (!error.busy) throw error;
-      byId("words").textContent = "The words follow as soon as there is room.";
-      await new Promise((done) => setTimeout(done, RETRY));
+      byId("words").textContent = "The service is busy; the words will follow.";
+      await pause(RETRY_DELAY);
       signal.throwIfAborted();
     }
   }
 }
 
-// Whatever becomes of the words, the label stays.
-async function showOf(words, signal) {
+// The prediction stays even if its explanation fails.
+async function showExplanationOf(explaining, signal) {
   try {
-    show(await words);
+    showExplanation(await explaining);
   } catch (error) {
     if (signal.aborted) throw error;
-    byId("words").textContent = `The words are missing: ${error.message}`;
+    byId("words").textContent = `No explanation: ${error.message}`;
     byId("result").removeAttribute("aria-busy");
   }
 }
 
-async function showLines(texts, signal) {
-  const { predictions } = await ask("/predict/batch", { texts }, signal);
-  const rows = predictions.map((each, number) => {
-    const row = element("tr");
-    const cell = element("td");
-    const button = element("button", texts[number].trim(), { type: "button", "aria-pressed": "false", dir: "auto" });
-    button.addEventListener("click", () => choose(button, texts[number]));
-    cell.append(button);
-    row.append(cell, element("td", each.predicted_label, { class: "name", dir: "auto" }), element("td", percent(each.confidence), { class: "number" }));
-    return row;
-  });
-  byId("lines").querySelector("tbody").replaceChildren(...rows);
+async function predictLines(texts, signal) {
+  const { predictions } = await request("/predict/batch", { texts }, signal);
+  byId("lines").querySelector("tbody").replaceChildren(...predictions.map((row, index) => lineRow(texts[index], row)));
   byId("lines").hidden = false;
   byId("result").hidden = true;
   const counts = new Map();
   for (const { predicted_label: label } of predictions) counts.set(label, (counts.get(label) ?? 0) + 1);
   const parts = [...counts].sort((a, b) => b[1] - a[1]).map(([label, count]) => `${count} ${label}`);
-  byId("said").textContent = byId("lines-title").textContent = `${texts.length} in all: ${parts.join(", ")}`;
+  const title = `${texts.length} ${texts.length === 1 ? "text" : "texts"}: ${parts.join(", ")}`;
+  byId("announcement").textContent = byId("lines-title").textContent = title;
 }
 
-function choose(button, raw) {
-  for (const each of byId("lines").querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
-  latest(async (signal) => {
-    label(await ask("/predict", { text: raw }, signal));
-    await showOf(explained(raw, signal), signal);
+function selectLine(button, text) {
+  for (const other of byId("lines").querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
+  runLatest(async (signal) => {
+    showPrediction(await request("/predict", { text }, signal));
+    await showExplanationOf(explain(text, signal), signal);
   });
 }
 
-const rank = (answer) => Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
+// Output
 
-function label(answer) {
-  const ranked = rank(answer);
-  byId("label").replaceChildren(element("b", answer.predicted_label, { dir: "auto" }), " ", element("span", percent(answer.confidence)));
-  const bars = ranked.slice(0, MOST_BARS).map(([name, share]) => {
-    const item = element("li");
-    const track = element("div", "", { class: "track", "aria-hidden": "true" });
-    const bar = element("i");
-    bar.style.width = `${100 * share}%`;
-    track.append(bar);
-    item.append(element("span", name, { dir: "auto" }), track, element("span", percent(share), { class: "share" }));
-    return item;
-  });
-  byId("bars").replaceChildren(...bars);
+function hideResults() {
+  byId("result").hidden = byId("lines").hidden = true;
+  byId("announcement").textContent = "";
+}
+
+async function showModel() {
+  const model = await request("/model");
+  modelTitle = model.version ? `${model.name} version ${model.version}` : model.name;
+  const language = new Intl.DisplayNames(["en"], { type: "language" }).of(model.language);
+  const facts = [modelTitle, `${model.classes.length} classes`, language];
+  if (model.figures.macro_f1) facts.push(`macro-F1 ${model.figures.macro_f1.toFixed(3)} on the test set`);
+  byId("model").textContent = facts.join(" · ");
+  byId("examples").hidden = model.language !== "en";
+}
+
+function lineRow(text, { predicted_label: label, confidence }) {
+  const button = element("button", text.trim(), { type: "button", "aria-pressed": "false", dir: "auto" });
+  button.addEventListener("click", () => selectLine(button, text));
+  const cell = element("td");
+  cell.append(button);
+  const row = element("tr");
+  row.append(cell, element("td", label, { class: "name", dir: "auto" }), element("td", percent(confidence), { class: "number" }));
+  return row;
+}
+
+function showPrediction(answer) {
+  const { predicted_label: label, confidence } = answer;
+  byId("label").replaceChildren(element("b", label, { dir: "auto" }), " ", element("span", percent(confidence)));
+  byId("bars").replaceChildren(...ranked(answer).slice(0, MAX_BARS).map(([name, probability]) => barRow(name, probability)));
   byId("result").hidden = false;
   byId("result").setAttribute("aria-busy", "true");
-  byId("said").textContent = `${answer.predicted_label}, ${percent(answer.confidence)}`;
+  byId("announcement").textContent = `${label}, ${percent(confidence)}`;
 }
 
-function show(answer) {
-  const ranked = rank(answer);
+function barRow(name, probability) {
+  const bar = element("i");
+  bar.style.width = `${100 * probability}%`;
+  const track = element("div", "", { class: "track", "aria-hidden": "true" });
+  track.append(bar);
+  const row = element("li");
+  row.append(element("span", name, { dir: "auto" }), track, element("span", percent(probability), { class: "probability" }));
+  return row;
+}
+
+function showExplanation(answer) {
   const select = byId("class");
-  const kept = shown && select.value !== shown.predicted_label && Object.hasOwn(answer.probabilities, select.value);
-  const chosen = kept ? select.value : answer.predicted_label;
-  select.replaceChildren(...ranked.map(([name]) => element("option", name, { value: name })));
-  select.value = chosen;
-  shown = answer;
-  colour();
+  const chosen = select.value;
+  // The class that the user has chosen stays chosen; otherwise it is the predicted one.
+  const keep = explanation && chosen !== explanation.predicted_label && Object.hasOwn(answer.probabilities, chosen);
+  select.replaceChildren(...ranked(answer).map(([name]) => element("option", name, { value: name })));
+  select.value = keep ? chosen : answer.predicted_label;
+  explanation = answer;
+  showWords();
   byId("result").removeAttribute("aria-busy");
-  const telling = answer.words
-    .filter((each) => each.adds[answer.predicted_label] > 0)
-    .sort((a, b) => b.adds[answer.predicted_label] - a.adds[answer.predicted_label])
-    .slice(0, 3)
-    .map((each) => each.word);
-  if (telling.length) byId("said").textContent += `. Most telling: ${telling.join(", ")}`;
+  const contribution = (word) => word.adds[answer.predicted_label];
+  const strongest = answer.words.filter((word) => contribution(word) > 0).sort((a, b) => contribution(b) - contribution(a));
+  const words = strongest.slice(0, 3).map(({ word }) => word);
+  if (words.length) byId("announcement").textContent += `. Strongest words: ${words.join(", ")}`;
 }
 
-function colour() {
+// Shows the words of the explanation, coloured by their contribution to the chosen class.
+function showWords() {
   const name = byId("class").value;
-  const scale = Math.max(LEAST_SCALE, ...shown.words.map((each) => Math.abs(each.adds[name])));
-  const characters = [...shown.text]; // spans count code points, JavaScript's strings half of a pair
+  const scale = Math.max(MIN_SCALE, ...explanation.words.map(({ adds }) => Math.abs(adds[name])));
+  const characters = [...explanation.text]; // spans count code points, JavaScript strings count UTF-16 units
   const pieces = [];
   let end = 0;
-  for (const { span, adds } of shown.words) {
+  for (const { span, adds } of explanation.words) {
     pieces.push(characters.slice(end, span[0]).join(""));
-    const word = characters.slice(...span).join("");
-    const strength = Math.abs(adds[name]) / scale;
-    if (strength < FAINT) {
-      pieces.push(word);
-    } else {
-      const title = `${adds[name] > 0 ? "+" : "−"}${Math.abs(adds[name]).toFixed(2)}`;
-      const mark = element("mark", word, { class: adds[name] > 0 ? "for" : "against", title });
-      mark.style.setProperty("--strength", `${Math.round(100 * strength)}%`);
-      pieces.push(mark);
-    }
+    pieces.push(colouredWord(characters.slice(...span).join(""), adds[name], scale));
     end = span[1];
   }
   pieces.push(characters.slice(end).join(""));
   byId("words").replaceChildren(...pieces);
 
-  const sorted = [...shown.words].sort((a, b) => Math.abs(b.adds[name]) - Math.abs(a.adds[name])).slice(0, 50);
-  const rows = sorted.map(({ word, adds }) => {
-    const row = element("tr");
-    row.append(element("td", word, { dir: "auto" }), element("td", adds[name].toFixed(2).replace("-", "−"), { class: "number" }));
-    return row;
-  });
-  byId("word-rows").replaceChildren(...rows);
+  const sorted = [...explanation.words].sort((a, b) => Math.abs(b.adds[name]) - Math.abs(a.adds[name]));
+  byId("word-rows").replaceChildren(...sorted.slice(0, MAX_WORD_ROWS).map(({ word, adds }) => wordRow(word, adds[name])));
 }
 
-async function introduce() {
-  const model = await ask("/model");
-  const figure = model.figures.macro_f1 ? `, macro-F1 ${model.figures.macro_f1.toFixed(3)} on its test texts` : "";
-  introduced = model.version ? `${model.name} version ${model.version}` : model.name;
-  byId("model").textContent = `${introduced}: ${model.classes.length} classes, language ${model.language}${figure}`;
-  byId("examples").hidden = model.language !== "en";
+function colouredWord(word, contribution, scale) {
+  const strength = Math.abs(contribution) / scale;
+  if (strength < MIN_STRENGTH) return word;
+  const mark = element("mark", word, { class: contribution > 0 ? "for" : "against", title: signed(contribution) });
+  mark.style.setProperty("--strength", `${Math.round(100 * strength)}%`);
+  return mark;
 }
 
-text.addEventListener("input", () => {
-  clearTimeout(timer);
-  timer = setTimeout(refresh, WAIT);
+function wordRow(word, contribution) {
+  const row = element("tr");
+  row.append(element("td", word, { dir: "auto" }), element("td", signed(contribution), { class: "number" }));
+  return row;
+}
+
+// Input
+
+function refresh() {
+  const many = document.querySelector("input[name=mode]:checked").value === "many";
+  const texts = (many ? input.value.split("\n") : [input.value]).filter((text) => text.trim());
+  if (texts.length) {
+    runLatest((signal) => (many ? predictLines(texts, signal) : predictAndExplain(texts[0], signal)));
+  } else {
+    current?.abort();
+    byId("problem").textContent = "";
+    hideResults();
+  }
+}
+
+input.addEventListener("input", () => {
+  clearTimeout(typingTimer);
+  typingTimer = setTimeout(refresh, TYPING_PAUSE);
 });
-for (const each of document.querySelectorAll("input[name=mode]")) each.addEventListener("change", refresh);
-for (const each of byId("examples").querySelectorAll("button")) {
-  each.addEventListener("click", () => {
-    text.value = each.textContent;
+for (const radio of document.querySelectorAll("input[name=mode]")) radio.addEventListener("change", refresh);
+for (const example of byId("examples").querySelectorAll("button")) {
+  example.addEventListener("click", () => {
+    input.value = example.textContent;
     refresh();
   });
 }
-byId("class").addEventListener("change", colour);
+byId("class").addEventListener("change", showWords);
 byId("form").addEventListener("submit", (event) => event.preventDefault());
-introduce().catch(() => {}); // the page works without; what is typed will say what is wrong
-if (text.value.trim()) refresh(); // what the browser kept over a reload
+showModel().catch(() => {}); // the page works without it; a request for a text shows what is wrong
+if (input.value.trim()) refresh(); // the browser restored a text after a reload
