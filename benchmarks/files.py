@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.base import command, params, paths
 from pipeline.base.files import read_json, read_table
-from pipeline.base.process import apart
+from pipeline.base.process import run_in_process
 from pipeline.evaluation import metrics
 from pipeline.evaluation.text import baselines
 from pipeline.inference import calibration
@@ -105,7 +105,7 @@ def main() -> None:
         for skew in options.skew:
             for seed in options.seeds:
                 file = drawn(table, rows, skew, np.random.default_rng([seed, rows, round(skew)]))
-                for name, of in apart(measure, file, tokenizer["language"], tokenizer["unit"]).items():
+                for name, of in run_in_process(measure, file, tokenizer["language"], tokenizer["unit"]).items():
                     figures = " | ".join(f"{of[key]:.4f}" for key in SHOWN)
                     print(f"| {rows:,} | {skew:g} | {seed} | {len(file['fresh']):,} | {name} | {figures} |", flush=True)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from .base import command, params, paths, versioning
 from .base.files import write_json, write_table
-from .base.process import apart
+from .base.process import run_in_process
 from .base.state import state_id
 from .inference import calibration
 from .inference.predictor import PARTS
@@ -25,8 +25,8 @@ def main() -> None:
     prepare_keras()
     state = state_id()
     checkpoint = Checkpoint.of(state, description(), versioning.root())
-    # First, and apart: on long texts both need more than a gigabyte, and a process gives back little of it.
-    ngrams = apart(train_ngrams, data) if settings.ngrams else None
+    # First, and in another process: on long texts both need more than a gigabyte, and a process gives back little of it.
+    ngrams = run_in_process(train_ngrams, data) if settings.ngrams else None
     with tracking.live_run(state) as on_epoch:
         model, network, history = train_lstm(data, settings, on_epoch, checkpoint)
     found = parts(model, data.tokenizer, ngrams, data.texts["validation"])

@@ -250,13 +250,13 @@ def train_all(data: fit.Data, todo: Sequence[Row], folder: Path) -> None:
 def _compute(data: fit.Data, row: Row, todo: Sequence[Row], folder: Path) -> Result:
     """Train the row, unless its LSTM is trained already, with n-grams beside it: they change nothing of it."""
     if row.settings is None or row.settings.ngrams:
-        return process.apart(crossfit.compute, data, row.settings, crossfit.fit_ngrams(data, folder))
+        return process.run_in_process(crossfit.compute, data, row.settings, crossfit.fit_ngrams(data, folder))
     beside = row.settings.model_copy(update={"ngrams": True})
     for same in (each.load() for each in todo if each.settings == beside):
         if same is not None and same.lstm is not None:
             seconds = same.seconds - crossfit.fit_ngrams(data, folder).seconds
             return Result(same.lstm, same.lstm, seconds, same.history)
-    return process.apart(crossfit.compute, data, row.settings, None)
+    return process.run_in_process(crossfit.compute, data, row.settings, None)
 
 
 def report(data: fit.Data, known: Sequence[Row], *, title: str, state: str) -> None:

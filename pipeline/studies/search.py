@@ -142,7 +142,7 @@ def run(place: Place, data: fit.Data, base: Train, *, ngrams: crossfit.Ngrams | 
     """Go on to `trials` finished trials in all."""
     study = open_study(place)
     while len(done := finished(study)) < trials:
-        process.apart(one_trial, place, data, base, ngrams)
+        process.run_in_process(one_trial, place, data, base, ngrams)
         for trial in finished(study)[len(done) :]:
             figures = trial.user_attrs.get(FIGURES)
             said = ", ".join(f"{key} {value:.4f}" for key, value in figures.items()) if figures else "cut short"

@@ -44,7 +44,7 @@ def enter(reference: Project, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def here(work: Any, *arguments: Any) -> Any:
-    """Stands for `process.apart`, and also pickles what goes there and comes back."""
+    """Stands for `process.run_in_process`, and also pickles what goes there and comes back."""
     work, arguments = pickle.loads(pickle.dumps((work, arguments)))  # noqa: S301 - own
     return pickle.loads(pickle.dumps(work(*arguments)))  # noqa: S301 - own
 
@@ -59,21 +59,21 @@ class FakeTraining:
         self.trained: list[tuple[int, int]] = []
         self.epochs: list[int] = []  # of each training that was begun
         self.fail_at = fail_at
-        self.apart_now = False
+        self.in_process = False
         monkeypatch.setattr(fit, "train_lstm", self.train)
         monkeypatch.setattr(crossfit, "parts", self.parts)
-        monkeypatch.setattr(process, "apart", self.apart)
+        monkeypatch.setattr(process, "run_in_process", self.run_in_process)
 
-    def apart(self, work: Any, *arguments: Any) -> Any:
-        """Stands for `process.apart`: the same process, which alone knows this class."""
-        self.apart_now = True
+    def run_in_process(self, work: Any, *arguments: Any) -> Any:
+        """Stands for `process.run_in_process`: the same process, which alone knows this class."""
+        self.in_process = True
         try:
             return here(work, *arguments)
         finally:
-            self.apart_now = False
+            self.in_process = False
 
     def train(self, data: fit.Data, settings: Train, on_epoch: loop.OnEpoch) -> tuple[Any, ...]:
-        assert self.apart_now  # two dozen networks in one process are too many for it
+        assert self.in_process  # two dozen networks in one process are too many for it
         if len(self.trained) == self.fail_at:
             self.fail_at = None
             raise KeyboardInterrupt

@@ -55,7 +55,7 @@ def test_the_figures_are_those_of_the_network_cross_fitted(
     project: Project, keras: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One training for real, and once more by hand."""
-    monkeypatch.setattr(process, "apart", here)  # another process would import TensorFlow once more
+    monkeypatch.setattr(process, "run_in_process", here)  # another process would import TensorFlow once more
     ablation.main(["--seeds", "3", "--only", "preset", "n-grams only"])
     table = pd.read_csv("reports/ablation/tweets.csv").set_index("variant")
 

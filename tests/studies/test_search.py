@@ -197,7 +197,7 @@ def test_the_first_trial_has_the_parameters_in_force_and_no_other_is_proposed_tw
         return 1.0
 
     monkeypatch.setattr(search, "objective", objective)
-    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(search.process, "run_in_process", lambda work, *arguments: work(*arguments))
     base = params.load(Train)
     start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
     place = search.Place(tmp_path / "trials.db", "n", start)
@@ -214,7 +214,7 @@ def test_a_search_whose_first_trials_diverge_goes_on_and_says_so(
         raise loop.DivergedError("no number")
 
     monkeypatch.setattr(crossfit, "compute", diverge)
-    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(search.process, "run_in_process", lambda work, *arguments: work(*arguments))
     base = params.load(Train)
     start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
     study = search.run(search.Place(tmp_path / "trials.db", "n", start), None, base, ngrams=None, trials=2)  # type: ignore[arg-type]
