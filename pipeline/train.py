@@ -25,7 +25,7 @@ def main() -> None:
     prepare_keras()
     state = state_id()
     checkpoint = Checkpoint.of(state, description(), versioning.root())
-    # First, and in another process: on long texts both need more than a gigabyte, and a process gives back little of it.
+    # First, and in another process: on long texts both need more than a gigabyte, which a process does not give back.
     ngrams = run_in_process(train_ngrams, data) if settings.ngrams else None
     with tracking.live_run(state) as on_epoch:
         model, network, history = train_lstm(data, settings, on_epoch, checkpoint)
