@@ -14,7 +14,7 @@ from typing import Any
 from . import params, paths
 from .errors import PipelineError, without_credentials
 from .files import read_yaml
-from .state import at
+from .state import value_at
 
 DVC_LOCK = Path("dvc.lock")
 
@@ -54,7 +54,7 @@ def outdated(*sections: type[params.Section]) -> list[str]:
     now, found = read_yaml(params.PARAMS_FILE), []
     for section in sections:
         values = recorded.get(section.name, {}).get("params", {}).get(str(params.PARAMS_FILE), {})
-        if any(at(now, key) != value for key, value in values.items()):
+        if any(value_at(now, key) != value for key, value in values.items()):
             found.append(section.name)
     return found
 

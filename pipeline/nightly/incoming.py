@@ -179,7 +179,7 @@ def _examine_alone(
         raw = tables.read_file(path, settings, name)
         mapped = columns.map_labels(raw.assign(given=raw["label"]), _of_file(settings.label_map, raw))
     except (PipelineError, ArithmeticError, MemoryError, ValueError) as error:  # of whatever sort the file is
-        kept = error.kept if isinstance(error, PipelineError) else f"{name} cannot be read ({type(error).__name__})"
+        kept = error.redacted if isinstance(error, PipelineError) else f"{name} cannot be read ({type(error).__name__})"
         why = kept.replace(str(path), name)  # the list stands in git
         rule = Rule("readable", "table", "", {}, "the file can be read in the columns named under ingest")
         nothing = table.iloc[:0].assign(given="")

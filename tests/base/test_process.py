@@ -37,7 +37,7 @@ def test_each_call_runs_in_a_new_process() -> None:
 def test_errors_of_the_function_are_raised_in_the_parent() -> None:
     with pytest.raises(PipelineError, match=r"^train\.units is odd$") as error:
         run_in_process(fail, "train.units is odd", "for files")
-    assert error.value.kept == "for files"
+    assert error.value.redacted == "for files"
     with pytest.raises(ZeroDivisionError):
         run_in_process(divmod, 1, 0)
 

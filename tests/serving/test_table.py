@@ -287,7 +287,7 @@ def test_files_that_cannot_be_used_are_one_sentence(
     (tmp_path / "out.csv").mkdir()
     for arguments, sentence in [
         ((tmp_path / "no.csv", "o.csv"), r"no\.csv cannot be used: No such file"),
-        ((tmp_path / "in.csv", tmp_path / "out.csv"), r"out\.csv is no file that could be written anew"),
+        ((tmp_path / "in.csv", tmp_path / "out.csv"), r"cannot overwrite .*out\.csv: not a regular file"),
         ((tmp_path / "in.csv", "o.jsonl"), r"o\.jsonl must be of the format of .*in\.csv, csv; or set --format"),
         ((tmp_path / "in.txt", "o.txt"), r"in\.txt does not end in \.csv, .*; set --format"),
         ((tmp_path / "in.csv", "o.csv", "--workers", 0), "--workers must be 1 or more, got 0"),
