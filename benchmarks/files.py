@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.base import command, params, paths
 from pipeline.base.files import read_json, read_table
-from pipeline.base.process import apart
+from pipeline.base.process import run_in_process
 from pipeline.evaluation import metrics
 from pipeline.evaluation.text import baselines
 from pipeline.inference import calibration
@@ -109,7 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for skew in options.skew:
             for seed in options.seeds:
                 file = draw_file(table, rows, skew, np.random.default_rng([seed, rows, round(skew)]))
-                for name, values in apart(measure_file, file, tokenizer["language"], tokenizer["unit"]).items():
+                for name, values in run_in_process(
+                    measure_file, file, tokenizer["language"], tokenizer["unit"]
+                ).items():
                     cells = " | ".join(f"{values[key]:.4f}" for key in COLUMNS)
                     print(f"| {rows:,} | {skew:g} | {seed} | {len(file['fresh']):,} | {name} | {cells} |", flush=True)
 

@@ -1,4 +1,4 @@
-"""The commands: `python -m pipeline COMMAND`; without one, the list of them."""
+"""Run a command, `python -m pipeline COMMAND`, or list all commands and stages."""
 
 import ast
 import difflib
@@ -32,16 +32,16 @@ COMMANDS = {
 
 
 def overview() -> str:
-    """Return every command and every stage with a line about it."""
-    lines = ["usage: python -m pipeline COMMAND [OPTIONS]; COMMAND --help explains one", "", "commands:"]
+    """Return the list of commands and stages, one line each."""
+    lines = ["usage: python -m pipeline COMMAND [OPTIONS]; --help after a command explains it", "", "commands:"]
     lines += [f"  {name:<11}{about(module)}" for name, module in COMMANDS.items()]
-    lines += ["", "stages, which `dvc repro` runs (alone: python -m pipeline.STAGE):"]
+    lines += ["", "stages, run by `dvc repro` (one of them: python -m pipeline.STAGE):"]
     lines += [f"  {name:<11}{about(name)}" for name in STAGES]
     return "\n".join(lines)
 
 
 def about(module: str) -> str:
-    """Return what a module's docstring says first, without importing what the module needs."""
+    """Return the summary of a module's docstring without importing the module, which can take seconds."""
     source = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
     return command.summary(ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))))
 

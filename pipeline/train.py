@@ -7,7 +7,7 @@ import pandas as pd
 
 from .base import command, params, paths, versioning
 from .base.files import write_json, write_table
-from .base.process import apart
+from .base.process import run_in_process
 from .base.state import state_id
 from .inference.calibration import combine
 from .registry.live import live_run
@@ -25,7 +25,7 @@ def main() -> None:
     state = state_id()
     checkpoint = Checkpoint.of(state, description(), versioning.root())
     # First, in another process: on long texts both need more than a gigabyte, and a process gives back little of it.
-    ngrams = apart(train_ngrams, data) if settings.ngrams else None
+    ngrams = run_in_process(train_ngrams, data) if settings.ngrams else None
     with live_run(state) as on_epoch:
         network, history = train_network(data, settings, on_epoch, checkpoint)
     parts = part_log_probabilities(data, network, ngrams, "validation")

@@ -175,7 +175,7 @@ def test_a_stage_without_its_input_is_one_sentence(reference: Project, tmp_path:
     done = Project(tmp_path).run("python", "-m", f"pipeline.{stage}", check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"{stage}: data/")
-    assert "is missing; run `dvc repro`, which makes it" in done.stderr
+    assert "is missing; run `dvc repro` to create it" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""How a command starts and ends: at the root, with `--help`; in success, or in one clear sentence."""
+"""Run commands: at the project's root, with `--help`, and with one sentence for an error that the user can fix."""
 
 import argparse
 import io
@@ -9,28 +9,28 @@ from pathlib import Path
 
 from .errors import PipelineError
 
-ROOT = Path(__file__).resolve().parents[2]  # where the package lies: all paths of the project start there
-_caller = Path()  # the folder that the command was started in, relative to the current one
+ROOT = Path(__file__).resolve().parents[2]  # the folder that contains the package: all paths of the project start there
+_start_folder = Path()  # the folder that the command was started in, or the current one
 
 
 def run(name: str, main: Callable[[], None]) -> None:
-    """Call `main`; turn what a person can repair into a sentence on standard error and exit status 1."""
+    """Call `main`; report an error that the user can fix as one sentence on standard error, with exit status 1."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a test replaces them by others
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no failure
+        if isinstance(stream, io.TextIOWrapper):  # pytest replaces them by other streams
+            stream.reconfigure(errors="backslashreplace")  # not an error: a name that the terminal cannot show
     try:
         main()
     except PipelineError as error:
         sys.exit(f"{name}: {error}")
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
-        sys.exit(130)  # the shells' status of a command that Ctrl-C ends
+        sys.exit(130)  # the exit status by which shells report Ctrl-C
     except OSError as error:  # a full disk, a folder without write permission
         sys.exit(f"{name}: cannot use {error.filename or 'a file'}: {error.strerror or error}")
 
 
 def run_stage(name: str, description: str | None, main: Callable[[], None]) -> None:
-    """Run a stage, which has no options: its settings are in `params.yaml`."""
+    """Run a stage, which has no options except `--help`: its settings are in `params.yaml`."""
     options = argparse.ArgumentParser(
         prog=f"python -m pipeline.{name}",
         description=summary(description),
@@ -49,11 +49,11 @@ def parser(name: str, description: str | None, *, example: str, epilog: str = ""
     name : str
         The command's name.
     description : str
-        What it does: the first sentence of the module's docstring.
+        The module's docstring; its first paragraph says what the command does.
     example : str
-        Arguments that someone might give it.
+        Typical arguments.
     epilog : str
-        What else to know, such as exit statuses.
+        More to know, such as exit statuses.
     """
     return argparse.ArgumentParser(
         prog=f"python -m pipeline {name}",
@@ -64,7 +64,7 @@ def parser(name: str, description: str | None, *, example: str, epilog: str = ""
 
 
 def summary(docstring: str | None) -> str:
-    r"""Return the first paragraph of a docstring without the title before its colon.
+    r"""Return the first paragraph of a docstring, without a title of up to three words before a colon.
 
     >>> summary("Predict: label the texts of a table.\n\nMore.")
     'Label the texts of a table.'
@@ -76,24 +76,24 @@ def summary(docstring: str | None) -> str:
 
 
 def path(text: str) -> Path:
-    """Return a path that the user named, relative to the folder that the command was started in."""
-    return _caller / text if text else Path()
+    """Resolve a path argument against the folder that the command was started in."""
+    return _start_folder / text if text else Path()
 
 
 def file(text: str) -> str:
-    """Return a file that the user named, as in `path`; "-" stays, for standard input or output."""
+    """Resolve a file argument as `path` does; "-" stays, for standard input or output."""
     return text if text == "-" else str(path(text))
 
 
 def model(text: str) -> str:
-    """Return a model that the user named: a folder where there is one so called, else an alias or version."""
-    return str(_caller / text) if (_caller / text).is_dir() else text
+    """Resolve a model argument: the path of a folder, if there is one of that name, otherwise an alias or version."""
+    return str(_start_folder / text) if (_start_folder / text).is_dir() else text
 
 
 def enter_root() -> None:
-    """Go to the root, wherever the command was started; `path` remembers from where."""
-    global _caller  # noqa: PLW0603
+    """Change to the root; `path` and `file` resolve arguments against the folder before."""
+    global _start_folder  # noqa: PLW0603
     here = Path.cwd()
     if here != ROOT:
-        _caller = here
+        _start_folder = here
         os.chdir(ROOT)

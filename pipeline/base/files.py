@@ -1,4 +1,4 @@
-"""Files between stages: written whole or not at all, the same bytes for the same content."""
+"""Read and write files: written whole or not at all, the same bytes for the same content."""
 
 import glob
 import hashlib
@@ -19,32 +19,33 @@ from .errors import PipelineError
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST_NAME = 200  # bytes of a name that another one, with something before it, can be made of
+MAX_NAME_BYTES = 200  # of a file name that a temporary one can contain: file systems allow 255
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it to `path` if the block succeeds, remove it if not.
+    """Give a temporary path next to `path`; move it to `path` if the block succeeds, remove it otherwise.
 
-    What a killed process left there is removed by the next that writes `path`: it was locked as long as that one lived.
+    A temporary file is locked while its writer lives, so that the next writer of `path` can remove what a killed one
+    left.
 
     Raises
     ------
     PipelineError
-        There is something else than a file, such as a device, in whose place no file shall be.
+        `path` exists and is not a regular file, such as a device, which a file must not replace.
     """
     if path.exists() and not path.is_file():
-        raise PipelineError(f"{path} is no file that could be written anew; name another one")
+        raise PipelineError(f"cannot overwrite {path}: not a regular file; choose another output path")
     path.parent.mkdir(parents=True, exist_ok=True)
-    long = len(os.fsencode(path.name)) > LONGEST_NAME
-    ending = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] if long else path.name
-    for left in path.parent.glob(f".partial-????????{glob.escape(ending)}"):
-        _remove_left(left)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=ending)
+    is_long = len(os.fsencode(path.name)) > MAX_NAME_BYTES
+    suffix = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] if is_long else path.name
+    for abandoned in path.parent.glob(f".partial-????????{glob.escape(suffix)}"):
+        _remove_abandoned(abandoned)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=suffix)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "rb"):
-            with suppress(OSError):  # where files cannot be locked, what a killed process left stays
+            with suppress(OSError):  # some file systems have no locks: what a killed process left stays there
                 _lock(handle)
             yield temporary
         os.umask(umask := os.umask(0o077))
@@ -55,15 +56,21 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def _lock(handle: int) -> None:
-    """Lock an open file for this process; fail where another one has it."""
-    if sys.platform != "win32":  # which knows no lock that lets others write
+    """Lock an open file for this process.
+
+    Raises
+    ------
+    OSError
+        Another process holds the lock.
+    """
+    if sys.platform != "win32":  # whose locks also keep this process from writing
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _remove_left(temporary: Path) -> None:
-    """Remove a temporary file whose process is gone; one of a moment ago may not have been locked yet."""
+def _remove_abandoned(temporary: Path) -> None:
+    """Remove a temporary file whose writer is gone; a new one is left, as it may not be locked yet."""
     with suppress(OSError):
         if temporary.stat().st_mtime < time.time() - 1:
             with temporary.open("rb") as stream:
@@ -72,13 +79,13 @@ def _remove_left(temporary: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_tree(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, or of the names and contents of all files in a folder but compiled Python."""
+    """Return the SHA-256 of a file, or of the names and contents of all files in a folder, except compiled Python."""
     if path.is_file():
         return sha256(path)
     files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
@@ -86,25 +93,32 @@ def sha256_tree(path: Path) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """Hexadecimal SHA-256 of what JSON can hold, in whatever order its keys are."""
+    """Return the SHA-256 of a JSON value, whatever the order of its keys.
+
+    >>> sha256_json({"a": 1, "b": 2}) == sha256_json({"b": 2, "a": 1})
+    True
+    """
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8 with LF line ends."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a JSON value, indented by one space."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
+    """Read a JSON value; a missing file is a PipelineError, here and in the other functions that read."""
     return json.loads(_existing(path).read_text(encoding="utf-8"))
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file by the parser that DVC uses (YAML 1.2), so that both see the same values."""
+    """Read a YAML file with the parser that DVC uses (YAML 1.2), so that both see the same values."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -117,7 +131,10 @@ def read_yaml(path: Path) -> Any:
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table as Parquet, or as CSV with every field quoted (a bare carriage return in a text survives that)."""
+    """Write a table as Parquet, or as CSV by the file's extension.
+
+    In a CSV file every field is quoted, so that a bare carriage return in a text is preserved.
+    """
     import csv
 
     with atomic(path) as temporary:
@@ -128,7 +145,15 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
 
 
 def read_table(path: Path, *, strings: Sequence[str] = ()) -> "pd.DataFrame":
-    """Read a table; of a CSV, the columns `strings` as they stand there, even where they look like numbers."""
+    """Read a table from Parquet, or from CSV by the file's extension.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    strings : sequence of str
+        Columns of a CSV file to read as strings, even if they look like numbers.
+    """
     import pandas as pd
 
     if path.suffix == ".csv":
@@ -138,16 +163,18 @@ def read_table(path: Path, *, strings: Sequence[str] = ()) -> "pd.DataFrame":
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name as a compressed `.npz` file without pickled objects."""
     with atomic(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an `.npz` file by name."""
     with np.load(_existing(path), allow_pickle=False) as arrays:
         return dict(arrays)
 
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise PipelineError(f"{path} is missing; run `dvc repro`, which makes it")
+        raise PipelineError(f"{path} is missing; run `dvc repro` to create it")
     return path

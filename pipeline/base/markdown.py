@@ -1,4 +1,4 @@
-"""Markdown: the parts of a report as text (CommonMark with tables), without HTML."""
+"""Build reports in Markdown (CommonMark with tables), without HTML."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,28 +9,38 @@ _PIPE = re.compile(r"(?<!\\)\|")
 
 
 def escaped(text: str) -> str:
-    """Text on one line that Markdown takes for nothing else."""
+    r"""Return a text on one line, its Markdown characters escaped.
+
+    >>> print(escaped("a *b*"))
+    a \*b\*
+    """
     return re.sub(_SPECIAL, r"\\\g<0>", " ".join(text.split()))
 
 
 def named(name: str) -> str:
-    """A name from the data, escaped, the middle of a long one left out."""
+    """Return a name from the data, escaped, without the middle of a long one."""
     name = " ".join(name.split())
     return escaped(name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 11]}…{name[-10:]}")
 
 
 def pipe_table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> str:
-    """A table, its last `right` columns set to the right; a bare `|` breaks no cell."""
-    rules = ["---"] * (len(header) - right) + ["---:"] * right
-    lines = ((re.sub(_PIPE, r"\\|", cell) for cell in line) for line in (header, rules, *rows))
+    """Return a table with its last `right` columns aligned to the right; a bare `|` in a cell is escaped.
+
+    >>> print(pipe_table(["class", "rows"], [["joy", "12"]], right=1))
+    | class | rows |
+    | --- | ---: |
+    | joy | 12 |
+    """
+    alignment = ["---"] * (len(header) - right) + ["---:"] * right
+    lines = ((re.sub(_PIPE, r"\\|", cell) for cell in line) for line in (header, alignment, *rows))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def bullets(points: Iterable[str]) -> str:
-    """A list."""
+    """Return a bulleted list."""
     return "\n".join(f"- {point}" for point in points)
 
 
 def fenced(text: str, language: str) -> str:
-    """A block of code."""
+    """Return a block of code."""
     return f"```{language}\n{text}\n```"

@@ -1,6 +1,6 @@
-"""Parameters: `params.yaml` checked as a whole, handed out one section at a time.
+"""Load `params.yaml`: check all of it, return one section.
 
-The class of a section stands with the code that uses it, so that a rule of one stage is no dependency of another.
+The class of a section is defined with the code that uses it, so that a change for one stage does not rerun the others.
 """
 
 import difflib
@@ -16,8 +16,8 @@ from .files import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
-# Where the class of each section stands. The modules are imported by name: to check a section does not make its
-# owner's code a dependency of the stage that checks it.
+# The class of each section. The modules are imported by name, so that checking a section does not make its owner's code
+# a dependency of the stage that checks it.
 SECTIONS = {
     "ingest": "data.settings:Ingest",
     "validate": "data.settings:Validate",
@@ -34,21 +34,21 @@ SECTIONS = {
 
 Values = dict[str, int | float | str | None]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-_IN_WORDS: dict[str, str] = {}  # what a pattern demands, by pattern
+_DESCRIPTIONS: dict[str, str] = {}  # of regular expressions, for messages
 
 
-def matching(pattern: str, words: str) -> Any:
-    """Constrain a string to a regular expression that messages describe in `words`."""
-    _IN_WORDS[pattern] = words
+def pattern_field(pattern: str, description: str) -> Any:
+    """Constrain a string to a regular expression, with a description for messages."""
+    _DESCRIPTIONS[pattern] = description
     return Field(pattern=pattern)
 
 
-Label = Annotated[str, matching(r"^\S(.*\S)?$", "a name without space around it")]
-AnyLabel = Label | int | bool  # as YAML reads a label of the data
+Label = Annotated[str, pattern_field(r"^\S(.*\S)?$", "a name without spaces around it")]
+AnyLabel = Label | int | bool  # a label in YAML may be a number or a boolean
 
 
 def label_name(label: str | int | bool) -> str:
-    """Return a label as the table has it: YAML's `1` is "1", and its `true` is "true".
+    """Return a label of `params.yaml` as the string that it is in the data.
 
     >>> label_name(1), label_name(True), label_name("joy")
     ('1', 'true', 'joy')
@@ -61,31 +61,31 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
     name: ClassVar[str]
-    presets: ClassVar[Mapping[str, Values]] = {}  # what null means, by the preset that `train.preset` names
+    presets: ClassVar[Mapping[str, Values]] = {}  # values that replace null, by `train.preset`
 
 
 S = TypeVar("S", bound=Section)
 
 
 def load(section: type[S], path: Path = PARAMS_FILE) -> S:
-    """Check all of `path`, then return one section of it.
+    """Check all of a parameter file, then return one section.
 
     Parameters
     ----------
     section : type[Section]
-        The section wanted, such as `Train`.
+        The section's class, such as `Train`.
     path : Path
         The parameter file.
 
     Returns
     -------
     Section
-        The section's values, with each null replaced by the preset's value.
+        The section's values, each null replaced by the preset's value.
 
     Raises
     ------
     PipelineError
-        The file is missing or not YAML, or a key is unknown, missing, of a wrong type or out of range.
+        The file is missing or not YAML, or a key is unknown, missing, of the wrong type or out of range.
     """
     document = read(path)
     check(document, path)
@@ -93,7 +93,7 @@ def load(section: type[S], path: Path = PARAMS_FILE) -> S:
 
 
 def check(document: Mapping[str, Any], path: Path = PARAMS_FILE) -> None:
-    """Check the values of all sections of a document that `read` returned; errors as in `load`."""
+    """Check the values of all sections of a document from `read`; errors as in `load`."""
     train = document.get("train")
     preset = train.get("preset") if isinstance(train, dict) else None
     known = section_class("train").presets
@@ -104,7 +104,7 @@ def check(document: Mapping[str, Any], path: Path = PARAMS_FILE) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read `path` and check the names of its sections."""
+    """Read a parameter file and check the names of its sections."""
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise PipelineError(f"{path} must contain the sections {', '.join(SECTIONS)}")
@@ -145,7 +145,7 @@ def _sentence(section: type[Section], error: Any) -> str:
         return f"{key} is missing"
     rule = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if error["type"] == "string_pattern_mismatch":
-        rule = _IN_WORDS[error["ctx"]["pattern"]]
+        rule = _DESCRIPTIONS[error["ctx"]["pattern"]]
     return rule if error["type"] == "value_error" else f"{key} must be {rule}, got {error['input']!r}"
 
 

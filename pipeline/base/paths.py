@@ -1,4 +1,4 @@
-"""Where each stage leaves its outputs, by stage. `dvc.yaml` lists the same files."""
+"""Paths of each stage's outputs, relative to the root; `dvc.yaml` lists the same files."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ EVALUATE_WORDS = Path("data/evaluate/curves/words.csv")
 EVALUATE_MISTAKES = Path("data/evaluate/rows/mistakes.csv")
 EVALUATE_SLICES = Path("data/evaluate/rows/slices.parquet")
 EVALUATE_MEASURED = Path("data/evaluate/reports/measured.json")
-# What publish shows of them: measured.json holds their digests.
+# What publish logs; measured.json holds their digests.
 EVALUATE_PUBLISHED = (EVALUATE_METRICS, EVALUATE_INTERVALS, EVALUATE_BEHAVIOUR)
 
 REPORTS = Path("reports")

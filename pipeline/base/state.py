@@ -1,4 +1,4 @@
-"""The identity of a pipeline state: a hash of all that training depends on."""
+"""The identity of a pipeline state: one hash of everything that training depends on."""
 
 from functools import reduce
 from pathlib import Path
@@ -11,11 +11,10 @@ DVC_FILE = Path("dvc.yaml")
 
 
 def state_id() -> str:
-    """Hash what the train stage depends on, as its entry in `dvc.yaml` lists it: data, code, runtime lock, parameters.
+    """Hash the train stage's deps and params as `dvc.yaml` lists them: data, code, runtime lock, parameters.
 
-    That entry is no dep of the stage: DVC itself runs a stage again whose entry has changed.
-
-    Equal inputs give an equal identity on every machine, in every checkout; it names the MLflow run of the state.
+    Equal inputs give an equal identity on every machine and in every checkout; the state's MLflow run is found by it.
+    The entry itself is not hashed: DVC runs a stage again if its entry has changed.
 
     Returns
     -------
@@ -26,11 +25,15 @@ def state_id() -> str:
     params = read_yaml(PARAMS_FILE)
     content = {
         "deps": {path: sha256_tree(Path(path)) for path in stage["deps"]},
-        "params": {key: at(params, key) for key in stage["params"]},
+        "params": {key: value_at(params, key) for key in stage["params"]},
     }
     return sha256_json(content)
 
 
-def at(document: dict[str, Any], key: str) -> Any:
-    """The value under a dotted key, such as "train.preset"."""
+def value_at(document: dict[str, Any], key: str) -> Any:
+    """Return the value under a dotted key.
+
+    >>> value_at({"train": {"units": 64}}, "train.units")
+    64
+    """
     return reduce(lambda part, name: part[name], key.split("."), document)

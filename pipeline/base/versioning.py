@@ -14,7 +14,7 @@ from typing import Any
 from . import params, paths
 from .errors import PipelineError, without_credentials
 from .files import read_yaml
-from .state import at
+from .state import value_at
 
 DVC_LOCK = Path("dvc.lock")
 MAX_REASON = 300  # characters of a child process's error output that a message quotes
@@ -181,7 +181,7 @@ def outdated(*sections: type[params.Section]) -> list[str]:
     current, names = read_yaml(params.PARAMS_FILE), []
     for section in sections:
         values = recorded.get(section.name, {}).get("params", {}).get(str(params.PARAMS_FILE), {})
-        if any(at(current, key) != value for key, value in values.items()):
+        if any(value_at(current, key) != value for key, value in values.items()):
             names.append(section.name)
     return names
 

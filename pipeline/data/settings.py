@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model, model_validator
 
 from ..base.modalities import MODALITIES
-from ..base.params import AnyLabel, Label, Section, Seed, matching
+from ..base.params import AnyLabel, Label, Section, Seed, pattern_field
 
 NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
 
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
-Name = Annotated[str, matching(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _ - with single spaces")]
+Name = Annotated[str, pattern_field(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _ - with single spaces")]
 Column = Annotated[str, Field(min_length=1)]
 
 
@@ -27,7 +27,7 @@ class IngestOfTexts(Section):
     split_column: Column | None
     time_column: Column | None
     encoding: str | None
-    delimiter: Annotated[str, matching(r"^[\x01-\x7f]$", "one ASCII character")] | None
+    delimiter: Annotated[str, pattern_field(r"^[\x01-\x7f]$", "one ASCII character")] | None
     label_map: dict[AnyLabel, Label | None] | None
     max_rows: Annotated[int, Field(ge=200)] | None
     skew: Annotated[float, Field(ge=1, le=1_000)] | None

@@ -105,7 +105,9 @@ def _examine_file(
 
 
 def _unreadable(file: IncomingFile, error: Exception, table: pd.DataFrame) -> ExaminedFile:
-    reason = error.kept if isinstance(error, PipelineError) else f"{file.name} cannot be read ({type(error).__name__})"
+    reason = (
+        error.redacted if isinstance(error, PipelineError) else f"{file.name} cannot be read ({type(error).__name__})"
+    )
     refusal = reason.replace(str(file.path), file.name)  # it is listed in git
     rule = Rule("readable", "table", "", {}, "the file can be read in the columns named under ingest")
     no_rows = table.iloc[:0].assign(given="")

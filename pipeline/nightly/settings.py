@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..base.params import Section, matching
+from ..base.params import Section, pattern_field
 
 
 class Retrain(Section):
@@ -14,5 +14,5 @@ class Retrain(Section):
     on_drift: bool
     max_age: Annotated[float, Field(gt=0)] | None
     min_agreement: Annotated[float, Field(ge=-1, le=1)]
-    branch: Annotated[str, matching(r"^[A-Za-z0-9][\w./-]*$", "the name of a git branch")] | None
+    branch: Annotated[str, pattern_field(r"^[A-Za-z0-9][\w./-]*$", "the name of a git branch")] | None
     max_hours: Annotated[float, Field(gt=0, le=168)]

@@ -146,7 +146,7 @@ def run_trials(
     """Continue to `trials` finished trials in all."""
     study = open_study(search)
     while len(finished := finished_trials(study)) < trials:
-        process.apart(run_trial, search, data, base, ngrams)
+        process.run_in_process(run_trial, search, data, base, ngrams)
         for trial in finished_trials(study)[len(finished) :]:
             metrics, best = trial.user_attrs.get(METRICS), best_trial(study)
             line = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items()) if metrics else "stopped early"

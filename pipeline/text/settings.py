@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ..base.params import Section, Values, matching
+from ..base.params import Section, Values, pattern_field
 
-Language = Annotated[str, matching(r"^[a-z]{2}$", "two letters, such as en")]
+Language = Annotated[str, pattern_field(r"^[a-z]{2}$", "two letters, such as en")]
 
 
 class Tokenize(Section):

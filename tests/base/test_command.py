@@ -1,4 +1,4 @@
-"""Stage: how a command ends that a person stops, or that finds a disk full."""
+"""Commands end in one sentence and an exit status, whatever stops them."""
 
 import subprocess
 import sys
@@ -11,15 +11,15 @@ from pipeline.base.errors import PipelineError
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "printed"),
     [
-        (PipelineError("it is broken; mend it"), "x: it is broken; mend it", ""),
+        (PipelineError("it is broken; repair it"), "x: it is broken; repair it", ""),
         (KeyboardInterrupt(), 130, "x: stopped\n"),
         (OSError(28, "No space left on device", "a.csv"), "x: cannot use a.csv: No space left on device", ""),
     ],
 )
-def test_every_end_is_one_sentence(
-    error: BaseException, status: object, said: str, capsys: pytest.CaptureFixture[str]
+def test_errors_end_in_one_sentence(
+    error: BaseException, status: object, printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def main() -> None:
         raise error
@@ -27,10 +27,10 @@ def test_every_end_is_one_sentence(
     with pytest.raises(SystemExit) as ended:
         command.run("x", main)
     assert ended.value.code == status
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == printed
 
 
-def test_a_name_that_the_terminal_lacks_ends_nothing() -> None:
+def test_characters_that_the_terminal_lacks_are_escaped() -> None:
     code = "from pipeline.base import command; command.run('x', lambda: print('喜悦'))"
     command = [sys.executable, "-X", "utf8=0", "-c", code]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""Commands: each explains itself by --help and does nothing else; MLproject calls them as they are."""
+"""Command lines: --help, unknown arguments, the overview, and the entry points of MLproject."""
 
 import argparse
 import re
@@ -18,7 +18,7 @@ ENTRY_POINTS = read_yaml(ROOT / "MLproject")["entry_points"]
 
 
 def parser_of(monkeypatch: pytest.MonkeyPatch, name: str) -> argparse.ArgumentParser:
-    """Return the parser that a command makes, before it reads anything."""
+    """Return the parser of a command, which is stopped before it parses."""
     parsers: list[argparse.ArgumentParser] = []
 
     def stop(self: argparse.ArgumentParser, *_: object) -> None:
@@ -60,7 +60,7 @@ def test_unknown_arguments_are_refused(name: str, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_explains_itself_and_runs_nothing(name: str, tmp_path: Path) -> None:
+def test_help_of_a_stage_runs_nothing(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", f"pipeline.{name}", "--help"]
     environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
@@ -69,7 +69,7 @@ def test_a_stage_explains_itself_and_runs_nothing(name: str, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_the_overview_has_a_line_for_every_command_and_stage() -> None:
+def test_overview_lists_every_command_and_stage() -> None:
     lines = overview().splitlines()
     for name in [*COMMANDS, *STAGES]:
         (line,) = [line for line in lines if line.startswith(f"  {name} ")]
@@ -86,12 +86,12 @@ def test_the_overview_has_a_line_for_every_command_and_stage() -> None:
         ("train", "dvc repro train"),
     ],
 )
-def test_a_misspelt_command_gets_a_suggestion(name: str, hint: str) -> None:
+def test_unknown_command_gets_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(SystemExit, match=re.escape(hint)):
         main([name])
 
 
-def test_a_command_works_at_the_root_of_its_package_on_files_of_the_caller(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_folder_of_the_caller(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_bytes(b"\xff")
     command = [sys.executable, "-m", "pipeline", "forget", "--file", "own.txt"]
     environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
@@ -101,30 +101,30 @@ def test_a_command_works_at_the_root_of_its_package_on_files_of_the_caller(tmp_p
 
 
 CALLS = [
-    (entry, *found.groups())
-    for entry, of in ENTRY_POINTS.items()
-    for found in re.finditer(r"python -m pipeline (\w+)((?: [^&]*)?)", of["command"])
-    if found[1] in COMMANDS
+    (entry, *match.groups())
+    for entry, definition in ENTRY_POINTS.items()
+    for match in re.finditer(r"python -m pipeline (\w+)((?: [^&]*)?)", definition["command"])
+    if match[1] in COMMANDS
 ]
 
 
-@pytest.mark.parametrize(("entry", "name", "arguments"), CALLS, ids=[each[0] for each in CALLS])
-def test_entry_points_call_commands_as_they_are(
+@pytest.mark.parametrize(("entry", "name", "arguments"), CALLS, ids=[call[0] for call in CALLS])
+def test_entry_points_match_the_commands(
     entry: str, name: str, arguments: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parameters = ENTRY_POINTS[entry].get("parameters", {})
-    given = {key: of.get("default", "1") if isinstance(of, dict) else "1" for key, of in parameters.items()}
+    given = {key: value.get("default", "1") if isinstance(value, dict) else "1" for key, value in parameters.items()}
     assert set(re.findall(r"\{(\w+)\}", arguments)) == set(parameters)
     parsed = parser_of(monkeypatch, name).parse_args(shlex.split(arguments.split("<")[0].format(**given)))
-    own = vars(parser_of(monkeypatch, name).parse_args(required(entry)))
+    defaults = vars(parser_of(monkeypatch, name).parse_args(required(entry)))
     for key, value in vars(parsed).items():
-        if key in parameters and "default" in parameters[key] and own[key] is not None:
-            assert value == own[key], f"{entry}: the default of {key} is not the command's"
+        if key in parameters and "default" in parameters[key] and defaults[key] is not None:
+            assert value == defaults[key], f"{entry}: default of {key} differs from the command's"
 
 
 def required(entry: str) -> list[str]:
-    """The least that a command takes."""
-    least = {
+    """Return the arguments that a command requires."""
+    arguments = {
         "adapt": ["1", "--user", "1"],
         "compare": ["main"],
         "drift": ["1"],
@@ -133,4 +133,4 @@ def required(entry: str) -> list[str]:
         "promote": ["1", "--why", "1"],
         "rollback": ["--why", "1"],
     }
-    return least.get(entry, [])
+    return arguments.get(entry, [])

@@ -1,4 +1,4 @@
-"""Files: whole or not at all, and the same bytes for the same content."""
+"""Files are written whole or not at all, with the same bytes for the same content."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from pipeline.base import files
 from pipeline.base.errors import PipelineError
 
 
-def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def test_interrupted_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     files.write_json(path, {"a": 1})
 
@@ -41,11 +41,11 @@ with atomic(Path(sys.argv[1])) as temporary:
 """
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+def test_next_write_removes_temporary_files_of_killed_writers_only(tmp_path: Path) -> None:
     path, other = tmp_path / "a[1].json", tmp_path / "ba[1].json"
     writers = []
-    for each in (path, path, other):
-        writer = subprocess.Popen([sys.executable, "-c", HALF, str(each)], cwd=ROOT, stdout=subprocess.PIPE)
+    for target in (path, path, other):
+        writer = subprocess.Popen([sys.executable, "-c", HALF, str(target)], cwd=ROOT, stdout=subprocess.PIPE)
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"half\n"
         writers.append(writer)
@@ -53,10 +53,10 @@ def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_a_living_on
     for writer in (killed, of_another):
         writer.kill()
         writer.communicate()
-    for left in tmp_path.iterdir():
-        os.utime(left, (time.time() - 2,) * 2)
+    for temporary in tmp_path.iterdir():
+        os.utime(temporary, (time.time() - 2,) * 2)
     files.write_json(path, {"a": 1})
-    assert sorted(each.name[17:] for each in tmp_path.glob(".partial-*")) == ["a[1].json", "ba[1].json"]
+    assert sorted(file.name[17:] for file in tmp_path.glob(".partial-*")) == ["a[1].json", "ba[1].json"]
     assert files.read_json(path) == {"a": 1}
     living.kill()
     living.communicate()
@@ -65,7 +65,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_a_living_on
     assert sorted(tmp_path.iterdir()) == [path, other]
 
 
-def test_arrays_and_tables_come_back_and_keep_their_bytes(tmp_path: Path) -> None:
+def test_arrays_and_tables_are_read_as_written_and_have_equal_bytes(tmp_path: Path) -> None:
     arrays = {"ids": np.arange(6, dtype=np.int32).reshape(2, 3), "row": np.array(["a", "b"])}
     table = pd.DataFrame({"text": ['a "quoted"\rtext', "None", "", "表情 😀"], "n": [1, 2, 3, 4]})
     for name in ("1", "2"):
@@ -79,13 +79,13 @@ def test_arrays_and_tables_come_back_and_keep_their_bytes(tmp_path: Path) -> Non
     pd.testing.assert_frame_equal(files.read_table(tmp_path / "1.parquet"), table)
 
 
-def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
+def test_strings_that_look_like_numbers_are_read_as_strings(tmp_path: Path) -> None:
     files.write_table(tmp_path / "a.csv", pd.DataFrame({"label": ["01", "NA"], "rows": [1, 2], "p": [0.1, 1 / 3]}))
     back = files.read_table(tmp_path / "a.csv", strings=["label"])
     assert back.to_dict("list") == {"label": ["01", "NA"], "rows": [1, 2], "p": [0.1, 1 / 3]}
 
 
-def test_the_users_file_mode_is_kept(tmp_path: Path) -> None:
+def test_new_files_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         files.write_json(tmp_path / "a.json", {})
@@ -94,22 +94,22 @@ def test_the_users_file_mode_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_missing_input_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="is missing; run `dvc repro`, which makes it"):
+def test_missing_input_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="is missing; run `dvc repro` to create it"):
         files.read_json(tmp_path / "none.json")
 
 
-def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+def test_device_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with (
-        pytest.raises(PipelineError, match=r"pipe is no file that could be written anew"),
+        pytest.raises(PipelineError, match=r"cannot overwrite .*pipe: not a regular file; choose"),
         files.atomic(tmp_path / "pipe"),
     ):
         raise AssertionError
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_the_longest_name_is_written_too(tmp_path: Path) -> None:
+def test_longest_file_name_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("\u957f" * 80 + ".csv")
     with files.atomic(path) as temporary:
         temporary.write_text("x")

@@ -1,4 +1,4 @@
-"""Parameters: every mistake stops with key, rule and value, whichever section is asked for."""
+"""Parameters: each error names key, rule and value, whichever section is loaded."""
 
 import re
 from pathlib import Path
@@ -70,14 +70,14 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = Ing
         ("  length: null", "  length: null\n  length: 5", "is not valid YAML"),
     ],
 )
-def test_a_mistake_anywhere_is_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+def test_errors_of_every_section_are_reported(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     with pytest.raises(PipelineError) as error:
         load(tmp_path, old, new)
     assert sentence in str(error.value)
     assert str(tmp_path / "params.yaml") in str(error.value)
 
 
-def test_missing_file_and_empty_file(tmp_path: Path) -> None:
+def test_missing_or_empty_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="cannot be read"):
         params.load(Train, tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("")
@@ -102,14 +102,14 @@ def test_missing_file_and_empty_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_a_file_needs(tmp_path: Path, changes: dict[str, str], sentence: str) -> None:
+def test_contradictory_settings_of_a_file_are_refused(tmp_path: Path, changes: dict[str, str], sentence: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(set_params(TEXT, {"dataset": "file", "path": "a.csv"} | changes), encoding="utf-8")
     with pytest.raises(PipelineError, match=re.escape(sentence)):
         params.load(Ingest, path)
 
 
-def test_a_file_that_is_not_there_stops_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_data_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = set_params(TEXT, {"dataset": "file", "path": "a.csv"})
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -121,7 +121,7 @@ def test_a_file_that_is_not_there_stops_before_any_work(tmp_path: Path, monkeypa
         params_command.main([])
 
 
-def test_textbook_is_the_plain_model(tmp_path: Path) -> None:
+def test_textbook_preset(tmp_path: Path) -> None:
     train = load(tmp_path, "preset: fast", "preset: textbook", Train)
     tokenize = load(tmp_path, "preset: fast", "preset: textbook", Tokenize)
     assert isinstance(train, Train)
@@ -132,14 +132,14 @@ def test_textbook_is_the_plain_model(tmp_path: Path) -> None:
     assert (train.embedding_dropout, train.dropout, train.adversarial) == (0, 0, 0)
 
 
-def test_best_is_fast_made_larger(tmp_path: Path) -> None:
+def test_best_preset_is_fast_with_larger_sizes(tmp_path: Path) -> None:
     fast, best = params.load(Train), load(tmp_path, "preset: fast", "preset: best", Train)
     larger = {"preset": "best", "embedding_dim": 128, "units": 128, "pretraining_epochs": 10, "patience": 3}
     assert best == fast.model_copy(update=larger)
     assert load(tmp_path, "preset: fast", "preset: best", Tokenize) == params.load(Tokenize)
 
 
-def test_false_and_0_win_over_the_preset(tmp_path: Path) -> None:
+def test_false_and_0_override_the_preset(tmp_path: Path) -> None:
     assert params.load(Train).ngrams
     plain = load(tmp_path, "ngrams: null", "ngrams: false", Train)
     assert isinstance(plain, Train)
@@ -149,12 +149,12 @@ def test_false_and_0_win_over_the_preset(tmp_path: Path) -> None:
     assert calm.adversarial == 0
 
 
-def test_the_data_choose_the_sizes_of_the_default() -> None:
+def test_default_sizes_are_left_to_the_data() -> None:
     train, tokenize = params.load(Train), params.load(Tokenize)
     assert (tokenize.vocabulary_size, tokenize.length, train.batch_size, train.epochs) == (None, None, None, None)
 
 
-def test_a_given_value_wins_over_the_preset(tmp_path: Path) -> None:
+def test_value_overrides_the_preset(tmp_path: Path) -> None:
     settings = load(tmp_path, "  units: null", "  units: 8", Train)
     assert isinstance(settings, Train)
     assert (settings.units, settings.embedding_dim) == (8, 64)
@@ -175,7 +175,7 @@ def test_every_parameter_has_a_comment() -> None:
         ("data/(!).csv", "file-lstm"),
     ],
 )
-def test_a_model_is_called_after_its_file(tmp_path: Path, path: str, name: str) -> None:
+def test_model_is_named_after_its_file(tmp_path: Path, path: str, name: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(set_params(TEXT, {"dataset": "file", "path": path}), encoding="utf-8")
     assert model_name(file) == name
@@ -185,7 +185,7 @@ def test_a_model_is_called_after_its_file(tmp_path: Path, path: str, name: str) 
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "GBK", "cp1251", "shift_jis"])
-def test_encodings_by_pythons_names(tmp_path: Path, encoding: str) -> None:
+def test_encodings_by_their_python_names(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(set_params(TEXT, {"dataset": "file", "path": "a.csv", "encoding": encoding}), encoding="utf-8")
     assert params.load(Ingest, path).encoding == encoding
@@ -203,7 +203,9 @@ def test_encodings_by_pythons_names(tmp_path: Path, encoding: str) -> None:
         ("effective_number", {"strength": 1}, "rebalance.strength of effective_number must be below 1, got 1"),
     ],
 )
-def test_what_a_strategy_has(tmp_path: Path, strategy: str, changes: dict[str, Any], sentence: str) -> None:
+def test_settings_that_a_strategy_lacks_are_refused(
+    tmp_path: Path, strategy: str, changes: dict[str, Any], sentence: str
+) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(set_params(TEXT, {"strategy": strategy} | changes), encoding="utf-8")
     with pytest.raises(PipelineError, match=re.escape(sentence)):

@@ -1,4 +1,4 @@
-"""State: all that training depends on is in its identity, and nothing else."""
+"""The state's identity depends on all that training depends on, and on nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ PARAMS = "train: {units: 4}\ningest: {skew: 2, path: a.csv}\nevaluate: {seed: 0}
 
 @pytest.fixture
 def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The identity with one file changed."""
+    """Return the identity after one file is changed."""
     monkeypatch.chdir(tmp_path)
     files = {"dvc.yaml": STAGE, "params.yaml": PARAMS}
     files |= dict.fromkeys(("data/train.npz", "data/other.npz", "pipeline/train.py", "requirements.lock"), "x")
@@ -36,7 +36,7 @@ def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     return changed
 
 
-def test_data_code_lock_and_parameters_make_another_state(change: Callable[..., str]) -> None:
+def test_data_code_lock_and_parameters_change_the_state(change: Callable[..., str]) -> None:
     before = change()
     assert len(before) == 64
     others = {change(name) for name in ("data/train.npz", "pipeline/train.py", "requirements.lock")}
@@ -45,7 +45,7 @@ def test_data_code_lock_and_parameters_make_another_state(change: Callable[..., 
     assert change() == before
 
 
-def test_what_training_does_not_depend_on_makes_none(change: Callable[..., str]) -> None:
+def test_other_inputs_do_not_change_the_state(change: Callable[..., str]) -> None:
     same = {
         change("data/other.npz"),
         change("params.yaml", "a.csv", "b.csv"),

@@ -48,7 +48,7 @@ def enter(reference: Project, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def here(work: Any, *arguments: Any) -> Any:
-    """Replace `process.apart` in this process; arguments and result are pickled as they would be."""
+    """Replace `process.run_in_process` in this process; arguments and result are pickled as they would be."""
     work, arguments = pickle.loads(pickle.dumps((work, arguments)))  # noqa: S301 - own
     return pickle.loads(pickle.dumps(work(*arguments)))  # noqa: S301 - own
 
@@ -63,21 +63,21 @@ class FakeTraining:
         self.trained: list[tuple[int, int]] = []
         self.epochs: list[int] = []  # of each training that was started
         self.fail_at = fail_at
-        self.apart_now = False
+        self.in_process = False
         monkeypatch.setattr(fit, "train_network", self.train)
         monkeypatch.setattr(fit, "part_log_probabilities", self.parts)
-        monkeypatch.setattr(process, "apart", self.apart)
+        monkeypatch.setattr(process, "run_in_process", self.run_in_process)
 
-    def apart(self, work: Any, *arguments: Any) -> Any:
-        """Replace `process.apart`: another process would not know this class."""
-        self.apart_now = True
+    def run_in_process(self, work: Any, *arguments: Any) -> Any:
+        """Replace `process.run_in_process`: another process would not know this class."""
+        self.in_process = True
         try:
             return here(work, *arguments)
         finally:
-            self.apart_now = False
+            self.in_process = False
 
     def train(self, data: fit.Data, settings: Train, on_epoch: loop.OnEpoch) -> tuple[Any, ...]:
-        assert self.apart_now  # two dozen networks in one process take too much memory
+        assert self.in_process  # two dozen networks in one process take too much memory
         if len(self.trained) == self.fail_at:
             self.fail_at = None
             raise KeyboardInterrupt

@@ -413,7 +413,7 @@ def test_unusable_files_are_one_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out.csv").mkdir()
     for arguments, sentence in [
         ((tmp_path / "no.csv", "o.csv"), r"no\.csv does not exist"),
-        ((tmp_path / "in.csv", tmp_path / "out.csv"), r"out\.csv is no file that could be written anew"),
+        ((tmp_path / "in.csv", tmp_path / "out.csv"), r"cannot overwrite .*out\.csv: not a regular file"),
         ((tmp_path / "in.csv", "o.jsonl"), r"o\.jsonl must have the format of .*in\.csv, csv; choose another name"),
         ((tmp_path / "in.txt", "o.txt"), r"unsupported file extension of .*in\.txt; use \.csv, .*, or set --format"),
         ((tmp_path / "in.csv", "o.csv", "--workers", 0), "--workers must be 1 or more, got 0"),

@@ -48,7 +48,7 @@ def test_metrics_are_those_of_the_cross_fitted_network(
     project: Project, keras: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compare one real training with the same done by hand."""
-    monkeypatch.setattr(process, "apart", here)  # another process would import TensorFlow again
+    monkeypatch.setattr(process, "run_in_process", here)  # another process would import TensorFlow again
     ablation.main(["--seeds", "3", "--only", "preset", "n-grams only"])
     table = pd.read_csv("reports/ablation/tweets.csv").set_index("variant")
 

@@ -197,7 +197,7 @@ def test_first_trial_has_the_parameters_in_force(tmp_path: Path, monkeypatch: py
         return 1.0
 
     monkeypatch.setattr(search, "objective", objective)
-    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(search.process, "run_in_process", lambda work, *arguments: work(*arguments))
     base = params.load(Train)
     start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
     study = search.SearchStudy(tmp_path / "trials.db", "n", start)
@@ -214,7 +214,7 @@ def test_search_without_a_completed_trial(
         raise loop.DivergedError("no number")
 
     monkeypatch.setattr(crossfit, "train_and_measure", diverge)
-    monkeypatch.setattr(search.process, "apart", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(search.process, "run_in_process", lambda work, *arguments: work(*arguments))
     base = params.load(Train)
     start = {key: value for key, value in (base.model_dump() | {"batch_size": 32}).items() if key in search.RANGES}
     place = search.SearchStudy(tmp_path / "trials.db", "n", start)
