@@ -43,7 +43,7 @@ def main() -> None:
     tables = {split: read_table(path) for split, path in paths.CLEAN_TABLES.items()}
     processors = {name: modality(name).fit(tables["train"][name], settings) for name in modalities_of(tables["train"])}
     for name, processor in processors.items():
-        processor.save(paths.TOKENIZE / modality(name).file)
+        processor.save(paths.TOKENIZE_PROCESSORS / modality(name).file)
         print(f"{name}: {modality(name).describe(processor)}")
     for split, table in tables.items():
         arrays = encode(table, processors, classes)

@@ -19,8 +19,8 @@ CLEAN_CLASSES = Path("data/clean/classes.json")
 CLEAN_COUNTS = Path("data/clean/counts.csv")
 CLEAN_SUMMARY = Path("data/clean/summary.json")
 
-TOKENIZE = Path("data/tokenize")
-TOKENIZE_TOKENIZER = TOKENIZE / "tokenizer.json"
+TOKENIZE_PROCESSORS = Path("data/tokenize/processors")  # a file for each modality
+TOKENIZE_TOKENIZER = TOKENIZE_PROCESSORS / "tokenizer.json"
 TOKENIZE_ARRAYS = {split: Path(f"data/tokenize/{split}.npz") for split in SPLITS}
 
 REBALANCE_TRAIN = Path("data/rebalance/train.npz")

@@ -3,7 +3,7 @@
 import importlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .lazy_mlflow import ModelVersion
 
 Predicted = list[list[Any]]  # columns: label, confidence and a probability for each class
-Predict = Callable[[list[str], str], Predicted]
+Predict = Callable[[Mapping[str, list[str]], str], Predicted]  # cells by modality, and class shares
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class OpenedModel:
         return manifest
 
     def load(self) -> Predict:
-        """Return a function that predicts texts under class priors with the model's own code."""
+        """Return a function that predicts raw rows under class priors with the model's own code."""
         import pandas as pd
 
         if self.code:
@@ -60,9 +60,9 @@ class OpenedModel:
         except Exception as error:  # the model's own code may raise anything, also its own PipelineError
             raise PipelineError(f"{self.name} cannot be loaded: {error}") from error
 
-        def predict(texts: list[str], class_shares: str) -> Predicted:
+        def predict(rows: Mapping[str, list[str]], class_shares: str) -> Predicted:
             params = [{"class_shares": class_shares}] if class_shares else []  # older models take none
-            table = model.predict(pd.DataFrame({"text": texts}), *params)
+            table = model.predict(pd.DataFrame(rows), *params)
             return [column.to_list() for _, column in table.round(6).items()]
 
         return predict

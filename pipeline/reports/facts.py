@@ -8,7 +8,7 @@ from ..base import params, paths, versioning
 from ..base.errors import PipelineError
 from ..base.files import read_arrays, read_json, read_table, sha256
 from ..data.settings import Ingest
-from ..inference.manifest import WEIGHTS, Manifest, read_manifest
+from ..inference.manifest import WEIGHTS, Manifest, modalities, read_manifest
 from ..inference.ngrams import GRAMS
 from ..inference.ngrams import WEIGHTS as NGRAM_WEIGHTS
 from ..registry import packaging
@@ -36,9 +36,11 @@ class Facts:
         Rows by class and split.
     confusion : dict of (str, str) to int
         Test rows by actual and predicted class.
+    inputs : list of str
+        The modalities that the model reads.
     tokenizer : dict
         `language`, `unit`, `length`, `units` (size of the vocabulary) and `full`: the share of test rows that fill
-        `length`.
+        `length`; empty for a model that reads no text.
     epochs, best_epoch : int
         Number of epochs trained, and the epoch that was kept.
     num_weights : dict of str to int
@@ -62,6 +64,7 @@ class Facts:
     behaviour: dict[str, Any]
     counts: dict[str, dict[str, int]]
     confusion: dict[tuple[str, str], int]
+    inputs: list[str]
     tokenizer: dict[str, Any]
     epochs: int
     best_epoch: int
@@ -101,7 +104,8 @@ def read_facts() -> Facts:
         behaviour=read_json(paths.EVALUATE_BEHAVIOUR)["tests"],
         counts={str(label): {str(split): int(rows) for split, rows in row.items()} for label, row in counts.T.items()},
         confusion={pair: int(rows) for pair, rows in predictions.groupby(["actual", "predicted"]).size().items()},
-        tokenizer=_tokenizer(),
+        inputs=modalities(manifest),
+        tokenizer=_tokenizer() if "text" in modalities(manifest) else {},
         epochs=len(history),
         best_epoch=int(history.loc[history["validation_loss"].idxmin(), "epoch"]),
         num_weights=_num_weights(paths.TRAIN_MODEL),

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..base.markdown import named, pipe_table
 from ..evaluation.metrics import flatten
-from .titles import BASELINES, PARTS, SHORT_METRICS
+from .titles import BASELINES, SHORT_METRICS, part_title
 
 HEADLINES = ("accuracy", "macro_f1", "loss")
 
@@ -101,7 +101,7 @@ def run_description(metrics: Mapping[str, Any], intervals: Mapping[str, Any], fi
         return [title, *(format_metric(values.get(key), ranges.get(key)) for key in SHORT_METRICS)]
 
     rows = [row("the model", metrics["overall"], intervals["overall"])]
-    rows += [row(f"{PARTS[name]} only", values, {}) for name, values in metrics.get("parts", {}).items()]
+    rows += [row(f"{part_title(name)} only", values, {}) for name, values in metrics.get("parts", {}).items()]
     for name, values in metrics["baselines"].items():
         rows.append(row(BASELINES[name], values, {}))
         differences = intervals["differences"][name]

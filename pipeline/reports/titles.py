@@ -24,3 +24,12 @@ CLASS_METRICS = {
 }
 PARTS = {"lstm": "LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
 BASELINES = baselines.TITLES
+
+
+def part_title(name: str) -> str:
+    """Return the title of a part by its name in metrics.
+
+    >>> part_title("nb"), part_title("speech_lstm")
+    ('naive Bayes n-grams', 'speech LSTM')
+    """
+    return PARTS.get(name) or name.replace("_lstm", " LSTM")

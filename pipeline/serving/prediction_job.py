@@ -1,91 +1,88 @@
-"""Prediction of whole tables: texts are read, predicted and written a chunk at a time, in one process or several."""
+"""Prediction of whole tables: rows are read, predicted and written a chunk at a time, in one process or several."""
 
 import json
 import re
-import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from ..base.errors import PipelineError
+from ..base.modalities import modality
+from ..base.process import worker_pool
 from ..data.readers.streams import TableStream, UnreadableRow
 from ..registry.models import OpenedModel, Predict, Predicted
-from ..text.cleaning import clean_text
 
 CHUNK = 4_096  # rows that a process predicts at once
 READ_AHEAD = 3  # chunks for each process
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Takes texts, and returns a function that waits for their predictions.
-SubmitTexts = Callable[[list[str]], Callable[[], Predicted]]
+Rows = Mapping[str, list[str]]  # raw cells by modality
+# Takes rows, and returns a function that waits for their predictions.
+SubmitRows = Callable[[Rows], Callable[[], Predicted]]
 PredictedChunk = tuple[Any, list[str | None], Predicted]  # a chunk, an error or None for each row, and predictions
 
 
-def text_error(text: Any) -> str | None:
-    """Return why a value cannot be predicted; None if it can.
+def cell_error(cell: Any, name: str = "text") -> str | None:
+    """Return why a raw cell of a modality cannot be predicted; None if it can.
 
-    >>> text_error(3)
+    >>> cell_error(3)
     'the text is not a string'
     """
-    if isinstance(text, UnreadableRow):
-        return str(text)
-    if text is None:
-        return "the text is missing"
-    if not isinstance(text, str):
-        return "the text is not a string"
-    if not text.isascii() and _SURROGATE.search(text):
-        return "the text is not valid UTF-8"
-    first = text.lstrip()[:1]
+    if isinstance(cell, UnreadableRow):
+        return str(cell)
+    if cell is None:
+        return f"the {name} is missing"
+    if not isinstance(cell, str):
+        return f"the {name} is not a string"
+    if not cell.isascii() and _SURROGATE.search(cell):
+        return f"the {name} is not valid UTF-8"
+    first = cell.lstrip()[:1]
     # Only a text that begins with markup, an entity or a control character can be empty once cleaned; cleaning is slow.
-    if not first or ((first in "<&" or not first.isprintable()) and not clean_text(text)):
-        return "the text is empty"
+    suspect = name != "text" or first in "<&" or not first.isprintable()
+    if not first or (suspect and not modality(name).clean(cell)):
+        return f"the {name} is empty"
     return None
 
 
+def row_errors(cells: Mapping[str, list[Any]]) -> list[str | None]:
+    """Return for each row the error of its first cell that has one; None for a row that can be predicted."""
+    by_modality = [[cell_error(cell, name) for cell in column] for name, column in cells.items()]
+    if len(by_modality) == 1:
+        return by_modality[0]
+    return [next(filter(None, errors), None) for errors in zip(*by_modality, strict=True)]
+
+
 @contextmanager
-def predictor_processes(model: OpenedModel, workers: int, class_shares: str) -> Iterator[SubmitTexts]:
-    """Yield a function that submits texts: this process predicts if `workers` is 1, otherwise as many other ones do.
+def predictor_processes(model: OpenedModel, workers: int, class_shares: str) -> Iterator[SubmitRows]:
+    """Yield a function that submits rows: this process predicts if `workers` is 1, otherwise as many other ones do.
 
     The other processes have one thread each.
     """
     if workers == 1:
         predict = model.load()
 
-        def predict_now(texts: list[str]) -> Callable[[], Predicted]:
-            predicted = predict(texts, class_shares)
+        def predict_now(rows: Rows) -> Callable[[], Predicted]:
+            predicted = predict(rows, class_shares)
             return lambda: predicted
 
         yield predict_now
         return
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), _load_in_worker, (model,))
-    try:
-        yield lambda texts: executor.submit(_predict_in_worker, texts, class_shares).result
-    except BrokenProcessPool as error:
-        raise PipelineError(
-            "a worker process was killed, by a signal or because memory ran out; set --workers 1"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
+    with worker_pool(workers, _load_in_worker, model) as pool:
+        yield lambda rows: pool.submit(_predict_in_worker, rows, class_shares).result
 
 
 _loaded: dict[str, Predict] = {}  # in a worker process
 
 
 def _load_in_worker(model: OpenedModel) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
     _loaded["model"] = model.load()
 
 
-def _predict_in_worker(texts: list[str], class_shares: str) -> Predicted:
-    return _loaded["model"](texts, class_shares)
+def _predict_in_worker(rows: Rows, class_shares: str) -> Predicted:
+    return _loaded["model"](rows, class_shares)
 
 
 def predictions(
@@ -96,7 +93,7 @@ def predictions(
     Parameters
     ----------
     table : TableStream
-        Just opened; its texts are the cells of "text".
+        Just opened, with a column for each modality of the model.
     model : OpenedModel
         What predicts.
     workers : int
@@ -109,13 +106,17 @@ def predictions(
     pending: deque[tuple[Any, list[str | None], Callable[[], Predicted]]] = deque()
     with predictor_processes(model, workers if len(first) > 1 else 1, class_shares) as submit:
         for chunk, cells in chain(first, chunks):
-            errors = [text_error(text) for text in cells["text"]]
-            texts = [text for text, error in zip(cells["text"], errors, strict=True) if error is None]
-            pending.append((chunk, errors, submit(texts)))
+            errors = row_errors(cells)
+            rows = {name: _without_errors(column, errors) for name, column in cells.items()}
+            pending.append((chunk, errors, submit(rows)))
             if len(pending) > READ_AHEAD * workers:
                 yield _collected(*pending.popleft())
         while pending:
             yield _collected(*pending.popleft())
+
+
+def _without_errors(column: list[Any], errors: list[str | None]) -> list[str]:
+    return [cell for cell, error in zip(column, errors, strict=True) if error is None]
 
 
 def _collected(chunk: Any, errors: list[str | None], result: Callable[[], Predicted]) -> PredictedChunk:
@@ -157,7 +158,7 @@ def predict_table(
 
 
 def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: int = 1) -> str:
-    """Return each class's share among the texts of a table, as JSON; see `calibration.estimate_shares`."""
+    """Return each class's share among the rows of a table, as JSON; see `calibration.estimate_shares`."""
     import numpy as np
 
     from ..inference.calibration import estimate_shares

@@ -1,4 +1,4 @@
-"""Predict: label the texts of a table of any length."""
+"""Predict: label the rows of a table of any length."""
 
 import argparse
 import os
@@ -13,9 +13,11 @@ from typing import BinaryIO
 from ..base import command
 from ..base.errors import PipelineError
 from ..base.files import atomic
+from ..base.modalities import MODALITIES
 from ..data.readers.compression import packing
 from ..data.readers.formats import BY_NAME, format_by_name, open_stream
 from ..data.readers.streams import TableStream
+from ..inference.manifest import modalities
 from ..inference.predictor import read_shares
 from ..registry.models import OpenedModel, open_model
 from .prediction_job import estimated_class_shares, predict_table
@@ -45,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("output", type=command.file, help="file to write, of the same format; - for standard output")
     parser.add_argument("--text-column", default="text", help="column that holds the texts (default: text)")
     parser.add_argument(
+        "--column",
+        action="append",
+        type=_column,
+        metavar="MODALITY=COLUMN",
+        help=f"column of another input than text, once for each of the model's: {', '.join(MODALITIES)}",
+    )
+    parser.add_argument(
         "--model",
         type=command.model,
         default="champion",
@@ -61,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         help="if not those of training: 'estimate', or each class's, such as '{\"sad\": 0.2, \"glad\": 0.8}'",
     )
     return parser
+
+
+def _column(text: str) -> tuple[str, str]:
+    name, _, column = text.partition("=")
+    if name not in MODALITIES or not column:
+        raise argparse.ArgumentTypeError(f"must be MODALITY=COLUMN, such as {MODALITIES[0]}=review, got {text!r}")
+    return name, column
 
 
 def _encoding(name: str) -> str:
@@ -104,6 +120,7 @@ def predict_file(options: argparse.Namespace) -> tuple[Counter[str], str]:
     try:
         table = _open_input(options)  # before the model, which takes longer
         with open_model(options.model) as model:
+            _check_columns(options, model)
             shares = checked_shares(model, options.class_shares)
             if estimate:
                 shares = estimated_class_shares(_open_input(options), model, workers=options.workers)
@@ -122,10 +139,22 @@ def _check_formats(options: argparse.Namespace) -> None:
         )
 
 
+def _columns(options: argparse.Namespace) -> dict[str, str]:
+    """Return the columns to read, by modality."""
+    return dict(options.column or [("text", options.text_column)])
+
+
+def _check_columns(options: argparse.Namespace, model: OpenedModel) -> None:
+    named, needed = set(_columns(options)), modalities(model.manifest())
+    if named != set(needed):
+        columns = " ".join(f"--column {name}=COLUMN" for name in needed)
+        raise PipelineError(f"{model.name} reads {' and '.join(needed)}; name its columns: {columns}")
+
+
 def _open_input(options: argparse.Namespace) -> TableStream:
     return open_stream(
         options.input,
-        {"text": options.text_column},
+        _columns(options),
         format_name=options.format,
         encoding=options.encoding,
         delimiter=options.delimiter,

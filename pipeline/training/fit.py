@@ -79,7 +79,7 @@ class Data:
         gamma, correction = float(plan.pop("gamma")), float(plan.pop("correction"))
         return cls(
             classes=read_json(paths.CLEAN_CLASSES),
-            processors={name: modality(name).load(paths.TOKENIZE / modality(name).file) for name in names},
+            processors={name: modality(name).load(paths.TOKENIZE_PROCESSORS / modality(name).file) for name in names},
             inputs={
                 split: Inputs(
                     {name: tables[split][name].to_list() for name in names},

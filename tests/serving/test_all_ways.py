@@ -49,7 +49,7 @@ Predict = Callable[[Sequence[str], int], np.ndarray]  # texts and batch size in,
 def texts() -> list[str]:
     """Real raw tweets in random order, some with broken characters or bare carriage returns."""
     shuffled = datasets.tweets()["text"].sample(frac=1, random_state=0)
-    return [text for text in shuffled[:2_100] if prediction_job.text_error(text) is None][:2_000]
+    return [text for text in shuffled[:2_100] if prediction_job.cell_error(text) is None][:2_000]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,9 +28,9 @@ from pipeline.data.readers.formats import BY_NAME
 from pipeline.data.readers.sources import Source
 from pipeline.inference.calibration import Calibration, estimate_shares
 from pipeline.inference.predictor import Predictor, ServedModel
-from pipeline.registry.models import Predict
+from pipeline.registry.models import Predict, Predicted
 from pipeline.serving import prediction_job, table
-from pipeline.serving.prediction_job import predict_table, text_error
+from pipeline.serving.prediction_job import cell_error, predict_table
 from pipeline.text.cleaning import clean_text
 from pipeline.text.processor import Tokenizer
 from pipeline.training.encoders.text import build
@@ -47,7 +48,11 @@ class Shouting:
         return {"classes": ["a"], "class_shares": [1.0]}
 
     def load(self) -> Predict:
-        return lambda texts, class_shares: [[str(len(text)) for text in texts], [0.5] * len(texts), [0.5] * len(texts)]
+        def predict(rows: Mapping[str, list[str]], class_shares: str) -> Predicted:
+            lengths = [str(len(text)) for text in rows["text"]]
+            return [lengths, [0.5] * len(lengths), [0.5] * len(lengths)]
+
+        return predict
 
 
 def labelled(content: bytes, kind: str = "csv", text_column: str = "text") -> tuple[bytes, dict[str, int]]:
@@ -114,7 +119,7 @@ def test_bytes_that_are_not_utf8_come_back() -> None:
     ],
 )
 def test_error_of_a_text(text: object, error: str | None) -> None:
-    assert text_error(text) == error
+    assert cell_error(text) == error
 
 
 def test_json_lines_stay_to_the_character() -> None:

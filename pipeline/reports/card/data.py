@@ -5,6 +5,7 @@ from typing import Any
 
 from ...base import paths
 from ...base.markdown import bullets, named, pipe_table
+from ...base.modalities import MODALITIES
 from ...data.datasets import SOURCES
 from ...data.settings import NO_FILE
 from ..facts import Facts
@@ -36,9 +37,10 @@ def data(facts: Facts) -> list[str]:
 
 def _origin(settings: dict[str, Any]) -> list[str]:
     if settings["dataset"] == "file":
+        columns = [f'{plural} in the column "{named(settings[key])}"' for key, plural in _input_columns(settings)]
         return [
-            f"Your file {named(Path(settings['path']).name)}, with texts in the column "
-            f'"{named(settings["text_column"])}" and labels in "{named(settings["label_column"])}".',
+            f"Your file {named(Path(settings['path']).name)}, with {', '.join(columns)} and labels in "
+            f'"{named(settings["label_column"])}".',
             "**Licence**: yours to state, as is whether the authors of the texts may expect this use.",
         ]
     source = SOURCES[settings["dataset"]]
@@ -46,6 +48,12 @@ def _origin(settings: dict[str, Any]) -> list[str]:
         f"`{settings['dataset']}`: {source.texts} ({source.package}).",
         f"**Licence**: {source.licence}. The licence of a package does not cover the texts in it.",
     ]
+
+
+def _input_columns(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the parameter that names each input's column, and what the column holds."""
+    inputs = {f"{name}_column": "texts" if name == "text" else name for name in MODALITIES}
+    return [(key, held) for key, held in inputs.items() if settings[key]]
 
 
 def _split(settings: dict[str, Any]) -> str:
@@ -85,6 +93,8 @@ def _class_rows(facts: Facts) -> str:
 def preprocessing(facts: Facts) -> list[str]:
     """Return how texts become input of the model."""
     tokenizer = facts.tokenizer
+    if not tokenizer:
+        return [f"The same code prepares the inputs ({' and '.join(facts.inputs)}) for training and for prediction."]
     return [
         "The same code prepares texts for training and for prediction:",
         bullets(

@@ -28,6 +28,8 @@ def _domain(facts: Facts) -> list[str]:
     ]
     if source and source.limits:
         points.append(f"**Labels**: {source.limits[0].lower()}{source.limits[1:]}.")
+    if not tokenizer:
+        return points
     return [
         *points,
         f"**Language**: trained on texts in `{tokenizer['language']}`; it also labels texts in other languages, "

@@ -1,8 +1,11 @@
 """The model, how it was trained, and what it costs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...base.markdown import pipe_table
 from ..facts import Facts
-from ..titles import PARTS
+from ..titles import part_title
 
 # What the strategies of rebalance do, by their names in params.yaml.
 STRATEGIES = {
@@ -20,15 +23,16 @@ STRATEGIES = {
 def training(facts: Facts) -> list[str]:
     """Return architecture and settings."""
     settings, network, strategy = facts.training, facts.manifest["network"], facts.rebalance["strategy"]
-    weights = dict(zip(PARTS, facts.manifest["shares"], strict=False))
+    names = facts.metrics.get("parts", {})  # a model of one part has none
+    weights = dict(zip(names, facts.manifest["shares"], strict=bool(names)))
     rows = [
         ("preset", f"`{settings['preset']}`"),
-        ("embedding", f"{network['num_ids']:,} ids, {network['embedding_dim']} dimensions"),
+        _input_layer(network),
         ("LSTM", f"{network['units']} units{' in each direction' if network['bidirectional'] else ''}"),
         ("pooling of the states", network["pooling"].replace("_", " and ")),
         (
             "dropout",
-            f"{network['embedding_dropout']:g} of the embedding, {network['dropout']:g} before the output layer",
+            " ".join([*_embedding_dropout(network), f"{network['dropout']:g} before the output layer"]),
         ),
         (
             "language-model pretraining",
@@ -48,10 +52,20 @@ def training(facts: Facts) -> list[str]:
     ]
     if len(weights) > 1:
         rows.append(
-            ("weights of the parts", ", ".join(f"{PARTS[part]} {weight:.2f}" for part, weight in weights.items()))
+            ("weights of the parts", ", ".join(f"{part_title(part)} {weight:.2f}" for part, weight in weights.items()))
         )
     parts = "an LSTM" + (" combined with two linear models of n-grams" if "n-grams" in facts.num_weights else "")
     return [f"The model is {parts}.", pipe_table(("", ""), rows)]
+
+
+def _input_layer(network: Mapping[str, Any]) -> tuple[str, str]:
+    if "num_ids" in network:
+        return "embedding", f"{network['num_ids']:,} ids, {network['embedding_dim']} dimensions"
+    return "input", f"frames of {network['width']} numbers"
+
+
+def _embedding_dropout(network: Mapping[str, Any]) -> list[str]:
+    return [f"{network['embedding_dropout']:g} of the embedding,"] if "embedding_dropout" in network else []
 
 
 def cost(facts: Facts, seconds: float | None) -> list[str]:

@@ -11,7 +11,7 @@ def overview(facts: Facts, version: str | None) -> list[str]:
     metrics, intervals = facts.metrics["overall"], facts.intervals["overall"]
     rows = [
         ("Version", escaped(version) if version else "not registered yet"),
-        ("Task", f"one of {len(facts.counts)} labels for a text; language `{facts.tokenizer['language']}`"),
+        ("Task", _task(facts)),
         ("Data", f"{named(facts.ingest['title'])}, {facts.cleaned['kept']:,} rows after cleaning"),
         ("Accuracy", format_metric(metrics["accuracy"], intervals.get("accuracy"))),
         ("Macro-F1", format_metric(metrics["macro_f1"], intervals.get("macro_f1"))),
@@ -23,6 +23,11 @@ def overview(facts: Facts, version: str | None) -> list[str]:
         "brackets, here and below, are 95 % intervals.",
         pipe_table(("", ""), rows),
     ]
+
+
+def _task(facts: Facts) -> str:
+    task = f"one of {len(facts.counts)} labels for a {' and '.join(facts.inputs)}"
+    return f"{task}; language `{facts.tokenizer['language']}`" if facts.tokenizer else task
 
 
 def intended_use(facts: Facts) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from ...base.markdown import escaped, named, pipe_table
 from ..facts import Facts
 from ..summary import HEADLINES, format_interval, format_metric
-from ..titles import BASELINES, CLASS_METRICS, METRICS, PARTS, SHORT_METRICS
+from ..titles import BASELINES, CLASS_METRICS, METRICS, SHORT_METRICS, part_title
 from .formats import format_metrics, format_share, format_value
 
 # The kinds of behaviour tests, by their keys in behaviour.json.
@@ -35,7 +35,7 @@ def _baselines(facts: Facts) -> list[str]:
     columns = {key: SHORT_METRICS[key] for key in HEADLINES}
     rows = [("the model", *format_metrics(facts.metrics["overall"], columns))]
     rows += [
-        (f"{PARTS[name]} only", *format_metrics(values, columns))
+        (f"{part_title(name)} only", *format_metrics(values, columns))
         for name, values in facts.metrics.get("parts", {}).items()
     ]
     rows += [(BASELINES[name], *format_metrics(values, columns)) for name, values in facts.metrics["baselines"].items()]

@@ -1,19 +1,25 @@
 """Privacy, how to use the model, and how to reproduce it."""
 
+import json
+
 from ...base.markdown import bullets, fenced, pipe_table
+from ...base.modalities import modality
 from ..facts import Facts
 
 
 def privacy(facts: Facts) -> list[str]:
     """Return what is masked, where texts are stored, and the differences between groups of people."""
     stored = ", and n-grams that occur in two training rows or more" if "n-grams" in facts.num_weights else ""
+    held = ""
+    if facts.tokenizer:
+        units = f"{facts.tokenizer['units']:,} single units of the training texts{stored}"
+        held = f" The model folder holds {units}. Names can be among them."
     points = [
         "Web and e-mail addresses, user names, and phone, card, identity and IP numbers are masked before training. "
         "**Names in running text stay.**",
         "Raw texts are in `data/ingest/`, cleaned texts in `data/clean/`, and both in DVC's cache and remote: protect "
         "these like the texts themselves. To delete a text, use `python -m pipeline forget`.",
-        "This card, logs, reports, metrics and the MLflow store hold no texts. The model folder holds "
-        f"{facts.tokenizer['units']:,} single units of the training texts{stored}. Names can be among them.",
+        f"This card, logs, reports, metrics and the MLflow store hold no texts.{held}",
     ]
     for test, change in (("names", "texts are signed with different names"), ("gender", '"he" and "she" are swapped')):
         gaps = facts.behaviour.get(test, {}).get("gaps", {})
@@ -31,22 +37,29 @@ def privacy(facts: Facts) -> list[str]:
 
 def usage(facts: Facts, version: str | None) -> list[str]:
     """Return the commands that predict."""
+    columns, table = _example_input(facts)
     model = f"models:/{facts.name}" + (f"/{version}" if version else "@champion")
     return [
         "To label each row of a CSV file:",
-        fenced(
-            f"python -m pipeline predict INPUT.csv OUTPUT.csv --text-column text --model {version or 'champion'}", "sh"
-        ),
+        fenced(f"python -m pipeline predict INPUT.csv OUTPUT.csv {columns} --model {version or 'champion'}", "sh"),
         "From Python, in any folder, with `MLFLOW_TRACKING_URI` set to the tracking store:",
         fenced(
             "import mlflow\nimport pandas as pd\n\n"
             f'model = mlflow.pyfunc.load_model("{model}")\n'
-            'model.predict(pd.DataFrame({"text": ["The text to label."]}))',
+            f"model.predict(pd.DataFrame({table}))",
             "python",
         ),
         "The result has the columns `predicted_label`, `confidence` and `p_<class>` for each class. Altered files are "
         "refused, and no file is a pickle.",
     ]
+
+
+def _example_input(facts: Facts) -> tuple[str, str]:
+    """Return the columns of an example for the command line and for Python."""
+    if facts.inputs == ["text"]:
+        return "--text-column text", '{"text": ["The text to label."]}'
+    examples = {name: [modality(name).examples[0]] for name in facts.inputs}
+    return " ".join(f"--column {name}=COLUMN" for name in facts.inputs), json.dumps(examples, ensure_ascii=False)
 
 
 def reproduction(facts: Facts, commit: str | None, uncommitted: bool) -> list[str]:
