@@ -179,6 +179,16 @@ def test_a_new_modality_is_explained(project: Project) -> None:
     assert total == pytest.approx(explanation["scores"]["tense"], abs=1e-4)
 
 
+def test_commands_for_texts_refuse_another_modality(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text,label\n" + "1 2 3,calm\n" * 50)
+    for command in (["serve"], ["adapt", f"{tmp_path}/in.csv", "--user", "eve"]):
+        done = project.run("python", "-m", "pipeline", *command, check=False)
+        assert done.returncode == 1
+        assert "works on texts, but the model reads numbers" in done.stderr
+    done = project.run("python", "-m", "pipeline", "predict", f"{tmp_path}/in.csv", f"{tmp_path}/out.csv", check=False)
+    assert "reads numbers; name its columns: --column numbers=COLUMN" in done.stderr
+
+
 def test_a_cell_that_breaks_its_rules_is_named(project: Project, tmp_path: Path) -> None:
     """Its own rules file stops the pipeline, with the row and the parameter."""
     text = (project.folder / "data/moods.csv").read_text()

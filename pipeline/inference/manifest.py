@@ -59,6 +59,18 @@ def modalities(manifest: Manifest) -> list[str]:
     return manifest.get("modalities", ["text"])
 
 
+def require_text(manifest: Manifest, command: str) -> None:
+    """Refuse a model that reads anything else than text.
+
+    Raises
+    ------
+    PipelineError
+        It does; the message names the command that needs texts.
+    """
+    if modalities(manifest) != ["text"]:
+        raise PipelineError(f"{command} works on texts, but the model reads {' and '.join(modalities(manifest))}")
+
+
 def network_file(name: str, modality: str, manifest_modalities: list[str]) -> str:
     """Return the file of a modality's network: the first one's has no prefix.
 

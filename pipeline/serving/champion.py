@@ -19,7 +19,7 @@ from ..base.errors import PipelineError, without_credentials
 from ..base.files import read_json
 from ..base.modalities import modality
 from ..evaluation.explanation import Explainer
-from ..inference.manifest import MANIFEST, TOKENIZER
+from ..inference.manifest import MANIFEST, TOKENIZER, require_text
 from ..inference.predictor import Predictor
 from ..registry.models import open_version
 from ..registry.store import Store
@@ -66,6 +66,7 @@ def load_folder(
     """
     try:
         predictor = Predictor.load(folder)
+        require_text(read_json(folder / MANIFEST), "serve")
         explainer = Explainer.beside(predictor, folder)
         _check_probabilities(predictor)
         explainer.explain(EXAMPLES[0])

@@ -15,7 +15,7 @@ from ..data import columns, selection, tables
 from ..data.readers import formats
 from ..data.split import assign_split
 from ..evaluation import metrics
-from ..inference.manifest import read_manifest
+from ..inference.manifest import read_manifest, require_text
 from ..registry import experiments, packaging, tracking
 from ..registry.models import open_model
 from ..registry.runs import STATE
@@ -165,7 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     with tempfile.TemporaryDirectory() as temporary, open_model(options.model) as model:
         base, folder = model.folder, Path(temporary) / "personal"
-        classes = read_manifest(base)["classes"]
+        manifest = read_manifest(base)
+        require_text(manifest, "adapt")
+        classes = manifest["classes"]
         table = read_personal_rows(options.file, options.text_column, options.label_column, classes)
         comparison, history = fine_tune(base, table, folder)
         verdict = "not registered: tracking is off (PIPELINE_TRACKING)"
