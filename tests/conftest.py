@@ -19,7 +19,17 @@ from pipeline.training.backend import make_repeatable, prepare_keras
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # One process makes the first run, while the other does what does not need it; the shortest come last.
-FIRST = ["pipeline", "train", "crash_safety", "pretraining", "model", "dvc_yaml", "after_first_run", "ablate"]
+FIRST = [
+    "pipeline",
+    "new_modality",
+    "train",
+    "crash_safety",
+    "pretraining",
+    "model",
+    "dvc_yaml",
+    "after_first_run",
+    "ablation",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

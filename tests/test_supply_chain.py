@@ -23,6 +23,6 @@ def test_the_linter_refuses_unsafe_calls() -> None:
     lint = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
     assert "S" in lint["select"]
     assert {rule for rule in lint["ignore"] if rule.startswith("S")} == {"S603", "S607"}
-    for file in [*(ROOT / "pipeline").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+    for file in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
         source = file.read_text(encoding="utf-8")
         assert not re.search(r"noqa: ?S(?!IM)\d|^import pickle|allow_pickle=True|os\.system", source, re.M), file.name

@@ -284,11 +284,11 @@ def test_no_report_shows_a_text_or_needs_the_network(
 def test_the_page_says_what_is_broken_first() -> None:
     table = BREAKS["max_imbalance"][0]()
     tables = table_rules.measure(table)
-    page = validation.render(rules.results(rules.check(tables, table_rules.rules(SETTINGS)), tables))
+    page = validation.html(rules.results(rules.check(tables, table_rules.rules(SETTINGS)), tables))
     assert page.index("<code>max_imbalance") < page.index("<code>columns")
     assert "Stopped: 1 rule broken" in page
     assert re.search(r"The largest class has at most 4 times the rows of any other\.", page)
-    assert re.search(r'"width: 24.39%"></i></span>\s*<span>10 \(19.6 %\)', page)
+    assert re.search(r'"width: 24.39%"></i></span>\s*<span class="number">10 \(19.6 %\)', page)
     good_tables = table_rules.measure(good())
-    page = validation.render(rules.results(rules.check(good_tables, table_rules.rules(SETTINGS)), good_tables))
+    page = validation.html(rules.results(rules.check(good_tables, table_rules.rules(SETTINGS)), good_tables))
     assert "Passed: all 16 rules kept" in page

@@ -18,7 +18,7 @@ KEEP_TOGETHER = re.compile(r"(?<=\[)(-?[\d.]+,) (?=-?[\d.]+\])| (?=%)")  # the s
 
 
 def fill(template: str, **values: Any) -> str:
-    """Fill a file of `templates/`; values are escaped, unless they are `markupsafe.Markup`.
+    """Fill a file of `templates/`; values are escaped unless the file says otherwise.
 
     >>> "<title>a &lt;b&gt;</title>" in fill("base.html", title="a <b>")
     True
@@ -45,7 +45,6 @@ def html(markdown: str, folder: Path) -> str:
         Folder that the paths of its pictures (PNG files) are relative to.
     """
     from markdown_it import MarkdownIt
-    from markupsafe import Markup
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
@@ -63,14 +62,7 @@ def html(markdown: str, folder: Path) -> str:
                 _embed(child, folder)
     heading, body = parser.renderer.render(tokens, parser.options, {}).split("</h1>\n", 1)
     title = "".join(child.content for child in tokens[1].children or [])
-    # The renderer has escaped them.
-    return fill(
-        "markdown.html",
-        title=title,
-        heading=Markup(f"{heading}</h1>"),  # noqa: S704
-        links=links,
-        body=Markup(body),  # noqa: S704
-    )
+    return fill("markdown.html", title=title, heading=f"{heading}</h1>", links=links, body=body)
 
 
 def _embed(image: "Token", folder: Path) -> None:

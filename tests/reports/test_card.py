@@ -127,6 +127,7 @@ def facts(classes: list[str], **changed: Any) -> Facts:
         "behaviour": {},
         "counts": {name: {"train": 200 + i, "validation": 40, "test": 40} for i, name in enumerate(classes)},
         "confusion": dict.fromkeys(neighbours, 20) | {(name, name): 20 for name in classes},
+        "inputs": ["text"],
         "tokenizer": {"language": "en", "unit": "word", "length": 40, "units": 100, "full": 0.125},
         "epochs": 4,
         "best_epoch": 3,

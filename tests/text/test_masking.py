@@ -153,7 +153,7 @@ def test_no_library_sends_usage_statistics(reference: Project, tmp_path: Path) -
 from pipeline.inference.network import OnnxNetwork
 from pipeline.registry import tracking
 OnnxNetwork({str(reference.folder / model)!r})
-tracking._failures()
+tracking.store_failures()
 from mlflow.telemetry.utils import is_telemetry_disabled
 assert is_telemetry_disabled()
 """
