@@ -165,13 +165,13 @@ CASES: dict[str, Case] = {
     ),
     "one time for all": Case(
         "clean",
-        "so many rows have the latest time",
+        "too many rows have the latest time",
         lambda: csv(good().assign(when="2020-02-03")),
         params={"time_column": "when"},
     ),
     "a split of another name": Case(
         "ingest",
-        "row 1: column 'part' must say train, validation or test",
+        "row 1: column 'part' must be train, validation or test",
         lambda: csv(good().assign(part="holdout")),
         params={"split_column": "part"},
     ),
