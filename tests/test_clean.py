@@ -94,7 +94,7 @@ def test_two_classes_in_every_split_pass() -> None:
 
 
 def skewed(counts: dict[str, int], skew: float) -> tuple[dict[str, int], pd.DataFrame, np.ndarray]:
-    """Return the training rows that a skew keeps of each class, the table, with as many rows in each split, and the mask."""
+    """Return the kept training rows by class, the table, with as many rows in each split, and the dropped rows."""
     labels = [label for label, rows in counts.items() for _ in range(rows)]
     table = complete(
         pd.DataFrame({"text": [f"text {n}" for n in range(3 * len(labels))], "label": labels * 3}), source="s"
