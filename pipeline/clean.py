@@ -1,4 +1,4 @@
-"""Clean the raw inputs, drop duplicates and conflicting labels, and split the rows into train, validation and test."""
+"""Clean the inputs, drop duplicates and conflicting rows, and split the rest into train, validation and test."""
 
 import numpy as np
 import pandas as pd
