@@ -91,7 +91,7 @@ def test_bad_input_stops_dvc_repro_and_the_old_input_brings_everything_back(tmp_
         made.set(**{"path": case.name.rstrip("/")} | case.params)
         done = made.run("dvc", "repro", check=False)
         assert done.returncode != 0, name
-        assert case.says in done.stderr or name == "missing file", name  # DVC itself misses that
+        assert case.message in done.stderr or name == "missing file", name  # DVC itself misses that
         assert "Traceback" not in done.stderr, name
         (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
         if case.name == "own.csv/":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.project import ROOT, set_params
+from helpers.project import set_params
 
 from pipeline import ingest
 from pipeline.base import params, paths
@@ -35,8 +35,8 @@ def write(path: Path, content: str = CONTENT) -> Path:
 
 
 def test_columns_get_their_roles(tmp_path: Path) -> None:
-    columns = {"group_column": "film", "split_column": "part"}
-    table = tables.complete(tables.read_files(settings(write(tmp_path / "a.csv"), **columns)), source="file")
+    table = tables.read_files(settings(write(tmp_path / "a.csv"), group_column="film", split_column="part"))
+    table = tables.complete(table, source="file")
     assert list(table.columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
     assert table["text"].tolist() == ["good", "bad", "", "so so"]
     assert table["label"].fillna("missing").tolist() == ["1", "0", "1", "missing"]
@@ -225,8 +225,7 @@ def test_times_of_increments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.csv", "text,label,day\ngood,x,2026-01-01\nbad,y,2026-01-02\n")
     write(tmp_path / "data/batches.csv", ",".join(batches.LIST_COLUMNS) + "\n")
-    settings = params.load(Ingest, ROOT / params.PARAMS_FILE)
-    plain = settings.model_copy(update={"dataset": "file", "path": "a.csv"})
+    plain = settings(Path("a.csv"))
     timed = plain.model_copy(update={"time_column": "day"})
     rows = tables.complete(pd.DataFrame({"text": ["fine"], "label": ["x"], "time": [1.0]}), source="b.csv")
     batches.add(rows, source="b.csv", file="f" * 64, taken="now")

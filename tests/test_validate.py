@@ -176,13 +176,15 @@ def test_names_of_sixty_classes_are_not_shown() -> None:
     settings = SETTINGS.model_copy(update={"min_rows_per_class": 9})
     failed = broken(table, settings)
     assert (failed["number_of_classes"], failed["min_rows_per_class"]) == ("60", "6")
-    assert PRIVATE not in f"{summary(table, settings)} {validation.html(summary(table, settings))}"
+    results = summary(table, settings)
+    assert PRIVATE not in f"{results} {validation.html(results)}"
 
 
 def test_long_class_name_is_not_shown() -> None:
     table = good().assign(label=["negative"] * 26 + [PRIVATE * 3] * 4)
     assert broken(table)["min_rows_per_class"] == "4 (class '(a name of 75 characters)')"
-    assert PRIVATE not in f"{summary(table)} {validation.html(summary(table))}"
+    results = summary(table)
+    assert PRIVATE not in f"{results} {validation.html(results)}"
 
 
 def test_missing_column_is_named() -> None:

@@ -40,7 +40,7 @@ def test_bad_input_stops_with_one_sentence(
         command.run(bad.stage, STAGES[bad.stage])
     sentence = str(stop.value.code)  # what Python prints before it exits with status 1
     assert sentence.startswith(f"{bad.stage}: ")
-    assert bad.says in sentence
+    assert bad.message in sentence
     assert "\n" not in sentence
     assert len(sentence) < 700
     assert "Traceback" not in capsys.readouterr().err
