@@ -1,4 +1,4 @@
-"""Clean: make raw inputs clean, unique and unambiguous, and split the rows into train, validation and test."""
+"""Clean the inputs, drop duplicates and conflicting rows, and split the rest into train, validation and test."""
 
 import numpy as np
 import pandas as pd
@@ -8,65 +8,66 @@ from .base import command, params, paths
 from .base.files import read_json, read_table, write_json, write_table
 from .base.modalities import modalities_of, modality
 from .data.content import content
-from .data.selection import check, count, surplus, unusable
+from .data.selection import check_classes, count_rows, surplus, unusable
 from .data.settings import Clean, Ingest
 from .data.split import assign_split
 
 
-def cleaned(cells: "pd.Series[str]", name: str) -> "pd.Series[str]":
+def clean_cells(cells: "pd.Series[str]", name: str) -> "pd.Series[str]":
     """Return the clean cells of one kind of input; "" where nothing is left."""
     clean = modality(name).clean
-    shown = tqdm(cells.fillna(""), desc=f"clean {name}", unit=" rows", disable=None)
-    return pd.Series([clean(cell) for cell in shown], index=cells.index, dtype="str")
+    progress = tqdm(cells.fillna(""), desc=f"clean {name}", unit=" rows", disable=None)
+    return pd.Series([clean(cell) for cell in progress], index=cells.index, dtype="str")
 
 
 def select(table: pd.DataFrame, settings: Clean, skew: float | None) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Drop what must not be learned from or measured on, and decide the split of every other row.
+    """Drop unusable rows, and assign the others to splits.
 
     Parameters
     ----------
     table : DataFrame
-        With cleaned inputs, and the content before cleaning as `raw`.
+        Has clean inputs, and the content before cleaning as `raw`.
     settings : Clean
-        Shares of the splits and their seed.
+        Shares of the splits, and their seed.
     skew : float or None
-        As in `surplus`.
+        As in `surplus`; None to keep all training rows.
 
     Returns
     -------
     table : DataFrame
-        The rows that stay, with their `split`.
+        The other rows, with their `split`.
     dropped : dict of str to int
-        Rows that do not, by reason.
+        Number of dropped rows, by reason.
     """
     reasons = unusable(table)
-    dropped = {reason: int(rows.sum()) for reason, rows in reasons.items()}
+    dropped = {reason: int(mask.sum()) for reason, mask in reasons.items()}
     table = table[~np.logical_or.reduce(list(reasons.values()))].reset_index(drop=True)
     table["split"] = assign_split(
         table, validation_share=settings.validation_share, test_share=settings.test_share, seed=settings.split_seed
     )
     if skew is not None:
-        gone = surplus(table, skew)
-        dropped["surplus"] = int(gone.sum())
-        table = table[~gone]
+        mask = surplus(table, skew)
+        dropped["surplus"] = int(mask.sum())
+        table = table[~mask]
     return table, dropped
 
 
 def main() -> None:
     settings, skew = params.load(Clean), params.load(Ingest).skew
-    read_json(paths.VALIDATE_PASSED)
+    read_json(paths.VALIDATE_PASSED)  # it is missing unless validate has passed
     raw = read_table(paths.INGEST_TABLE)
-    table = raw.assign(**{name: cleaned(raw[name], name) for name in modalities_of(raw)}, raw=content(raw))
+    table = raw.assign(**{name: clean_cells(raw[name], name) for name in modalities_of(raw)}, raw=content(raw))
     table, dropped = select(table, settings, skew)
     classes = sorted(table["label"].unique())
-    counts = count(table, classes)
-    check(counts, dropped)
+    counts = count_rows(table, classes)
+    check_classes(counts, dropped)
     for split, path in paths.CLEAN_TABLES.items():
         write_table(path, table[table["split"] == split].drop(columns="raw").reset_index(drop=True))
     write_json(paths.CLEAN_CLASSES, classes)
     write_table(paths.CLEAN_COUNTS, counts)
     write_json(paths.CLEAN_SUMMARY, {"rows": len(raw), "kept": len(table), "dropped": dropped})
-    print(f"{len(table):,} of {len(raw):,} rows kept; dropped: " + ", ".join(f"{v:,} {k}" for k, v in dropped.items()))
+    reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in dropped.items())
+    print(f"{len(table):,} of {len(raw):,} rows kept; dropped: {reasons}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""Ingest: a named data set, or the user's file or folder, becomes one table of labelled texts.
+"""Read a data set, or your file or folder, into one table of labelled rows.
 
-Columns: `id` (content hash), `text` and `label` (null where missing), `source`, `group` and `split` (empty where none
-is given), `time` (a number that orders the rows, NaN where none is given) and `row` (number of the row in its source).
+Columns: `id` (a hash of source, label and inputs), the inputs, such as `text`, and `label` (null where missing),
+`source` (the file's name), `group` and `split` ("" where none is given), `time` (a number, NaN where none is given) and
+`row` (the row's number in its source, from 1).
 """
 
 from .base import command, params, paths
 from .base.errors import display_name
 from .base.files import write_json, write_table
 from .data import batches
-from .data.forgotten import matching, read_forgotten
+from .data.columns import MAX_LISTED
+from .data.forgotten import mask_listed, read_forgotten
 from .data.selection import sample
 from .data.settings import Ingest
 from .data.tables import read_all
@@ -16,29 +18,31 @@ from .data.tables import read_all
 
 def main() -> None:
     settings = params.load(Ingest)
-    listed = batches.read_list()
-    whole = read_all(settings)
-    gone = matching(whole, read_forgotten())
-    table = sample(whole[~gone].reset_index(drop=True), settings.max_rows)
-    counts = {column: table[column].value_counts().sort_index().to_dict() for column in ("source", "label")}
-    missing = int(table["label"].isna().sum())
+    increments = batches.read_list()
+    everything = read_all(settings)
+    forgotten = mask_listed(everything, read_forgotten())
+    table = sample(everything[~forgotten].reset_index(drop=True), settings.max_rows)
+    sources, classes = (table[column].value_counts().sort_index().to_dict() for column in ("source", "label"))
+    unlabelled = int(table["label"].isna().sum())
     write_table(paths.INGEST_TABLE, table)
     write_json(
         paths.INGEST_SUMMARY,
         {
             "dataset": settings.dataset,
             "rows": len(table),
-            "batches": len(listed),
-            "forgotten": int(gone.sum()),
-            "without_label": missing,
-            "sources": counts["source"],
-            "classes": counts["label"],
+            "batches": len(increments),
+            "forgotten": int(forgotten.sum()),
+            "without_label": unlabelled,
+            "sources": sources,
+            "classes": classes,
         },
     )
-    classes = [f"{display_name(label)} {rows:,}" for label, rows in counts["label"].items()]
-    classes = classes if len(classes) <= 50 else [f"{len(classes):,} labels"]
-    classes += [f"without label {missing:,}"] if missing else []
-    print(f"{len(table):,} rows of {', '.join(list(counts['source'])[:5])}: " + ", ".join(classes))
+    counts = [f"{display_name(label)} {rows:,}" for label, rows in classes.items()]
+    if len(counts) > MAX_LISTED:
+        counts = [f"{len(counts):,} labels"]
+    if unlabelled:
+        counts.append(f"without label {unlabelled:,}")
+    print(f"{len(table):,} rows of {', '.join(list(sources)[:5])}: {', '.join(counts)}")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ for bad in ([None], [3]):
 """
 
 
-def test_the_registered_model_works_outside_the_project_without_pickle(reference: Project, tmp_path: Path) -> None:
+def test_registered_model_works_outside_the_project(reference: Project, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", OUTSIDE, f"sqlite:///{reference.folder}/mlflow.db"],
         cwd=tmp_path,
@@ -81,7 +81,7 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
     assert not (tmp_path / "no.csv").exists()
 
 
-def test_prediction_gives_what_evaluate_measured(reference: Project, tmp_path: Path) -> None:
+def test_predict_returns_the_probabilities_of_evaluate(reference: Project, tmp_path: Path) -> None:
     """From the raw texts and by the registered model: no skew between the two."""
     raw = pd.read_parquet(reference.folder / "data/ingest/table.parquet").drop_duplicates("id").set_index("id")["text"]
     measured = pd.read_csv(reference.folder / "data/evaluate/rows/predictions.csv")
@@ -92,7 +92,7 @@ def test_prediction_gives_what_evaluate_measured(reference: Project, tmp_path: P
     np.testing.assert_allclose(found.filter(like="p_"), measured.filter(like="p_"), atol=2e-6)
 
 
-def test_shares_told_from_shifted_tweets_make_the_probabilities_better(reference: Project) -> None:
+def test_estimated_class_shares_improve_probabilities(reference: Project) -> None:
     """Of the tweets that trained nothing, all positive ones and few others: 60 % instead of 18 %."""
     table = pd.concat(
         pd.read_parquet(reference.folder / f"data/clean/{name}.parquet") for name in ("validation", "test")
@@ -115,7 +115,7 @@ def test_shares_told_from_shifted_tweets_make_the_probabilities_better(reference
     assert losses[1] < losses[0] - 0.02
 
 
-def test_evaluate_obeys_its_parameters_and_the_baselines_learn_from_train(reference: Project) -> None:
+def test_evaluate_parameters_and_baselines(reference: Project) -> None:
     """All figures once more, by the functions that evaluate calls."""
     data = reference.folder / "data"
     train, test = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("train", "test"))
@@ -134,7 +134,7 @@ def test_evaluate_obeys_its_parameters_and_the_baselines_learn_from_train(refere
 
 
 @pytest.mark.slow  # what the first run does, once more elsewhere
-def test_another_store_gets_the_whole_state_once(reference: Project, tmp_path: Path) -> None:
+def test_another_store_gets_the_state_once(reference: Project, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/other.db"
     first = reference.run("python", "-m", "pipeline", "publish", MLFLOW_TRACKING_URI=address)
     again = reference.run("python", "-m", "pipeline", "publish", MLFLOW_TRACKING_URI=address)
@@ -160,7 +160,7 @@ def test_mlflow_run_starts_the_pipeline(reference: Project) -> None:
 
 
 @pytest.mark.slow  # half a minute
-def test_mlflow_run_explains_a_text_of_a_file_and_keeps_none_of_it(reference: Project, tmp_path: Path) -> None:
+def test_mlflow_run_explains_a_file_without_logging_it(reference: Project, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("what a canary of a flight; thank you")
     parameters = ["-P", f"input={tmp_path}/text.txt", "-P", f"html={tmp_path}/it is.html"]
     reference.run("mlflow", "run", ".", "--env-manager", "local", "-e", "explain", *parameters)
@@ -169,7 +169,7 @@ def test_mlflow_run_explains_a_text_of_a_file_and_keeps_none_of_it(reference: Pr
 
 
 @pytest.mark.parametrize("stage", ["validate", "clean", "tokenize", "rebalance", "train", "evaluate"])
-def test_a_stage_without_its_input_is_one_sentence(reference: Project, tmp_path: Path, stage: str) -> None:
+def test_missing_stage_input_is_one_sentence(reference: Project, tmp_path: Path, stage: str) -> None:
     shutil.copytree(reference.folder / "pipeline", tmp_path / "pipeline")
     shutil.copy(reference.folder / "params.yaml", tmp_path)
     done = Project(tmp_path).run("python", "-m", f"pipeline.{stage}", check=False)
@@ -179,7 +179,7 @@ def test_a_stage_without_its_input_is_one_sentence(reference: Project, tmp_path:
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_measured_of_the_model_is_what_it_says_of_the_test_rows(reference: Project) -> None:
+def test_metrics_are_those_of_the_predictions(reference: Project) -> None:
     """Before and after calibration, of each part alone, of slices; and the shares that it expects, of validation."""
     data = reference.folder / "data"
     test, validation = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("test", "validation"))

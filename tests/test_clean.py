@@ -1,4 +1,4 @@
-"""Clean: what is dropped, why, and in which order; splits that cannot be learnt from."""
+"""Stage clean: which rows are dropped and why, and classes that lack a split."""
 
 from pathlib import Path
 
@@ -21,31 +21,36 @@ def frame(rows: list[tuple[str, str | None]], split: list[str] | None = None) ->
 
 
 def dropped(table: pd.DataFrame) -> dict[str, list[int]]:
-    return {reason: list(np.flatnonzero(rows)) for reason, rows in selection.unusable(table).items()}
+    return {reason: list(np.flatnonzero(mask)) for reason, mask in selection.unusable(table).items()}
 
 
-def test_every_reason_and_one_a_row() -> None:
+def test_each_row_has_one_reason() -> None:
     rows = [("a", "x"), ("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"), ("c", "x"), ("c", "y"), ("", "x"), ("d", None)]
     # a: one of two; b: a tie, none; c: the majority's first
     expected = {"unlabelled": [8], "empty": [7], "held_out": [], "conflicting": [2, 3, 5], "duplicate": [1, 6]}
     assert dropped(frame(rows)) == expected
 
 
-def test_labels_in_train_never_cost_a_given_test_row() -> None:
+def test_training_labels_drop_no_test_row() -> None:
     rows = [("a", "x"), ("a", "x"), ("a", "y"), ("b", "x"), ("b", "x")]
-    found = dropped(frame(rows, split=["train", "", "test", "test", "test"]))
-    assert found == {"unlabelled": [], "empty": [], "held_out": [0, 1], "conflicting": [], "duplicate": [4]}
+    assert dropped(frame(rows, split=["train", "", "test", "test", "test"])) == {
+        "unlabelled": [],
+        "empty": [],
+        "held_out": [0, 1],
+        "conflicting": [],
+        "duplicate": [4],
+    }
 
 
 def counted(rows: list[tuple[str, str]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["split", "label"], dtype="str")
-    return selection.count(table, sorted(table["label"].unique()))
+    return selection.count_rows(table, sorted(table["label"].unique()))
 
 
 SPLITS = ["train", "validation", "test"]
 
 
-def test_counts() -> None:
+def test_rows_are_counted_by_split_and_class() -> None:
     counts = counted([("train", "a"), ("train", "a"), ("test", "b")])
     assert counts.to_numpy().tolist()[:3] == [["train", "a", 2], ["train", "b", 0], ["validation", "a", 0]]
 
@@ -61,14 +66,12 @@ def test_counts() -> None:
         ),
     ],
 )
-def test_what_cannot_be_learnt_is_one_sentence(rows: list[tuple[str, str]], sentence: str) -> None:
+def test_unusable_classes_are_refused(rows: list[tuple[str, str]], sentence: str) -> None:
     with pytest.raises(PipelineError, match=sentence):
-        selection.check(counted(rows), {"empty": 3, "duplicate": 0})
+        selection.check_classes(counted(rows), {"empty": 3, "duplicate": 0})
 
 
-def test_the_stage_splits_as_its_parameters_say_and_leaves_no_raw_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stage_splits_by_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = params.PARAMS_FILE.read_text(encoding="utf-8")
     table = pd.DataFrame({"text": [f"Text {n}" for n in range(2_000)], "label": ["x", "y"] * 1_000}, dtype="str")
     monkeypatch.chdir(tmp_path)
@@ -79,31 +82,31 @@ def test_the_stage_splits_as_its_parameters_say_and_leaves_no_raw_text(
         changes = {"validation_share": "0.3", "test_share": "0.1", "split_seed": seed}
         Path("params.yaml").write_text(set_params(text, changes), encoding="utf-8")
         clean.main()
-        found = {split: read_table(path) for split, path in paths.CLEAN_TABLES.items()}
-        assert [len(found[split]) / 2_000 for split in SPLITS] == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
-        assert list(found["test"].columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
-        tests.append(set(found["test"]["id"]))
+        tables = {split: read_table(path) for split, path in paths.CLEAN_TABLES.items()}
+        assert [len(tables[split]) / 2_000 for split in SPLITS] == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
+        assert list(tables["test"].columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
+        tests.append(set(tables["test"]["id"]))
     assert len(tests[0] & tests[1]) < 60
 
 
 def test_two_classes_in_every_split_pass() -> None:
-    selection.check(counted([(name, label) for name in SPLITS for label in "ab"]), {})
+    selection.check_classes(counted([(name, label) for name in SPLITS for label in "ab"]), {})
 
 
 def skewed(counts: dict[str, int], skew: float) -> tuple[dict[str, int], pd.DataFrame, np.ndarray]:
-    """Training rows by class that stay, of a table with as many rows in each split."""
+    """Return the kept training rows by class, the table, with as many rows in each split, and the dropped rows."""
     labels = [label for label, rows in counts.items() for _ in range(rows)]
     table = complete(
         pd.DataFrame({"text": [f"text {n}" for n in range(3 * len(labels))], "label": labels * 3}), source="s"
     )
     table["split"] = np.repeat(["train", "validation", "test"], len(labels))
-    gone = selection.surplus(table, skew)
-    assert not gone[table["split"] != "train"].any()
-    return table[~gone & (table["split"] == "train")]["label"].value_counts().to_dict(), table, gone
+    mask = selection.surplus(table, skew)
+    assert not mask[table["split"] != "train"].any()
+    return table[~mask & (table["split"] == "train")]["label"].value_counts().to_dict(), table, mask
 
 
 @pytest.mark.parametrize(
-    ("counts", "skew", "left"),
+    ("counts", "skew", "expected"),
     [
         ({"a": 100, "b": 100}, 10, {"a": 100, "b": 10}),
         ({"a": 90, "b": 100}, 10, {"a": 10, "b": 100}),
@@ -113,16 +116,16 @@ def skewed(counts: dict[str, int], skew: float) -> tuple[dict[str, int], pd.Data
         ({"a": 30, "b": 20}, 1, {"a": 30, "b": 20}),
     ],
 )
-def test_training_rows_are_skewed_and_no_others(counts: dict[str, int], skew: float, left: dict[str, int]) -> None:
-    assert skewed(counts, skew)[0] == left
+def test_skew_drops_training_rows(counts: dict[str, int], skew: float, expected: dict[str, int]) -> None:
+    assert skewed(counts, skew)[0] == expected
 
 
-def test_the_rows_of_a_smaller_skew_hold_those_of_a_larger_one() -> None:
+def test_rows_of_larger_skew_are_a_subset() -> None:
     (_, table, less), (_, _, more) = (skewed({"a": 100, "b": 100}, skew) for skew in (5, 20))
     assert set(table.loc[~more, "id"]) < set(table.loc[~less, "id"])
 
 
-def test_which_rows_a_skew_leaves_is_told_by_their_hash_and_not_by_their_order() -> None:
-    _, table, gone = skewed({"a": 100, "b": 100}, 10)
-    turned = table.iloc[::-1].reset_index(drop=True)
-    assert set(turned.loc[selection.surplus(turned, 10), "id"]) == set(table.loc[gone, "id"])
+def test_skew_ignores_the_order_of_rows() -> None:
+    _, table, mask = skewed({"a": 100, "b": 100}, 10)
+    reverse = table.iloc[::-1].reset_index(drop=True)
+    assert set(reverse.loc[selection.surplus(reverse, 10), "id"]) == set(table.loc[mask, "id"])

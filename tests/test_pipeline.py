@@ -36,7 +36,7 @@ def repro(project: Project) -> str:
     return output + project.run("python", "-m", "pipeline", "publish").stdout
 
 
-def test_figures_and_plots(small: Project) -> None:
+def test_figures_match_the_plots(small: Project) -> None:
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
     intervals = json.loads((small.folder / "data/evaluate/reports/intervals.json").read_text())
     assert list(figures) == ["overall", "baselines", "per_class", "uncalibrated", "temperature", "parts", "slices"]
@@ -69,7 +69,7 @@ def test_figures_and_plots(small: Project) -> None:
         assert (small.folder / f"reports/evaluate/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_model_behaves_as_its_cleaning_and_its_class_names_promise(small: Project) -> None:
+def test_behaviour_tests_fit_cleaning_and_classes(small: Project) -> None:
     found = json.loads((small.folder / "data/evaluate/reports/behaviour.json").read_text())
     assert found["not_applicable"] == {}
     assert {of["kind"] for of in found["tests"].values()} == {"INV", "DIR", "MFT"}
@@ -81,7 +81,7 @@ def test_the_model_behaves_as_its_cleaning_and_its_class_names_promise(small: Pr
     assert shown == {name: of["pass_rate"] for name, of in found["tests"].items()}
 
 
-def test_the_model_says_what_it_is_made_of(small: Project) -> None:
+def test_manifest_describes_the_model(small: Project) -> None:
     manifest = json.loads((small.folder / "data/train/model/model.json").read_text())
     assert len(manifest["shares"]) == 3
     assert sum(manifest["shares"]) == pytest.approx(1, abs=2e-4)
@@ -92,7 +92,7 @@ def test_the_model_says_what_it_is_made_of(small: Project) -> None:
 
 
 @pytest.mark.slow  # six seconds
-def test_the_card_names_the_version_that_was_published(small: Project) -> None:
+def test_card_names_the_published_version(small: Project) -> None:
     small.run("python", "-m", "pipeline", "card")
     text = (small.folder / "reports/card/model-card.md").read_text(encoding="utf-8")
     assert re.search(r"^\| Version \| \d+ \|$", text, re.M)
@@ -101,7 +101,7 @@ def test_the_card_names_the_version_that_was_published(small: Project) -> None:
     assert "not registered yet" in (small.folder / "reports/card/model-card.md").read_text(encoding="utf-8")
 
 
-def test_the_mistakes_lead_back_to_the_rows_and_hold_no_text(small: Project) -> None:
+def test_mistakes_name_rows_without_their_texts(small: Project) -> None:
     mistakes = pd.read_csv(small.folder / "data/evaluate/rows/mistakes.csv")
     assert 10 < len(mistakes) <= 100
     assert "text" not in mistakes
@@ -111,7 +111,7 @@ def test_the_mistakes_lead_back_to_the_rows_and_hold_no_text(small: Project) -> 
     assert mistakes["p_actual"].is_monotonic_increasing
 
 
-def test_no_text_crosses_the_splits_and_only_train_is_rebalanced(small: Project) -> None:
+def test_splits_share_no_text_and_only_train_is_rebalanced(small: Project) -> None:
     splits = {name: pd.read_parquet(small.folder / f"data/clean/{name}.parquet") for name in SPLITS}
     rows = pd.concat(splits.values())
     assert not rows["text"].duplicated().any()
@@ -123,7 +123,7 @@ def test_no_text_crosses_the_splits_and_only_train_is_rebalanced(small: Project)
         pd.testing.assert_series_equal(shares, natural, atol=0.05, rtol=0, check_names=False, check_like=True)
 
 
-def test_a_model_lies_where_the_store_is(small: Project) -> None:
+def test_model_files_are_beside_the_store(small: Project) -> None:
     """Not in the experiment Default, nor in a temporary folder that made the store."""
     store = client(small)
     (model,) = store.search_logged_models(["1"])
@@ -160,7 +160,7 @@ def test_one_complete_run(small: Project) -> None:
     assert version.description.startswith(f"macro-F1 {figures['overall']['macro_f1']:.4f} (best baseline ")
 
 
-def test_the_decision_is_where_one_looks_for_it(small: Project, tmp_path: Path) -> None:
+def test_decision_is_in_tags_and_reports(small: Project, tmp_path: Path) -> None:
     decision = json.loads((small.folder / "reports/publish/decision.json").read_text())
     assert decision["promote"] is True
     assert all(check["passed"] for check in decision["checks"])
@@ -195,7 +195,7 @@ def test_repro_twice_is_one_run(small: Project) -> None:
 
 
 @pytest.mark.slow  # a minute, and a second repro
-def test_an_experiment_a_change_and_the_way_back_are_two_runs(small: Project) -> None:
+def test_changed_and_restored_parameters_are_two_runs(small: Project) -> None:
     small.run("dvc", "exp", "run", "--temp", "-n", "trial", "-S", "train.seed=1")
     assert len(state_runs(small)) == 2
     (trial,) = [run for run in state_runs(small) if run.data.params["train.seed"] == "1"]
@@ -237,7 +237,7 @@ def test_publish_refuses_files_of_another_state(small: Project, monkeypatch: pyt
     assert (done.returncode, done.stderr) == (1, f"publish: {sentence}\n")
 
 
-def test_a_broken_parameter_stops_before_any_work(small: Project) -> None:
+def test_invalid_parameter_stops_before_any_work(small: Project) -> None:
     small.set(patience="0")
     done = small.run("dvc", "repro", check=False)
     small.set(patience="null")

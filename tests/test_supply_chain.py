@@ -18,7 +18,7 @@ def test_every_package_is_pinned_with_hashes(name: str) -> None:
         assert "--hash=sha256:" in entry, entry.splitlines()[0]
 
 
-def test_the_linter_refuses_unsafe_calls() -> None:
+def test_linter_refuses_unsafe_calls() -> None:
     """Its rules S find pickle, yaml.load, eval, exec, shell=True and os.system; `make lint` runs them."""
     lint = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
     assert "S" in lint["select"]

@@ -1,4 +1,4 @@
-"""Validate: a good table passes, every rule has a table that breaks it alone, and no report shows a text."""
+"""Stage validate: a good table passes, each rule has a table that breaks only it, and no report shows a text."""
 
 import dataclasses
 import re
@@ -11,10 +11,11 @@ from helpers.project import ROOT, set_params
 
 from pipeline import validate
 from pipeline.base import paths
-from pipeline.base.errors import PipelineError, display_name
+from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, write_table
-from pipeline.data.rules import engine as rules
-from pipeline.data.rules import table as table_rules
+from pipeline.data.rules.engine import RuleResult, check_rules
+from pipeline.data.rules.summary import ValidationSummary, summarise
+from pipeline.data.rules.table import rule_tables, rules
 from pipeline.data.settings import Validate
 from pipeline.reports import validation
 
@@ -43,23 +44,31 @@ def good(negative: int = 20, positive: int = 10) -> pd.DataFrame:
 
 
 def put(column: str, cells: dict[int, str | None]) -> pd.DataFrame:
-    """The good table with other cells in a column, by position."""
+    """Return the good table with other cells in a column, by position."""
     table = good()
     table[column] = [cells.get(i, value) for i, value in enumerate(table[column])]
     return table
 
 
 def repeat(first: int, rows: int) -> pd.DataFrame:
-    """The good table with the texts of its first rows once more, but for case, width and spaces."""
+    """Return the good table with texts of its first rows repeated, in other case, width and spaces."""
     return put("text", {first + i: f" {PRIVATE.upper()}   {chr(ord('０') + i)}" for i in range(rows)})
 
 
-def outcomes(table: pd.DataFrame, settings: Validate = SETTINGS) -> list[rules.RuleResult]:
-    return rules.check(table_rules.measure(table), table_rules.rules(settings))
+def check(table: pd.DataFrame, settings: Validate = SETTINGS) -> list[RuleResult]:
+    return check_rules(rule_tables(table), rules(settings))
 
 
 def broken(table: pd.DataFrame, settings: Validate = SETTINGS) -> dict[str, str]:
-    return {o.rule.name: o.found for o in outcomes(table, settings) if not o.kept}
+    return {result.rule.name: result.found for result in check(table, settings) if not result.passed}
+
+
+def verdicts(table: pd.DataFrame, settings: Validate = SETTINGS) -> dict[str, str]:
+    return {result.rule.name: result.verdict for result in check(table, settings) if not result.passed}
+
+
+def summary(table: pd.DataFrame, settings: Validate = SETTINGS) -> ValidationSummary:
+    return summarise(check(table, settings), table, rule_tables(table).classes)
 
 
 BREAKS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
@@ -102,20 +111,20 @@ BREAKS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
 }
 
-IMPLIED = {  # what stops is beyond what warns; another spelling is not allowed either
+IMPLIED = {  # a limit that stops is above one that warns; another spelling is not an allowed label
     "max_undecodable": {"undecodable"},
     "max_duplicates": {"duplicates"},
     "spellings": {"labels"},
 }
 
 
-def test_every_rule_has_a_table_that_breaks_it() -> None:
-    assert list(BREAKS) == [rule.name for rule in table_rules.rules(SETTINGS)]
+def test_every_rule_has_a_breaking_table() -> None:
+    assert list(BREAKS) == [rule.name for rule in rules(SETTINGS)]
     assert broken(good()) == {}
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_rule_is_found_and_no_other(name: str) -> None:
+def test_only_the_broken_rule_is_reported(name: str) -> None:
     table, found = BREAKS[name]
     failed = broken(table())
     assert failed.pop(name) == found
@@ -137,9 +146,8 @@ def test_a_broken_rule_is_found_and_no_other(name: str) -> None:
         ),
     ],
 )
-def test_real_dirt_within_the_limits_passes(table: pd.DataFrame, settings: dict[str, object]) -> None:
-    stops = [o.sentence for o in outcomes(table, SETTINGS.model_copy(update=settings)) if o.verdict == "stop"]
-    assert stops == []
+def test_dirty_table_within_limits_passes(table: pd.DataFrame, settings: dict[str, object]) -> None:
+    assert "stop" not in verdicts(table, SETTINGS.model_copy(update=settings)).values()
 
 
 @pytest.mark.parametrize(
@@ -151,11 +159,11 @@ def test_real_dirt_within_the_limits_passes(table: pd.DataFrame, settings: dict[
         (put("text", {3: "x" * 50_000}), {"max_text_length"}),
     ],
 )
-def test_hopeless_tables_break_what_is_to_blame(table: pd.DataFrame, names: set[str]) -> None:
+def test_hopeless_tables_break_the_right_rules(table: pd.DataFrame, names: set[str]) -> None:
     assert set(broken(table)) == names
 
 
-def test_each_class_of_several_spellings_is_shown_by_them() -> None:
+def test_spellings_of_a_class_are_listed() -> None:
     names = ["A  b", "a b", "Ａ B", "c", "C", "d"]
     table = good(60, 0).assign(label=[names[i % 6] for i in range(60)])
     assert broken(table, SETTINGS.model_copy(update={"labels": None})) == {
@@ -163,39 +171,45 @@ def test_each_class_of_several_spellings_is_shown_by_them() -> None:
     }
 
 
-def test_sixty_classes_are_too_many_and_none_is_named() -> None:
+def test_names_of_sixty_classes_are_not_shown() -> None:
     table = good(300, 60).assign(label=[f"{PRIVATE} {i % 60}" for i in range(360)])
-    tables = table_rules.measure(table)
-    failed = rules.check(tables, table_rules.rules(SETTINGS.model_copy(update={"min_rows_per_class": 9})))
-    assert [o.found for o in failed if o.rule.name in ("number_of_classes", "min_rows_per_class")] == ["60", "6"]
-    results = rules.results(failed, tables)
+    settings = SETTINGS.model_copy(update={"min_rows_per_class": 9})
+    failed = broken(table, settings)
+    assert (failed["number_of_classes"], failed["min_rows_per_class"]) == ("60", "6")
+    results = summary(table, settings)
     assert PRIVATE not in f"{results} {validation.html(results)}"
-    assert display_name("x" * 61) == "(a name of 61 characters)"
 
 
-def test_a_rule_on_a_missing_column_says_which() -> None:
+def test_long_class_name_is_not_shown() -> None:
+    table = good().assign(label=["negative"] * 26 + [PRIVATE * 3] * 4)
+    assert broken(table)["min_rows_per_class"] == "4 (class '(a name of 75 characters)')"
+    results = summary(table)
+    assert PRIVATE not in f"{results} {validation.html(results)}"
+
+
+def test_missing_column_is_named() -> None:
     failed = broken(good().drop(columns="text"))
     assert failed.pop("columns") == "7 (missing: text)"
     on_texts = {"missing_texts", "numeric_texts", "max_text_length", "undecodable", "max_undecodable"}
     assert failed == dict.fromkeys([*on_texts, "duplicates", "max_duplicates", "max_conflicts"], "no column text")
 
 
-def test_a_rule_that_cannot_be_computed_is_an_error() -> None:
-    wrong = dataclasses.replace(table_rules.rules(SETTINGS)[2], arguments={"column": "missing_txts", "max_value": 0.1})
+def test_rule_that_cannot_be_computed() -> None:
+    wrong = dataclasses.replace(rules(SETTINGS)[2], arguments={"column": "missing_txts", "max_value": 0.1})
     with pytest.raises(PipelineError, match=r"the rule missing_texts could not be computed"):
-        rules.check(table_rules.measure(good()), [wrong])
+        check_rules(rule_tables(good()), [wrong])
 
 
-def test_warn_only_lets_a_rule_warn() -> None:
+def test_warn_only() -> None:
     table = BREAKS["max_text_length"][0]()
     settings = SETTINGS.model_copy(update={"warn_only": ["max_text_length"]})
-    assert {o.rule.name: o.verdict for o in outcomes(table) if not o.kept} == {"max_text_length": "stop"}
-    assert {o.rule.name: o.verdict for o in outcomes(table, settings) if not o.kept} == {"max_text_length": "warn"}
+    assert verdicts(table) == {"max_text_length": "stop"}
+    assert verdicts(table, settings) == {"max_text_length": "warn"}
 
 
-def test_warn_only_must_name_rules() -> None:
+def test_warn_only_refuses_unknown_rules() -> None:
     with pytest.raises(PipelineError, match=r"validate.warn_only: unknown rule 'max_dupes'; known: colu"):
-        table_rules.rules(SETTINGS.model_copy(update={"warn_only": ["max_dupes"]}))
+        rules(SETTINGS.model_copy(update={"warn_only": ["max_dupes"]}))
 
 
 @pytest.fixture
@@ -213,7 +227,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     return run
 
 
-def test_passed_json_holds_figures_alone_and_is_the_same_bytes(start: Callable[..., None]) -> None:
+def test_passed_json_is_deterministic(start: Callable[..., None]) -> None:
     start(repeat(10, 9))
     first = paths.VALIDATE_PASSED.read_bytes()
     start(repeat(10, 9))
@@ -225,45 +239,37 @@ def test_passed_json_holds_figures_alone_and_is_the_same_bytes(start: Callable[.
     assert [rule["name"] for rule in passed["rules"]] == list(BREAKS)[:-1]  # no labels are named in params.yaml
 
 
-def test_a_warning_is_one_line_and_the_run_goes_on(
-    start: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_warnings_do_not_stop(start: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     start(put("text", {16: "x" * 51, 17: "caf\ufffd"}), warn_only="[max_text_length, max_undecodable]")
-    assert capsys.readouterr().err.splitlines() == [
-        "validate: warning: max_text_length: no text is longer than 50 characters (validate.max_text_length), "
-        "but found 51 in row 17 of reviews.csv",
-        "validate: warning: undecodable: no text holds bytes that could not be decoded, "
-        "but found 1 of 30 rows (3.33 %), the first being row 18 of reviews.csv",
-        "validate: warning: max_undecodable: at most 1 % of the texts hold bytes that could not be decoded "
-        "(validate.max_undecodable), but found 1 of 30 rows (3.33 %), the first being row 18 of reviews.csv",
-    ]
+    lines = capsys.readouterr().err.splitlines()
+    names = ("max_text_length", "undecodable", "max_undecodable")
+    assert [line.split(": ")[:3] for line in lines] == [["validate", "warning", name] for name in names]
+    assert "(validate.max_text_length), but found 51 in row 17 of reviews.csv" in lines[0]
+    assert all("but found 1 of 30 rows (3.33 %), the first being row 18 of reviews.csv" in line for line in lines[1:])
     assert {rule["outcome"] for rule in read_json(paths.VALIDATE_PASSED)["rules"]} == {"pass", "warn"}
     assert "Passed, with 3 warnings" in (validate.REPORT / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_broken_table_stops_with_one_sentence_and_a_report(start: Callable[..., None]) -> None:
+def test_broken_table_stops_with_a_report(start: Callable[..., None]) -> None:
+    names = ["max_text_length", "min_rows_per_class", "max_imbalance"]
     with pytest.raises(PipelineError) as error:
         start(put("text", {16: PRIVATE * 3}).iloc[:24], max_imbalance="2.0")
-    assert str(error.value) == (
-        "the raw table breaks 3 of 15 rules: max_text_length: no text is longer than 50 characters "
-        "(validate.max_text_length), but found 75 in row 17 of reviews.csv; min_rows_per_class: every class has 5 rows "
-        "or more (validate.min_rows_per_class), but found 4 (class 'positive'); max_imbalance: the largest class has "
-        "at most 2 times the rows of any other (validate.max_imbalance), but found 5 (class 'positive'). "
-        "See reports/validate/index.html"
-    )
+    start_of_sentence, *broken_rules = re.split(r"(?<=rules): |; |\. (?=See)", str(error.value))
+    assert start_of_sentence == "the raw table breaks 3 of 15 rules"
+    assert [rule.partition(": ")[0] for rule in broken_rules[:-1]] == names
+    assert broken_rules[0].endswith("50 characters (validate.max_text_length), but found 75 in row 17 of reviews.csv")
+    assert broken_rules[1].endswith("(validate.min_rows_per_class), but found 4 (class 'positive')")
+    assert broken_rules[2].endswith("(validate.max_imbalance), but found 5 (class 'positive')")
+    assert broken_rules[-1] == "See reports/validate/index.html"
     assert not paths.VALIDATE_PASSED.exists()
     results = read_json(validate.REPORT / "results.json")
-    assert [rule["name"] for rule in results["rules"] if rule["outcome"] == "stop"] == [
-        "max_text_length",
-        "min_rows_per_class",
-        "max_imbalance",
-    ]
+    assert [rule["name"] for rule in results["rules"] if rule["outcome"] == "stop"] == names
     assert results["classes"] == [["negative", 20], ["positive", 4]]
     assert "Stopped: 3 rules broken" in (validate.REPORT / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_no_report_shows_a_text_or_needs_the_network(
+def test_report_has_no_texts_and_no_links(
     name: str, start: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = BREAKS[name][0]().assign(label=lambda t: t["label"].replace("negative", "消极<b>"))
@@ -281,14 +287,10 @@ def test_no_report_shows_a_text_or_needs_the_network(
     assert "消极&lt;b&gt;" in page
 
 
-def test_the_page_says_what_is_broken_first() -> None:
-    table = BREAKS["max_imbalance"][0]()
-    tables = table_rules.measure(table)
-    page = validation.html(rules.results(rules.check(tables, table_rules.rules(SETTINGS)), tables))
+def test_report_lists_broken_rules_first() -> None:
+    page = validation.html(summary(BREAKS["max_imbalance"][0]()))
     assert page.index("<code>max_imbalance") < page.index("<code>columns")
     assert "Stopped: 1 rule broken" in page
     assert re.search(r"The largest class has at most 4 times the rows of any other\.", page)
-    assert re.search(r'"width: 24.39%"></i></span>\s*<span class="number">10 \(19.6 %\)', page)
-    good_tables = table_rules.measure(good())
-    page = validation.html(rules.results(rules.check(good_tables, table_rules.rules(SETTINGS)), good_tables))
-    assert "Passed: all 16 rules satisfied" in page
+    assert re.search(r'width: 24\.39%"></i></span>\s*<span class="number">10 \(19\.6 %\)', page)
+    assert "Passed: all 16 rules satisfied" in validation.html(summary(good()))

@@ -24,11 +24,11 @@ def steps(workflow: Any) -> list[dict[str, Any]]:
     return [step for job in workflow["jobs"].values() for step in job["steps"]]
 
 
-def test_all_are_here() -> None:
+def test_expected_workflows_exist() -> None:
     assert [file.stem for file in WORKFLOWS] == ["ci", "retrain", "watch"]
 
 
-def test_they_follow_the_schema(tmp_path: Path) -> None:
+def test_workflows_follow_the_schema(tmp_path: Path) -> None:
     check = ("check-jsonschema", "--builtin-schema", "vendor.github-workflows")
     done = call(*check, *map(str, WORKFLOWS))
     assert done.returncode == 0, done.stdout
@@ -47,7 +47,7 @@ def test_zizmor_finds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_they_are_pinned_least_privileged_and_without_logic(file: Path) -> None:
+def test_workflows_are_pinned_and_least_privileged(file: Path) -> None:
     workflow = read_yaml(file)
     assert workflow["permissions"] == {}
     assert workflow["concurrency"]["group"]
@@ -67,7 +67,7 @@ def test_they_are_pinned_least_privileged_and_without_logic(file: Path) -> None:
     assert not secret or file.stem in {"retrain", "watch"}
 
 
-def test_the_targets_that_they_make_exist() -> None:
+def test_workflows_use_existing_make_targets() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     for file in WORKFLOWS:
         for step in steps(read_yaml(file)):
@@ -76,7 +76,7 @@ def test_the_targets_that_they_make_exist() -> None:
                 assert {word for word in words[1:] if "=" not in word} <= targets
 
 
-def test_a_retraining_that_has_begun_is_not_cancelled() -> None:
+def test_running_retraining_is_not_cancelled() -> None:
     workflow = read_yaml(ROOT / ".github/workflows/retrain.yml")
     assert workflow["concurrency"] == {"group": "retrain", "cancel-in-progress": False}
     assert {"schedule", "workflow_dispatch"} == set(workflow["on"])
@@ -92,7 +92,7 @@ def stand_in(folder: Path) -> Path:
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
-def test_an_alert_is_one_issue(tmp_path: Path) -> None:
+def test_alert_opens_one_issue(tmp_path: Path) -> None:
     """`make alert` and `make pull-request` with a stand-in for GitHub's command line, which writes down its calls."""
     said = stand_in(tmp_path)
     environment = clean_environment() | {
@@ -114,7 +114,7 @@ def test_an_alert_is_one_issue(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
-def test_a_pull_request_is_opened_where_results_wait_and_none_is_open(tmp_path: Path) -> None:
+def test_pull_request_is_opened_once_for_waiting_results(tmp_path: Path) -> None:
     said = stand_in(tmp_path)
     clone = tmp_path / "clone"
     environment = clean_environment() | {"GITHUB_REF_NAME": "main", "STATE": ""}

@@ -1,1 +1,1 @@
-"""Tables of labelled rows: data sets, users' files, columns, rules, selection, splits."""
+"""Tables of labelled rows: data sets, users' files, increments, rules, selection and split."""

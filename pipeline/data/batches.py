@@ -1,7 +1,9 @@
-"""Batches: labelled rows that came in after the data set, each a file that never changes and is named by its content.
+"""Increments: labelled rows that were added after the data set, in files named by their content.
 
-`data/batches.csv`, which stands in git, lists them; DVC keeps the files. What the data set holds with them is decided
-by that list alone, so a clone that has not pulled a file says so instead of training without it.
+A file never changes. DVC stores the files, and `data/batches.csv`, which is in git, lists them. Only this list decides
+which increments there are, so that a clone that has not pulled a file reports it instead of training without its rows.
+
+In the names of files and columns, a batch is an increment.
 """
 
 import io
@@ -14,13 +16,26 @@ from ..base import paths
 from ..base.errors import PipelineError
 from ..base.files import atomic, read_table, sha256, write_table, write_text
 
-# batch: SHA-256 of the file here; rows in it; name and SHA-256 of the file that brought them; when, in UTC.
-COLUMNS = ("batch", "rows", "source", "file", "taken")
-ROLES = ("text", "label", "source", "group", "split", "time", "row")  # columns of a batch, as ingest gives them
+# Of the list: name of the increment, the SHA-256 of its file; its number of rows; name and SHA-256 of the incoming file
+# that it was made from; when, in UTC.
+LIST_COLUMNS = ("batch", "rows", "source", "file", "taken")
+ROW_COLUMNS = ("text", "label", "source", "group", "split", "time", "row")  # of an increment, as ingest names them
 
 
-def read_list(path: Path = paths.BATCHES, columns: tuple[str, ...] = COLUMNS) -> pd.DataFrame:
-    """The list of batches, in the order in which they came; all columns are strings.
+def read_list(path: Path = paths.BATCHES, columns: tuple[str, ...] = LIST_COLUMNS) -> pd.DataFrame:
+    """Read a list of files, in the order in which they were added.
+
+    Parameters
+    ----------
+    path : Path
+        The list: that of increments, or another one in git, such as that of refused files.
+    columns : tuple of str
+        Its columns; the first one identifies a line.
+
+    Returns
+    -------
+    DataFrame of shape (n_files, n_columns), str
+        The list, without repeated lines.
 
     Raises
     ------
@@ -30,21 +45,21 @@ def read_list(path: Path = paths.BATCHES, columns: tuple[str, ...] = COLUMNS) ->
     try:
         table = pd.read_csv(path, dtype="str", keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise PipelineError(f"{path} cannot be read; get it back from git") from error
+        raise PipelineError(f"{path} cannot be read; restore it from git") from error
     if tuple(table.columns) != columns:
-        raise PipelineError(f"{path} must have the columns {', '.join(columns)}; get it back from git")
+        raise PipelineError(f"{path} must have the columns {', '.join(columns)}; restore it from git")
     return table.drop_duplicates(columns[0], ignore_index=True)  # git's union of two branches may repeat a line
 
 
-def files() -> list[str]:
-    """The batches that have rows, by name."""
-    listed = read_list()
-    names: list[str] = listed.loc[listed["rows"] != "0", "batch"].to_list()
-    return names
+def names() -> list[str]:
+    """Return the names of all increments that have rows."""
+    increments = read_list()
+    with_rows: list[str] = increments.loc[increments["rows"] != "0", "batch"].to_list()
+    return with_rows
 
 
-def append(line: Mapping[str, str], path: Path = paths.BATCHES, columns: tuple[str, ...] = COLUMNS) -> None:
-    """Add a line to a list, unless it is there already."""
+def append(line: Mapping[str, str], path: Path = paths.BATCHES, columns: tuple[str, ...] = LIST_COLUMNS) -> None:
+    """Add a line to a list, unless the list has it already; other parameters as in `read_list`."""
     table = read_list(path, columns)
     if line[columns[0]] in set(table[columns[0]]):
         return
@@ -54,65 +69,65 @@ def append(line: Mapping[str, str], path: Path = paths.BATCHES, columns: tuple[s
 
 
 def add(rows: pd.DataFrame, *, source: str, file: str, taken: str) -> Path:
-    """Keep rows as a batch, and list it; give the file, which DVC has to be told of.
+    """Store rows as an increment, and list it; return its file, which must then be added to DVC.
 
     Parameters
     ----------
     rows : DataFrame of shape (n_rows, >= 7)
-        Has the columns `ROLES`.
+        Has the columns `ROW_COLUMNS`.
     source, file : str
-        Name and SHA-256 of the file that brought them.
+        Name and SHA-256 of the incoming file that the rows come from.
     taken : str
-        When.
+        When they were added, in UTC.
     """
-    place = _write(rows)
-    append({"batch": place.stem, "rows": str(len(rows)), "source": source, "file": file, "taken": taken})
-    return place
+    path = _write(rows)
+    append({"batch": path.stem, "rows": str(len(rows)), "source": source, "file": file, "taken": taken})
+    return path
 
 
-def without(batch: str, rows: pd.DataFrame) -> Path | None:
-    """Let a batch that holds `rows` alone stand in the list in the place of `batch`; give its file, None for no rows.
+def replace(name: str, rows: pd.DataFrame) -> Path | None:
+    """Replace an increment in the list by a new one with other rows; return its file, None if there are no rows.
 
-    What told which file brought it stays, so that the file does not come in once more.
+    The line keeps the incoming file's SHA-256, so that the file is not added again.
     """
-    lines = read_list()
-    place = None
+    lines, path = read_list(), None
+    mask = lines["batch"] == name
     if len(rows):
-        place = _write(rows)
-        lines.loc[lines["batch"] == batch, ["batch", "rows"]] = [place.stem, str(len(rows))]
-    else:  # the file that brought it is still known, under a name that no batch has
-        lines.loc[lines["batch"] == batch, ["batch", "rows"]] = [f"empty-{batch[:16]}", "0"]
+        path = _write(rows)
+        lines.loc[mask, ["batch", "rows"]] = [path.stem, str(len(rows))]
+    else:
+        lines.loc[mask, ["batch", "rows"]] = [f"empty-{name[:16]}", "0"]
     with atomic(paths.BATCHES) as temporary:
         lines.to_csv(temporary, index=False, lineterminator="\n")
-    return place
+    return path
 
 
-def read_rows(*names: str) -> pd.DataFrame:
-    """The rows of all batches, or of those named, with the columns `ROLES`.
+def read_rows(*selected: str) -> pd.DataFrame:
+    """Return the rows of the increments with these names, or of all, with the columns `ROW_COLUMNS`.
 
     Raises
     ------
     PipelineError
-        A batch is missing, or not what its name says.
+        A file is missing, or its content is not what its name says.
     """
     tables = []
-    for batch in names or files():
-        place = _place(batch)
-        if not place.is_file():
-            raise PipelineError(f"{place} is missing; run `dvc pull`, which brings it from your DVC remote")
-        if sha256(place) != batch:
-            raise PipelineError(f"{place} was changed; run `dvc checkout --force {place}.dvc`")
-        tables.append(read_table(place))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(ROLES))
+    for name in selected or names():
+        path = _path(name)
+        if not path.is_file():
+            raise PipelineError(f"{path} is missing; run `dvc pull` to get it from your DVC remote")
+        if sha256(path) != name:
+            raise PipelineError(f"{path} was changed; run `dvc checkout --force {path}.dvc` to restore it")
+        tables.append(read_table(path))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(ROW_COLUMNS))
 
 
 def _write(rows: pd.DataFrame) -> Path:
     new = paths.BATCH_FILES / "new.parquet"
-    write_table(new, rows[list(ROLES)].reset_index(drop=True))
-    place = _place(sha256(new))
-    new.replace(place)
-    return place
+    write_table(new, rows[list(ROW_COLUMNS)].reset_index(drop=True))
+    path = _path(sha256(new))
+    new.replace(path)
+    return path
 
 
-def _place(batch: str) -> Path:
-    return paths.BATCH_FILES / f"{batch}.parquet"
+def _path(name: str) -> Path:
+    return paths.BATCH_FILES / f"{name}.parquet"

@@ -1,6 +1,6 @@
-"""Columns."""
+"""Columns of a table: raw cells become values of the type that a column's role needs, and labels get new names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,68 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
     "": "",
 }
+MAX_LISTED = 50  # labels in a message: if there are more, they may be texts
 
 
-def typed(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
-    """The columns of one file by role, each of the type that its role has."""
-    inputs = {name: texts(cells[columns[name]], file) for name in modalities_of(columns)}
-    table = pd.DataFrame(inputs | {"label": names(cells[columns["label"]], file)})
+def ingested_columns(modalities: Sequence[str]) -> list[str]:
+    """Return the columns of the table that ingest writes, with these kinds of input.
+
+    >>> ingested_columns(["text"])
+    ['id', 'text', 'label', 'source', 'group', 'split', 'time', 'row']
+    """
+    return ["id", *modalities, "label", "source", "group", "split", "time", "row"]
+
+
+def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
+    """Convert the columns of one file to those of the pipeline.
+
+    Parameters
+    ----------
+    cells : DataFrame of shape (n_rows, >= n_columns)
+        Raw cells.
+    columns : mapping of str to str
+        The user's column of each role: of the kinds of input, "label", and where given "group", "split" and "time".
+    file : Path
+        For messages.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_modalities + 4)
+        Inputs and labels, null where missing; `group` and `split`, "" where none is given; `time`, float, NaN where
+        none is given.
+
+    Raises
+    ------
+    PipelineError
+        A cell does not have the type that its role needs.
+    """
+    inputs = {name: as_texts(cells[columns[name]], file) for name in modalities_of(columns)}
+    table = pd.DataFrame(inputs | {"label": as_names(cells[columns["label"]], file)})
     for role in ("group", "split"):
-        table[role] = names(cells[columns[role]], file).fillna("") if role in columns else ""
+        table[role] = as_names(cells[columns[role]], file).fillna("") if role in columns else ""
     split = table["split"].str.lower()
     unknown = split[~split.isin(list(SPLIT_NAMES))]
     if len(unknown):
         raise PipelineError(
-            f"{file}, row {unknown.index[0] + 1}: column {columns['split']!r} must say train, validation or test"
+            f"{file}, row {unknown.index[0] + 1}: column {columns['split']!r} must be train, validation or test"
         )
     table["split"] = split.map(SPLIT_NAMES)
-    table["time"] = times(cells[columns["time"]], file) if "time" in columns else np.nan
-    if "time" in columns:
+    table["time"] = as_times(cells[columns["time"]], file) if "time" in columns else np.nan
+    if "time" in columns:  # whether times are numbers, which must not be mixed with dates of other files
         table.attrs["times"] = bool(pd.to_numeric(cells[columns["time"]], errors="coerce").notna().all())
     return table
 
 
-def texts(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
-    """The cells of a column of inputs; one that is neither a string nor null is an error."""
+def as_texts(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
+    """Return the cells of a column of inputs as strings, null where missing.
+
+    Raises
+    ------
+    PipelineError
+        A cell is neither a string nor null.
+    """
     if cells.dtype == object:
-        wrong = [place for place, cell in enumerate(cells) if not (cell is None or isinstance(cell, str))]
+        wrong = [position for position, cell in enumerate(cells) if not (cell is None or isinstance(cell, str))]
         if wrong:
             kind = type(cells.iloc[wrong[0]]).__name__
             raise PipelineError(
@@ -51,20 +88,33 @@ def texts(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
     return cells.astype("str").where(cells.notna())
 
 
-def names(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
-    """The cells of a column of names as strings without space around them; blank ones are null."""
+def as_names(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
+    """Return the cells of a column of names as strings without surrounding spaces, null where blank.
+
+    Integers and booleans look the same in every file format.
+
+    Raises
+    ------
+    PipelineError
+        A cell is neither a string, an integer, a boolean nor null.
+
+    Examples
+    --------
+    >>> as_names(pd.Series([" joy ", 1.0, True], dtype=object), Path("a.csv")).to_list()
+    ['joy', '1', 'true']
+    """
     if cells.dtype == object:
-        cells = pd.Series([_name(cell, place, cells, file) for place, cell in enumerate(cells)], dtype="str")
+        cells = pd.Series([_as_name(cell, row, cells, file) for row, cell in enumerate(cells, 1)], dtype="str")
     cells = cells.str.strip()
     cells = cells.where(cells != "")
-    if cells.dropna().str.fullmatch(r"-?\d+(\.0)?").all():  # integers, as pandas writes them beside empty cells
+    if cells.dropna().str.fullmatch(r"-?\d+(\.0)?").all():  # integers, as pandas writes them next to empty cells
         cells = cells.str.removesuffix(".0")
     elif cells.dropna().str.fullmatch(r"(?i)true|false").all():  # as JSON writes them
         cells = cells.str.lower()
     return cells
 
 
-def _name(cell: Any, place: int, cells: "pd.Series[Any]", file: Path) -> str | None:
+def _as_name(cell: Any, row: int, cells: "pd.Series[Any]", file: Path) -> str | None:
     if cell is None or isinstance(cell, str):
         return cell
     if isinstance(cell, bool):
@@ -77,56 +127,81 @@ def _name(cell: Any, place: int, cells: "pd.Series[Any]", file: Path) -> str | N
         if cell.is_integer():
             return str(int(cell))
     raise PipelineError(
-        f"{file}, row {place + 1}: column {cells.name!r} must hold names, integers, or true and false, "
+        f"{file}, row {row}: column {cells.name!r} must hold names, integers, or true and false, "
         f"not {type(cell).__name__}"
     )
 
 
-def times(cells: "pd.Series[Any]", file: Path) -> "pd.Series[float]":
-    """The cells of a column of times as numbers in their order: ISO 8601 as seconds since 1970, numbers as they are."""
+def as_times(cells: "pd.Series[Any]", file: Path) -> "pd.Series[float]":
+    """Return the cells of a column of times as numbers that ascend: ISO 8601 as seconds since 1970, numbers unchanged.
+
+    Raises
+    ------
+    PipelineError
+        A cell is missing, or neither a time in ISO 8601 nor a finite number.
+
+    Examples
+    --------
+    >>> as_times(pd.Series(["1970-01-02", "1970-01-02 00:00:01"]), Path("a.csv")).to_list()
+    [86400.0, 86401.0]
+    """
     try:
-        found = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+        times = pd.to_numeric(cells, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
     except OverflowError as error:
-        raise PipelineError(f"{file}: column {cells.name!r} holds an integer that is no time; correct it") from error
-    if found.isna().any():
+        raise PipelineError(f"{file}: column {cells.name!r} holds an integer that is not a time; correct it") from error
+    if times.isna().any():
         iso = cells.astype("str").str.strip().str.removesuffix(" UTC")
         iso = iso.str.replace(r"^(\d{4})/(\d\d?)/", r"\1-\2-", regex=True)
         moments = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
-        found = (moments.dt.as_unit("us") - pd.Timestamp(0, tz="UTC").as_unit("us")).dt.total_seconds()
-    missing = np.flatnonzero(found.isna())
+        times = (moments.dt.as_unit("us") - pd.Timestamp(0, tz="UTC").as_unit("us")).dt.total_seconds()
+    missing = np.flatnonzero(times.isna())
     if len(missing):
         raise PipelineError(
             f"{file}, row {missing[0] + 1}: column {cells.name!r} must hold a time as in ISO 8601, such as "
             f"2024-03-31 18:00, or a number; {len(missing)} row(s) do not"
         )
-    return found
+    return times
 
 
 def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) -> pd.DataFrame:
-    """Rename labels; drop the rows of those whose new name is null.
+    """Rename labels; drop the rows of labels whose new name is null.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Has `label`, null where missing.
+    label_map : mapping or None
+        New names by label, as in `ingest.label_map`; None to keep all labels.
 
     Raises
     ------
     PipelineError
-        The map lacks a label that occurs, or has one that does not.
+        The map lacks a label of the table, or has one that the table lacks.
+
+    Examples
+    --------
+    >>> map_labels(pd.DataFrame({"label": ["1", "2", "1"]}), {1: "joy", 2: None})["label"].to_list()
+    ['joy', 'joy']
     """
     if label_map is None:
         return table
     mapping = {label_name(key): name for key, name in label_map.items()}
     if len(mapping) < len(label_map):
         raise PipelineError("ingest.label_map names a label twice, such as 1 and '1'; name each once")
-    occurring = sorted(table["label"].dropna().unique())
-    missing = [label for label in occurring if label not in mapping]
+    labels = sorted(table["label"].dropna().unique())
+    missing = [label for label in labels if label not in mapping]
     if missing:
         sentence = "ingest.label_map lacks {}; name every label, null to drop its rows"
         raise PipelineError(sentence.format(_listed(missing)), sentence.format(f"{len(missing):,} of the labels"))
-    unknown = [label for label in mapping if label not in occurring]
+    unknown = [label for label in mapping if label not in labels]
     if unknown:
-        raise PipelineError(f"ingest.label_map names {_listed(unknown)}, but the labels are {_listed(occurring)}")
+        raise PipelineError(f"ingest.label_map names {_listed(unknown)}, but the labels are {_listed(labels)}")
     dropped = table["label"].isin([label for label, name in mapping.items() if name is None])
     return table.assign(label=table["label"].map(mapping))[~dropped].reset_index(drop=True)
 
 
 def _listed(labels: list[str]) -> str:
-    """Labels for a message; where they are too many to be classes, they may be texts, and only their number is told."""
-    return ", ".join(repr(display_name(label)) for label in labels) if len(labels) <= 50 else f"{len(labels):,} labels"
+    """Return labels for a message, or only their number if they may be texts."""
+    if len(labels) > MAX_LISTED:
+        return f"{len(labels):,} labels"
+    return ", ".join(repr(display_name(label)) for label in labels)

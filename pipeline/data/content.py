@@ -1,4 +1,4 @@
-"""What a row holds: its cells of all kinds of input, as one string by which equal rows are found."""
+"""The content of a row: the cells of all its kinds of input as one string, by which equal rows are found."""
 
 import pandas as pd
 
@@ -7,7 +7,9 @@ from .split import split_key
 
 
 def content(table: pd.DataFrame) -> "pd.Series[str]":
-    r"""Return the cells of every row, joined where it has several kinds of input; "" where all are missing.
+    r"""Return the content of every row: its cells, joined by NUL if there are several kinds of input.
+
+    It is "" where all cells are missing.
 
     >>> content(pd.DataFrame({"id": [1, 2], "text": ["so glad", None]})).to_list()
     ['so glad', '']
@@ -18,6 +20,10 @@ def content(table: pd.DataFrame) -> "pd.Series[str]":
     return first
 
 
-def content_keys(cells: "pd.Series[str]") -> "pd.Series[str]":
-    """Return the contents as `split_key` folds them: equal keys never straddle the splits."""
-    return pd.Series(map(split_key, cells), index=cells.index, dtype="str")
+def content_keys(contents: "pd.Series[str]") -> "pd.Series[str]":
+    """Return the `split_key` of every content: rows with equal keys are in the same split.
+
+    >>> content_keys(pd.Series(["So  GLAD", "so glad"])).to_list()
+    ['so glad', 'so glad']
+    """
+    return pd.Series(map(split_key, contents), index=contents.index, dtype="str")

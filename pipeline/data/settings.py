@@ -1,4 +1,4 @@
-"""Parameters of ingest, validate and clean."""
+"""Sections `ingest`, `validate` and `clean` of params.yaml."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import Field, create_model, model_validator
 from ..base.modalities import MODALITIES
 from ..base.params import AnyLabel, Label, Section, Seed, pattern_field
 
-NO_FILE = Path("data/none")  # stands for no file where dvc.yaml needs one to depend on
+NO_FILE = Path("data/none")  # stands for no file: dvc.yaml's stages need a path to depend on
 
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
 Name = Annotated[str, pattern_field(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _ - with single spaces")]
@@ -17,6 +17,8 @@ Column = Annotated[str, Field(min_length=1)]
 
 
 class IngestOfTexts(Section):
+    """Section `ingest` without the columns of other kinds of input, which `Ingest` adds."""
+
     name = "ingest"
     dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
     path: Annotated[str, Field(min_length=1)]
@@ -34,7 +36,7 @@ class IngestOfTexts(Section):
 
     @property
     def title(self) -> str:
-        """What runs and models are called after: the data set, or the user's file or folder without its ending."""
+        """Name of the data for runs and models: the data set, or the user's file or folder without its extension."""
         stem = re.sub(r"[^\w-]+", "-", Path(self.path).name.partition(".")[0]).strip("-")
         return (stem or "file") if self.dataset == "file" else self.dataset
 
@@ -44,20 +46,20 @@ class IngestOfTexts(Section):
         return {name: column for name in MODALITIES if (column := getattr(self, f"{name}_column"))}
 
     @model_validator(mode="after")
-    def _file(self) -> "IngestOfTexts":
+    def _check(self) -> "IngestOfTexts":
         defaults = dict.fromkeys(OTHER_COLUMNS) | FILE_DEFAULTS
-        given = [key for key, default in defaults.items() if getattr(self, key) != default]
-        if self.dataset != "file" and given:
-            raise ValueError(f"ingest.{given[0]} is for ingest.dataset: file alone; the data set is {self.dataset}")
+        changed = [key for key, default in defaults.items() if getattr(self, key) != default]
+        if self.dataset != "file" and changed:
+            raise ValueError(f"ingest.{changed[0]} requires ingest.dataset: file; the data set is {self.dataset}")
         if self.dataset == "file" and self.path == NO_FILE.as_posix():
-            raise ValueError("ingest.path must name the file or folder of ingest.dataset: file")
+            raise ValueError("ingest.dataset: file requires ingest.path, the path of your file or folder")
         if not self.columns:
             raise ValueError("ingest must name a column of inputs, such as ingest.text_column")
         if "://" in self.path + self.test_path:
             raise ValueError(
-                "ingest.path must be a file or folder; bring an address with `dvc import-url`, see docs/data.md"
+                "ingest.path must be a local path; download from an address with `dvc import-url`, see docs/data.md"
             )
-        splits = [key for key in ("test_path", "split_column", "time_column") if key in given]
+        splits = [key for key in ("test_path", "split_column", "time_column") if key in changed]
         if len(splits) > 1:
             raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
         columns = [column for key in defaults if key.endswith("_column") and (column := getattr(self, key))]
@@ -65,14 +67,20 @@ class IngestOfTexts(Section):
             if columns.count(column) > 1:
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
         if self.encoding is not None:
-            try:
-                "a".encode(self.encoding)
-            except (LookupError, UnicodeError):
-                raise ValueError(f"ingest.encoding {self.encoding!r} is no text encoding that Python knows") from None
+            _check_encoding(self.encoding)
         return self
 
 
+def _check_encoding(encoding: str) -> None:
+    try:
+        "a".encode(encoding)
+    except (LookupError, UnicodeError):
+        raise ValueError(f"ingest.encoding {encoding!r} is not a text encoding of Python") from None
+
+
 class Validate(Section):
+    """Section `validate`: limits of the rules."""
+
     name = "validate"
     min_rows: Annotated[int, Field(ge=1)]
     min_rows_per_class: Annotated[int, Field(ge=3)]
@@ -87,13 +95,15 @@ class Validate(Section):
 
 
 class Clean(Section):
+    """Section `clean`: the split."""
+
     name = "clean"
     validation_share: Share
     test_share: Share
     split_seed: Seed
 
 
-# The columns of other kinds of input, such as speech_column; null or absent where the rows have none.
+# The columns of other kinds of input, such as speech_column; null or absent if the rows have none.
 OTHER_COLUMNS = tuple(f"{name}_column" for name in MODALITIES if name != "text")
 if TYPE_CHECKING:
     Ingest = IngestOfTexts

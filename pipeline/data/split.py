@@ -1,7 +1,8 @@
-"""Split: which rows train, which choose the epoch (validation), and which only evaluate sees (test).
+"""Split of the rows into train, validation (which chooses the best epoch) and test (which only evaluate sees).
 
-A hash of the row's own key decides, so that no other row and no new cleaning rule can move it. What the user has named
-wins: a split column, a test file, groups that stay together, or a time after which rows are test rows.
+A hash of the row's own key decides, so that neither other rows nor new cleaning rules move a row. What the user
+specifies takes precedence: a split column, a test file, groups that stay in one split, or a time after which rows are
+test rows.
 """
 
 import hashlib
@@ -11,48 +12,60 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import PipelineError
+from ..base.paths import SPLITS
 
-MOST_LATEST = 0.4  # share of the rows that may test because they have the latest time
+MAX_LATEST = 0.4  # share of the rows that may become test rows because they have the latest time
 
 
 def split_key(text: str) -> str:
-    """The part of a raw text that decides its split. Frozen: a change here moves rows between the splits."""
+    """Return the part of a raw text that decides its split. Frozen: a change here moves rows between the splits.
+
+    >>> split_key("Great  FILM")
+    'great film'
+    """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def held_out(table: pd.DataFrame, cells: "pd.Series[str]") -> np.ndarray:
-    """Rows that a given test or validation split forbids, because their text or their group is in it.
+def held_out(table: pd.DataFrame, contents: "pd.Series[str]") -> np.ndarray:
+    """Return which rows must be dropped because their content or group is in a given test or validation split.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 2)
         Has `group` and `split` ("" where none is given).
-    cells : Series of shape (n_rows,), str
+    contents : Series of shape (n_rows,), str
         The cleaned content of each row, see `content.content`.
 
     Returns
     -------
     ndarray of shape (n_rows,), bool
-        True for a row with a copy, or another row of its group, in a given split before its own; test comes before
-        validation, and validation before all others.
+        True for a row with a copy, or another row of its group, in a given split that precedes its own; test precedes
+        validation, and validation precedes all others.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"group": ["", "", ""], "split": ["train", "test", ""]})
+    >>> held_out(table, pd.Series(["so glad", "so glad", "sad"]))
+    array([ True, False, False])
     """
     rank = table["split"].map({"test": 0, "validation": 1}).fillna(2)
-    by_text = rank.groupby(cells).transform("min")
+    by_content = rank.groupby(contents).transform("min")
     by_group = rank.groupby(table["group"]).transform("min").where(table["group"] != "", rank)
-    forbidden: np.ndarray = (rank > np.minimum(by_text, by_group)).to_numpy()
-    return forbidden
+    dropped: np.ndarray = (rank > np.minimum(by_content, by_group)).to_numpy()
+    return dropped
 
 
 def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: float, seed: int) -> np.ndarray:
-    """Decide each row's split.
+    """Return each row's split.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 5)
-        Has `raw` (the text before cleaning), `label`, `group`, `split` and `time`.
+        Has `raw` (the content before cleaning), `label`, `group`, `split` and `time`.
     validation_share, test_share : float
         Expected share of the rows, whatever their class; between 0 and 1, together below 1. A split that `table` gives
-        rows for gets no others; where it is the test split, or time decides that, `validation_share` is of the rest.
+        to any row gets no others. If the test split is given, or decided by time, `validation_share` is a share of the
+        other rows.
     seed : int
         Another seed draws another split.
 
@@ -60,17 +73,25 @@ def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: fl
     -------
     ndarray of shape (n_rows,), str
         "train", "validation" or "test".
+
+    Raises
+    ------
+    PipelineError
+        Too many rows have the latest time.
+
+    Examples
+    --------
+    >>> raw = ["text 0", "text 6", "text 10"]
+    >>> table = pd.DataFrame({"raw": raw, "label": "joy", "group": "", "split": "", "time": np.nan})
+    >>> assign_split(table, validation_share=0.15, test_share=0.15, seed=0).tolist()
+    ['train', 'test', 'validation']
     """
-    grouped = table["group"] != ""
-    keys = ("group\0" + table["group"]).where(grouped, table["raw"].map(split_key))
-    draws = np.array([_draw(f"{seed}\0{key}") for key in keys])
-    of_group = table["split"].where(table["split"] != "").groupby(table["group"]).transform("first").where(grouped)
-    given = table["split"].where(table["split"] != "", of_group.fillna("")).to_numpy(dtype=object)
+    draws, given = _draws(table, seed), _given_split(table)
     shares = {
         "test": 0.0 if (given == "test").any() else test_share,
         "validation": 0.0 if (given == "validation").any() else validation_share,
     }
-    # What is blank is drawn; where nothing is, train gives the splits that are never named.
+    # Blank cells are drawn. If there are none, a split that is never given is drawn from the rows of train.
     free = given == ("" if (given == "").any() else "train")
     split: np.ndarray = np.where(free, "", given)
     if table["time"].notna().any():
@@ -80,35 +101,53 @@ def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: fl
     drawn = np.select([draws < shares["test"], draws < sum(shares.values())], ["test", "validation"], "train")
     split[free] = drawn[free]
     for name in ["train", *(name for name, share in shares.items() if share)]:
-        _fill(split, name, table["label"].to_numpy(dtype=object), draws, free)
+        _fill_classes(split, name, table["label"].to_numpy(dtype=object), draws, free)
     return split
 
 
+def _draws(table: pd.DataFrame, seed: int) -> np.ndarray:
+    """Return a number from 0 to 1 for each row: the hash of its group, or of its content if it has no group."""
+    keys = ("group\0" + table["group"]).where(table["group"] != "", table["raw"].map(split_key))
+    return np.array([_draw(f"{seed}\0{key}") for key in keys])
+
+
 def _draw(key: str) -> float:
-    """A number from 0 to 1, by the hash of a key."""
     return int.from_bytes(hashlib.sha256(key.encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
 
 
+def _given_split(table: pd.DataFrame) -> np.ndarray:
+    """Return the split that the user gives each row, or another row of its group; "" for none."""
+    given = table["split"].where(table["split"] != "")
+    of_group = given.groupby(table["group"]).transform("first").where(table["group"] != "")
+    given_split: np.ndarray = table["split"].where(table["split"] != "", of_group.fillna("")).to_numpy(dtype=object)
+    return given_split
+
+
 def _latest(table: pd.DataFrame, share: float) -> np.ndarray:
-    """The latest rows, about `share` of all; a group counts by its first time, and rows of one time stay together."""
+    """Return which rows are the latest, about `share` of all.
+
+    A group counts by its first time, and rows of the same time stay together.
+    """
     first = table["time"].groupby(table["group"]).transform("min").where(table["group"] != "", table["time"])
     cut = np.quantile(first, 1 - share, method="inverted_cdf")
     latest: np.ndarray = (first > cut if (first > cut).any() else first >= cut).to_numpy()
-    if latest.mean() > MOST_LATEST:
-        raise PipelineError("ingest.time_column: so many rows have the latest time that no split by time can be made")
+    if latest.mean() > MAX_LATEST:
+        raise PipelineError(
+            "ingest.time_column: too many rows have the latest time to split by time; use more precise times, or null"
+        )
     return latest
 
 
-def _fill(split: np.ndarray, name: str, labels: np.ndarray, draws: np.ndarray, free: np.ndarray) -> None:
-    """Give a split that the hash left without a class one row of it, with its group: that of lowest draw.
+def _fill_classes(split: np.ndarray, name: str, labels: np.ndarray, draws: np.ndarray, free: np.ndarray) -> None:
+    """Move one row, with its group, of each class that a split lacks into it: the row of lowest draw.
 
-    It comes from the split that has most of that class, which keeps others; of `free` rows alone, decided by the hash.
-    These few rows may move when the class grows.
+    It comes from the split with the most rows of the class, which keeps others. Only `free` rows move, whose split the
+    hash decided. These few rows may move again when the class grows.
     """
     for label in sorted(set(labels) - set(labels[split == name])):
-        members = free & (labels == label)
-        donors = {donor: len(set(draws[members & (split == donor)])) for donor in ("train", "validation", "test")}
-        donor = max(donors, key=donors.__getitem__)
-        if donors[donor] > 1:
-            lowest = draws[members & (split == donor)].min()
+        mask = free & (labels == label)
+        n_draws = {donor: len(set(draws[mask & (split == donor)])) for donor in SPLITS}
+        donor = max(n_draws, key=n_draws.__getitem__)
+        if n_draws[donor] > 1:
+            lowest = draws[mask & (split == donor)].min()
             split[free & (split == donor) & (draws == lowest)] = name

@@ -1,4 +1,4 @@
-"""Tables."""
+"""The table of all labelled rows, as ingest writes it: from the data set or the user's files, and from increments."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from ..base.errors import PipelineError
 from ..base.modalities import modalities_of
 from . import batches
-from .columns import map_labels, typed
+from .columns import as_roles, ingested_columns, map_labels
 from .datasets import DATASETS
 from .readers.formats import read, table_files
 from .settings import NO_FILE, Ingest
@@ -20,24 +20,25 @@ def read_files(settings: Ingest) -> pd.DataFrame:
 
     Parameters
     ----------
-    settings : params.Ingest
+    settings : Ingest
         With `dataset` "file".
 
     Returns
     -------
-    DataFrame of shape (n_rows, 7)
-        `text`, `label`, `source`, `group`, `split`, `time` and `row`, as described above, in the order of the files.
+    DataFrame of shape (n_rows, n_modalities + 6)
+        The columns of `as_roles`, such as `text` and `label`, and `source`, the file's name, and `row`, the number of
+        the row in its file, from 1; in the order of the files.
 
     Raises
     ------
     PipelineError
-        A file cannot be read, or a cell is not what its column is for.
+        A file cannot be read, or a cell does not have the type that its column needs.
     """
     path, test_path = Path(settings.path), Path(settings.test_path)
     test_files = [] if test_path == NO_FILE else [test_path]
     files = [file for file in table_files(path) if file.resolve() != test_path.resolve()]
     if not files:
-        raise PipelineError(f"{path} holds the test file alone; name your training rows with ingest.path")
+        raise PipelineError(f"{path} holds only the test file; name your training rows with ingest.path")
     if test_path.is_dir():
         raise PipelineError(f"{test_path} is a folder; name a file with ingest.test_path")
     tables = []
@@ -51,7 +52,27 @@ def read_files(settings: Ingest) -> pd.DataFrame:
 
 
 def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
-    """Read one file, in the columns that the settings name; what it gives and raises is as above."""
+    """Read one file, in the columns that the settings name.
+
+    Parameters
+    ----------
+    file : Path
+        A table in a format that `readers.formats.read` reads.
+    settings : Ingest
+        Names of the columns, encoding and delimiter.
+    source : str
+        Value of the column `source`.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_modalities + 6)
+        As in `read_files`.
+
+    Raises
+    ------
+    PipelineError
+        As in `read_files`.
+    """
     roles = {
         **settings.columns,
         "label": settings.label_column,
@@ -61,30 +82,53 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     }
     columns = {role: column for role, column in roles.items() if column is not None}
     cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
-    return typed(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
+    return as_roles(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
 
 
-def with_rows(table: pd.DataFrame, more: pd.DataFrame, *, source: str) -> pd.DataFrame:
-    """Add the rows of batches to a data set, each with the columns that it leaves out; parameters as below."""
-    return pd.concat([_filled(table, source), more], ignore_index=True) if len(more) else table
-
-
-def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
-    """Add the columns that a data set leaves out, and `id`, 16 hexadecimal digits of the content's SHA-256.
+def with_rows(table: pd.DataFrame, increments: pd.DataFrame, *, source: str) -> pd.DataFrame:
+    """Return a data set followed by the rows of increments.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 2)
         Has `text` and `label`.
+    increments : DataFrame of shape (n_new_rows, 7)
+        As returned by `batches.read_rows`.
     source : str
-        What the column `source` says where the table has none.
+        Value of the column `source` for the data set, if it has no such column.
     """
-    table = _filled(table, source)
-    parts = (table[column].fillna("") for column in ("source", "label", *modalities_of(table)))
+    return pd.concat([_filled(table, source), increments], ignore_index=True) if len(increments) else table
+
+
+def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
+    """Add the columns that a data set lacks, and `id`.
+
+    The id is 16 hexadecimal digits of the SHA-256 of source, label and inputs.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, >= 2)
+        Has inputs such as `text`, and `label`.
+    source : str
+        Value of the column `source`, if the table has no such column.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_modalities + 7)
+        The columns of `ingested_columns`.
+
+    Examples
+    --------
+    >>> table = complete(pd.DataFrame({"text": ["so glad", "sad"], "label": "joy"}), source="a.csv")
+    >>> table["source"].to_list(), table["row"].to_list()
+    (['a.csv', 'a.csv'], [1, 2])
+    """
+    table, modalities = _filled(table, source), modalities_of(table)
+    parts = (table[column].fillna("") for column in ("source", "label", *modalities))
     ids = [hashlib.sha256("\0".join(row).encode()).hexdigest()[:16] for row in zip(*parts, strict=True)]
-    strings = dict.fromkeys((*modalities_of(table), "label", "source", "group", "split"), "str")
+    strings = dict.fromkeys((*modalities, "label", "source", "group", "split"), "str")
     with_ids = table.assign(id=pd.Series(ids, index=table.index, dtype="str")).astype(strings)
-    return with_ids[["id", *modalities_of(table), "label", "source", "group", "split", "time", "row"]]
+    return with_ids[ingested_columns(modalities)]
 
 
 def _filled(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -93,15 +137,26 @@ def _filled(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def read_all(settings: Ingest) -> pd.DataFrame:
-    """All rows there are, those of batches among them, before any is forgotten or left out; columns as above."""
+    """Return all rows, with those of increments, before any is forgotten or left out.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_modalities + 7)
+        The columns of `ingested_columns`.
+
+    Raises
+    ------
+    PipelineError
+        As in `read_files`; or an increment is missing, or has no times although the settings name a column of times.
+    """
     raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
-    more = batches.read_rows()
-    if settings.time_column is None:  # batches may have times from when it was set
-        more["time"] = np.nan
-    elif more["time"].isna().any():
+    increments = batches.read_rows()
+    if settings.time_column is None:  # increments may have times from when it was set
+        increments["time"] = np.nan
+    elif increments["time"].isna().any():
         raise PipelineError(
-            f"{int(more['time'].isna().sum()):,} rows of batches have no time: they came in before ingest.time_column "
-            "was set; set it to null, or take their lines out of data/batches.csv and bring them in again"
+            f"{int(increments['time'].isna().sum()):,} rows of increments have no time: they were added before "
+            "ingest.time_column was set; set it to null, or remove their lines from data/batches.csv and add them again"
         )
-    raw = with_rows(raw, more, source=settings.dataset)
+    raw = with_rows(raw, increments, source=settings.dataset)
     return complete(map_labels(raw, settings.label_map), source=settings.dataset)

@@ -14,9 +14,9 @@ from ..base import params
 from ..base.errors import PipelineError, display_name
 from ..base.params import label_name
 from ..data import columns, tables
-from ..data.forgotten import matching, read_forgotten
-from ..data.rules.engine import Rule, RuleResult, check
-from ..data.rules.table import measure, rules
+from ..data.forgotten import mask_listed, read_forgotten
+from ..data.rules.engine import Rule, RuleResult, check_rules
+from ..data.rules.table import rule_tables, rules
 from ..data.settings import Ingest, Validate
 from ..data.split import split_key
 from .incoming import ExaminedFile, IncomingFile
@@ -65,7 +65,7 @@ def examine(
         file = _examine_file(incoming_file, table, keys, predict, min_agreement)
         if not file.refusal and len(file.new_rows):
             extended = pd.concat([table, file.new_rows.drop(columns="given")], ignore_index=True)
-            results = check(measure(extended), rules(params.load(Validate)))
+            results = check_rules(rule_tables(extended), rules(params.load(Validate)))
             broken = [result for result in results if result.verdict == "stop"]
             if broken:
                 refusal = f"with its rows the whole table breaks {_sentences(broken)}"
@@ -93,10 +93,10 @@ def _examine_file(
         return _unreadable(file, error, table)
     rows = tables.complete(mapped, source=file.name).assign(given=mapped["given"])
     limits = limits.model_copy(update={"labels": limits.labels or sorted(table["label"].dropna().unique())})
-    results = check(measure(rows), [rule for rule in rules(limits) if rule.name in FILE_RULES])
+    results = check_rules(rule_tables(rows), [rule for rule in rules(limits) if rule.name in FILE_RULES])
     keys = pd.Series(_keys(rows), index=rows.index, dtype="object")
     complete = keys.map(all).astype(bool)  # neither text nor label is missing
-    new = rows[complete & ~keys.isin(known) & ~keys.duplicated() & ~matching(rows, read_forgotten())]
+    new = rows[complete & ~keys.isin(known) & ~keys.duplicated() & ~mask_listed(rows, read_forgotten())]
     if predict is not None:
         results += agreement(new, predict, min_agreement)
     broken = [result for result in results if result.verdict == "stop"]

@@ -17,7 +17,8 @@ from ..base.files import atomic, sha256, write_json, write_text
 from ..base.versioning import CommandError, dvc
 from ..data import batches
 from ..data.readers.formats import tables_in
-from ..data.rules.engine import RuleResult, results
+from ..data.rules.engine import RuleResult
+from ..data.rules.summary import summarise
 from ..data.settings import NO_FILE
 from ..reports import validation
 
@@ -128,7 +129,7 @@ def put_into_quarantine(file: ExaminedFile, time: str) -> Path:
     with atomic(folder / name) as temporary:
         shutil.copyfile(file.path, temporary)
     classes = file.new_rows["label"].value_counts().rename_axis("label").reset_index(name="rows")
-    summary = results(list(file.results), {"table": file.new_rows, "classes": classes})
+    summary = summarise(file.results, file.new_rows, classes)
     write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **summary})
     write_text(folder / "index.html", validation.html(summary))
     line = {"file": file.sha256, "name": file.name, "found": time, "why": file.refusal}

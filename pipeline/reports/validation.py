@@ -1,7 +1,6 @@
 """Validation report: the results of the stage `validate` as an HTML page."""
 
-from typing import Any
-
+from ..data.rules.summary import ValidationSummary
 from . import page
 
 ORDER = ("stop", "warn", "pass")  # broken rules first
@@ -13,7 +12,7 @@ ADVICE = {
 }
 
 
-def html(results: dict[str, Any]) -> str:
+def html(results: ValidationSummary) -> str:
     """Return the page of the content of `results.json`, broken rules first."""
     from importlib.metadata import version
 

@@ -55,8 +55,8 @@ def read_personal_rows(path: Path, text_column: str, label_column: str, classes:
         The file cannot be read, has unknown classes, or too few or too many rows.
     """
     cells = formats.read(path, [text_column, label_column])
-    labels = columns.names(cells[label_column], path)
-    texts = pd.DataFrame({"text": columns.texts(cells[text_column], path), "label": labels})
+    labels = columns.as_names(cells[label_column], path)
+    texts = pd.DataFrame({"text": columns.as_texts(cells[text_column], path), "label": labels})
     table = tables.complete(texts, source="personal").assign(label=labels)
     unknown = sorted(set(labels.dropna()) - set(classes))
     if unknown:

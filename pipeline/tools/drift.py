@@ -40,8 +40,8 @@ def read(path: Path) -> pd.DataFrame:
             encoding=settings.encoding,
             delimiter=settings.delimiter,
         )
-        labels = columns.names(cells[settings.label_column].astype(object), file)
-        tables.append(pd.DataFrame({"text": columns.texts(cells[settings.text_column], file), "label": labels}))
+        labels = columns.as_names(cells[settings.label_column].astype(object), file)
+        tables.append(pd.DataFrame({"text": columns.as_texts(cells[settings.text_column], file), "label": labels}))
     table = pd.concat(tables, ignore_index=True)
     if table["label"].nunique() > MAX_CLASSES:
         raise PipelineError(

@@ -8,7 +8,7 @@ from ..base.errors import PipelineError
 from ..base.files import read_table, sha256, write_text
 from ..base.versioning import DVC_LOCK
 from ..data import batches, tables
-from ..data.forgotten import id_digest, matching, read_forgotten, text_digest
+from ..data.forgotten import id_digest, mask_listed, read_forgotten, text_digest
 from ..registry import tracking
 from ..registry.settings import model_name
 from ..text.cleaning import clean_text
@@ -51,12 +51,12 @@ def remove_from_batches(digests: Sequence[str]) -> list[str]:
         A line for each batch that was replaced.
     """
     lines = []
-    for batch in batches.files():
+    for batch in batches.names():
         table = batches.read_rows(batch)
-        mask = matching(tables.complete(table, source=""), digests)
+        mask = mask_listed(tables.complete(table, source=""), digests)
         if not mask.any():
             continue
-        new = batches.without(batch, table[~mask])
+        new = batches.replace(batch, table[~mask])
         old = paths.BATCH_FILES / f"{batch}.parquet"
         pointer = old.with_name(f"{old.name}.dvc")
         if new:  # first, so that a kill loses no row
@@ -122,7 +122,7 @@ def forget_rows(texts: list[str], ids: set[str]) -> None:
     digests = [id_digest(row) for row in ids] + [text_digest(text) for text in texts]
     if paths.INGEST_TABLE.is_file():
         table = read_table(paths.INGEST_TABLE)
-        rows = table[matching(table, digests)]
+        rows = table[mask_listed(table, digests)]
         ids = ids | set(rows["id"])
         texts = texts + rows["text"].dropna().to_list()
         print(f"{len(rows):,} rows in the current data match")

@@ -44,11 +44,11 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = Ing
         ("threads: 2", "threads: true", "train.threads must be a valid integer, got True"),
         ("preset: fast", "preset: fats", "train.preset must be one of textbook, fast, best, got 'fats'"),
         ("dataset: tweets", "dataset: twets", "ingest.dataset must be 'tweets', 'imdb', 'rotten_tomatoes',"),
-        ("dataset: tweets", "dataset: file", "ingest.path must name the file or folder of ingest.dataset: file"),
-        ("  path: data/none", "  path: a.csv", "ingest.path is for ingest.dataset: file alone; the data set is tweets"),
-        ("time_column: null", "time_column: t", "ingest.time_column is for ingest.dataset: file alone"),
-        ("label_map: null", "label_map: {a: b}", "ingest.label_map is for ingest.dataset: file alone"),
-        ("encoding: null", "encoding: utf-99", "ingest.encoding is for ingest.dataset: file alone"),
+        ("dataset: tweets", "dataset: file", "ingest.dataset: file requires ingest.path, the path of your file"),
+        ("  path: data/none", "  path: a.csv", "ingest.path requires ingest.dataset: file; the data set is tweets"),
+        ("time_column: null", "time_column: t", "ingest.time_column requires ingest.dataset: file"),
+        ("label_map: null", "label_map: {a: b}", "ingest.label_map requires ingest.dataset: file"),
+        ("encoding: null", "encoding: utf-99", "ingest.encoding requires ingest.dataset: file"),
         ("delimiter: null", "delimiter: '||'", "ingest.delimiter must be one ASCII character, got '||'"),
         ("labels: null", "labels: [one]", "validate.labels must"),
         ("language: null", "language: english", "tokenize.language must be two letters, such as en, got 'english'"),
@@ -88,8 +88,8 @@ def test_missing_or_empty_file_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"encoding": "hex"}, "ingest.encoding 'hex' is no text encoding that Python knows"),
-        ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is no text encoding that Python knows"),
+        ({"encoding": "hex"}, "ingest.encoding 'hex' is not a text encoding of Python"),
+        ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is not a text encoding of Python"),
         ({"group_column": "text"}, "ingest names the column 'text' for two purposes"),
         ({"label_column": "text"}, "ingest names the column 'text' for two purposes"),
         (

@@ -1,4 +1,4 @@
-"""Every bad input stops with one sentence and exit status 1; real exports work."""
+"""Bad input stops a stage with one sentence and exit status 1; real exports work."""
 
 import shutil
 from pathlib import Path
@@ -25,7 +25,7 @@ def prepare(folder: Path, path: str, values: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_one_sentence(
+def test_bad_input_stops_with_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
     bad = CASES[case]
@@ -40,7 +40,7 @@ def test_bad_input_is_one_sentence(
         command.run(bad.stage, STAGES[bad.stage])
     sentence = str(stop.value.code)  # what Python prints before it exits with status 1
     assert sentence.startswith(f"{bad.stage}: ")
-    assert bad.says in sentence
+    assert bad.message in sentence
     assert "\n" not in sentence
     assert len(sentence) < 700
     assert "Traceback" not in capsys.readouterr().err
@@ -68,7 +68,7 @@ def test_real_export_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert by_row[8] == "none"
 
 
-def test_broken_row_is_replaced_and_reported(
+def test_broken_bytes_are_replaced_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = run_all(tmp_path, monkeypatch, "one broken row of 14,640")
@@ -77,7 +77,7 @@ def test_broken_row_is_replaced_and_reported(
     assert "1 line(s) hold bytes that are not utf-8, the first being line 2; " in capsys.readouterr().err
 
 
-def test_gbk_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gbk_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = run_all(tmp_path, monkeypatch, "GBK")
     assert table["text"].str.contains(r"[\u4e00-\u9fff]").mean() > 0.99
 

@@ -1,4 +1,4 @@
-"""Files as people really have them: the content of each, the stage that refuses it, and its sentence."""
+"""Bad files as users have them, with the stage that refuses each and part of its message; dirty files that work."""
 
 import gzip
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pipeline.data import datasets
 
 
 def good(start: int = 0) -> pd.DataFrame:
-    """400 real tweets, 30 of them of a small class."""
+    """Return 400 real tweets, 30 of them of a small class."""
     tweets = datasets.tweets().drop_duplicates("text")
     rows = {"negative": 200, "neutral": 170, "positive": 30}
     classes = [tweets[tweets["label"] == label][start : start + count] for label, count in rows.items()]
@@ -23,7 +23,7 @@ def csv(table: pd.DataFrame) -> bytes:
 
 
 def cells(column: str, rows: slice, value: str) -> bytes:
-    """The good table with other cells in some rows of a column."""
+    """Return the good table with another value in some rows of a column."""
     table = good()
     table.loc[rows, column] = value
     return csv(table)
@@ -31,10 +31,10 @@ def cells(column: str, rows: slice, value: str) -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """A file that must stop the pipeline: its content, the stage that stops, and what its sentence says."""
+    """A file that must stop the pipeline: its content, the stage that stops, and part of the message."""
 
     stage: str
-    says: str
+    message: str
     content: Callable[[], bytes] = lambda: csv(good())
     name: str = "own.csv"
     params: dict[str, str] = field(default_factory=dict)
@@ -70,7 +70,7 @@ CASES: dict[str, Case] = {
     "duplicate columns": Case(
         "ingest", "has the column 'text' 2 times", lambda: b"text,label,text\ngood,positive,bad\n"
     ),
-    "one class only": Case("validate", "there are 2 to 50 classes", lambda: cells("label", slice(None), "same")),
+    "only one class": Case("validate", "there are 2 to 50 classes", lambda: cells("label", slice(None), "same")),
     "sixty classes": Case(
         "validate",
         "there are 2 to 50 classes",
@@ -87,7 +87,7 @@ CASES: dict[str, Case] = {
     "undecodable bytes": Case(
         "ingest", "is neither UTF-8, UTF-16, GBK nor Windows-1252", lambda: csv(good()).replace(b" ", b"\x81\x9d")
     ),
-    "another encoding than named": Case(
+    "wrong encoding named": Case(
         "ingest",
         "is not utf-8; name its encoding",
         lambda: csv(good()).replace(b"e", b"\xe9"),
@@ -106,16 +106,14 @@ CASES: dict[str, Case] = {
     "malformed JSON line": Case(
         "ingest", "line 2, is not valid JSON", lambda: b'{"text": "a", "label": "b"}\n{"text": "a",\n', "own.jsonl"
     ),
-    "JSON line that is no object": Case("ingest", "line 1, is not a JSON object", lambda: b"3\n", "own.jsonl"),
-    "a Parquet that is none": Case("ingest", "is not a readable Parquet file", lambda: csv(good()), "own.parquet"),
-    "a gzip that is none": Case(
-        "ingest", "cannot read own.csv.gz (Not a gzipped file", lambda: csv(good()), "own.csv.gz"
-    ),
-    "half a download": Case(
+    "JSON line that is not an object": Case("ingest", "line 1, is not a JSON object", lambda: b"3\n", "own.jsonl"),
+    "not a Parquet file": Case("ingest", "is not a readable Parquet file", lambda: csv(good()), "own.parquet"),
+    "not a gzip file": Case("ingest", "cannot read own.csv.gz (Not a gzipped file", lambda: csv(good()), "own.csv.gz"),
+    "incomplete download": Case(
         "ingest", "check that it is complete", lambda: gzip.compress(csv(good()))[:-100], "own.csv.gz"
     ),
     "a spreadsheet": Case("ingest", "unsupported file extension", lambda: b"PK\3\4", "own.xlsx"),
-    "a folder with no table": Case("ingest", "has no table in it", lambda: b"hello", "own/README.md", {"path": "own"}),
+    "a folder without tables": Case("ingest", "has no table in it", lambda: b"hello", "own/README.md", {"path": "own"}),
     "a folder named like a file": Case("ingest", "the folder own.csv has no table in it", name="own.csv/"),
     "a folder as test file": Case(
         "ingest",
@@ -148,30 +146,30 @@ CASES: dict[str, Case] = {
         "validate", "row 8 of own.csv", lambda: cells("text", slice(7, 7), "word " * 10_000)
     ),
     "labels that are not allowed": Case("validate", "validate.labels", params={"labels": "[negative, positive]"}),
-    "a label in the test file alone": Case(
+    "a label only in the test file": Case(
         "clean",
         "class 'rare' has 30 row(s) after cleaning, but none in the train split",
         params={"test_path": "test.csv"},
         others={"test.csv": lambda: csv(good(1_000).assign(label=lambda t: t["label"].replace("positive", "rare")))},
     ),
-    "a label that the map lacks": Case(
+    "a label missing from the map": Case(
         "ingest", "ingest.label_map lacks 'positive'", params={"label_map": "{negative: bad, neutral: so so}"}
     ),
-    "a time that is none": Case(
+    "not a time": Case(
         "ingest",
         "row 1: column 'when' must hold a time",
         lambda: csv(good().assign(when="03/02/2020")),
         params={"time_column": "when"},
     ),
-    "one time for all": Case(
+    "equal times": Case(
         "clean",
-        "so many rows have the latest time",
+        "too many rows have the latest time",
         lambda: csv(good().assign(when="2020-02-03")),
         params={"time_column": "when"},
     ),
-    "a split of another name": Case(
+    "unknown name of a split": Case(
         "ingest",
-        "row 1: column 'part' must say train, validation or test",
+        "row 1: column 'part' must be train, validation or test",
         lambda: csv(good().assign(part="holdout")),
         params={"split_column": "part"},
     ),
@@ -179,13 +177,13 @@ CASES: dict[str, Case] = {
 
 
 def repeat(rows: int) -> pd.DataFrame:
-    """Distinct real tweets, with a share of duplicates as exports have them."""
+    """Return real tweets with as many duplicates as exports have."""
     tweets = datasets.tweets().drop_duplicates("text").sample(rows - 849, random_state=0)
     return pd.concat([tweets, tweets.head(849)], ignore_index=True)
 
 
 def dirty() -> pd.DataFrame:
-    """Duplicates, formulas, line breaks, a review that reads None, blank texts, missing labels, empty columns."""
+    """Return duplicates, formulas, line breaks, the text None, blank texts, missing labels and empty columns."""
     table = repeat(3_150)
     table.loc[[3, 5, 7], "text"] = ["=@SUM(A1)+cmd", 'two\nlines, and a "quote"', "None"]
     table.loc[[11, 13], "text"] = ["", " \t"]
@@ -194,7 +192,7 @@ def dirty() -> pd.DataFrame:
 
 
 def airline() -> bytes:
-    """14,640 rows with one that holds bytes of no encoding."""
+    """Return 14,640 rows, one of them with bytes of no encoding."""
     tweets = datasets.tweets().sample(14_640, random_state=0)
     return csv(tweets.assign(text=tweets["text"] + " ✈")).replace(" ✈".encode(), b" \xe2\x9c", 1)
 

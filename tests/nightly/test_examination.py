@@ -34,7 +34,7 @@ def test_unreadable_files_are_refused(project: Path, tweets: Rows) -> None:
     changes = {"dataset": "file", "path": "a.csv", "time_column": "when"}
     params.PARAMS_FILE.write_text(set_params(params.PARAMS_FILE.read_text(encoding="utf-8"), changes), encoding="utf-8")
     (late,) = examined([project / "late.jsonl"], tweets)
-    assert "late.jsonl: column 'when' holds an integer that is no time" in late.refusal
+    assert "late.jsonl: column 'when' holds an integer that is not a time" in late.refusal
 
 
 def test_known_rows_are_skipped(project: Path, tweets: Rows) -> None:
@@ -149,7 +149,7 @@ def agreements(predicted: str, labels: str, min_agreement: float = 0.1) -> list[
     """Judge rows whose predictions and labels are single letters."""
     rows = pd.DataFrame({"text": [f"text {number}" for number in range(len(labels))], "label": list(labels)})
     results = agreement(rows, lambda _: list(predicted), min_agreement)
-    return [(result.kept, result.observed, result.found) for result in results]
+    return [(result.passed, result.observed, result.found) for result in results]
 
 
 def test_agreement_by_hand() -> None:

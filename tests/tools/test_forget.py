@@ -28,9 +28,9 @@ def _empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_match_by_id_and_by_text() -> None:
-    assert forgotten.matching(TABLE, []).tolist() == [False, False, False]
-    assert forgotten.matching(TABLE, [forgotten.text_digest(" hello world ")]).tolist() == [True, False, False]
-    assert forgotten.matching(TABLE, [forgotten.id_digest("b")]).tolist() == [False, True, False]
+    assert forgotten.mask_listed(TABLE, []).tolist() == [False, False, False]
+    assert forgotten.mask_listed(TABLE, [forgotten.text_digest(" hello world ")]).tolist() == [True, False, False]
+    assert forgotten.mask_listed(TABLE, [forgotten.id_digest("b")]).tolist() == [False, True, False]
 
 
 def test_list_holds_unique_digests_only() -> None:
@@ -43,7 +43,7 @@ def test_list_holds_unique_digests_only() -> None:
 
 def test_damaged_list_is_an_error() -> None:
     Path("data/forgotten.txt").write_text("my secret\n")
-    with pytest.raises(PipelineError, match="line 1 is no SHA-256 digest") as raised:
+    with pytest.raises(PipelineError, match="line 1 is not a SHA-256 digest") as raised:
         forgotten.read_forgotten()
     assert "secret" not in str(raised.value)
     Path("data/forgotten.txt").unlink()
@@ -54,7 +54,7 @@ def test_damaged_list_is_an_error() -> None:
 def test_batches_are_replaced_without_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(versioning, "dvc", lambda *arguments, **_: calls.append(arguments))
-    paths.BATCHES.write_text(",".join(batches.COLUMNS) + "\n")
+    paths.BATCHES.write_text(",".join(batches.LIST_COLUMNS) + "\n")
     rows = tables.complete(
         pd.DataFrame({"text": ["Hello  WORLD", "good", "bad"], "label": ["a", "a", "b"]}), source="x.csv"
     )
@@ -65,7 +65,7 @@ def test_batches_are_replaced_without_the_row(tmp_path: Path, monkeypatch: pytes
     assert "1 rows removed" in line
     assert not old.exists()
     assert batches.read_rows()["text"].tolist() == ["good", "bad", "good"]
-    new = paths.BATCH_FILES / f"{batches.files()[0]}.parquet"
+    new = paths.BATCH_FILES / f"{batches.names()[0]}.parquet"
     assert calls == [("add", "--quiet", str(new)), ("remove", f"{old}.dvc")]  # in this order no row is ever missing
     assert forget.remove_from_batches([forgotten.text_digest("good")]) != []
     assert not other.exists()
@@ -115,7 +115,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]
     monkeypatch.setattr(forget, "versions_trained_on", lambda ids, texts: calls.append((ids, texts)) or (["2"], ["1"]))
     monkeypatch.setattr(forget, "model_name", lambda: "m")
     monkeypatch.setattr(versioning, "dvc", lambda *_, **__: "")
-    paths.BATCHES.write_text(",".join(batches.COLUMNS) + "\n")
+    paths.BATCHES.write_text(",".join(batches.LIST_COLUMNS) + "\n")
     table = tables.complete(
         pd.DataFrame({"text": ["Hello  WORLD", None, "good"], "label": ["a", "a", "b"]}), source="s"
     )

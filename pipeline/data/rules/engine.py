@@ -1,5 +1,6 @@
-"""Rules of a table: what a rule is, how Great Expectations checks it, and what came of it."""
+"""Check rules of a table with Great Expectations, and describe the results without showing any text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,28 +11,74 @@ from ...base import paths
 from ...base.errors import PipelineError, display_name
 from ..split import split_key
 
-MAX_CLASSES = 50
+MAX_CLASSES = 50  # a table with more labels may have texts in its column of labels
+
+
+@dataclass(frozen=True)
+class RuleTables:
+    """A raw table and what rules need to know of it, see `table.rule_tables`.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, n_columns)
+        The raw table.
+    rows : DataFrame of shape (n_rows, n_facts)
+        For each row: its label (null where missing or blank), source and row number, what the rules of its kinds of
+        input need, and for each share whether the row counts.
+    shares : DataFrame of shape (1, n_shares)
+        Shares of all rows.
+    classes : DataFrame of shape (n_classes, 4)
+        For each label, the most frequent first: `label`, `rows`, `imbalance` (rows of the largest class per row of this
+        one) and `spellings` (number of other labels that differ only in case, character width and spaces).
+    """
+
+    table: pd.DataFrame
+    rows: pd.DataFrame
+    shares: pd.DataFrame
+    classes: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: the table it holds for (see `measure`), and its Great Expectations class and arguments."""
+    """A rule.
+
+    Parameters
+    ----------
+    name : str
+        For reports, messages and `validate.warn_only`.
+    table : str
+        The field of `RuleTables` that it is about.
+    expectation : str
+        Class of Great Expectations.
+    arguments : dict
+        Arguments of that class.
+    description : str
+        What must be true, for people.
+    parameter : str
+        Key in `params.yaml` that changes the rule; "" for none.
+    severity : str
+        Whether a broken rule stops the pipeline or warns.
+    """
 
     name: str
     table: Literal["table", "rows", "shares", "classes"]
     expectation: str
     arguments: dict[str, Any]
-    says: str
+    description: str
     parameter: str = ""
     severity: Literal["warn", "stop"] = "stop"
 
     @property
     def limit(self) -> str:
-        """The least and the most that is allowed, in short; empty where that is no number."""
-        if self.arguments.get("max_value") == 0:
+        """What is allowed at least and at most, for a table; "" if it is not a number.
+
+        >>> Rule("min_rows", "table", "", {"min_value": 1000}, "there are 1,000 rows or more").limit
+        '≥ 1,000'
+        """
+        low, high = (self.arguments.get(key) for key in ("min_value", "max_value"))
+        if high == 0:
             return "none"
         form = percent if self.table == "shares" else number
-        low, high = (self.arguments.get(key) for key in ("min_value", "max_value"))
         if low is not None and high is not None:
             return f"{form(low)} to {form(high)}"
         return f"≥ {form(low)}" if low is not None else f"≤ {form(high)}" if high is not None else ""
@@ -39,111 +86,156 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What came of a rule: the figure observed, and the same in words (counts, row numbers, class names; no text)."""
+    """The result of a rule.
+
+    Parameters
+    ----------
+    rule : Rule
+        The rule.
+    passed : bool
+        Whether the table satisfies it.
+    observed : int, float or None
+        The number that was compared with the limit; None if there is none.
+    found : str
+        The same in words: counts, row numbers and class names, but no text.
+    """
 
     rule: Rule
-    kept: bool
+    passed: bool
     observed: int | float | None
     found: str
 
     @property
-    def verdict(self) -> str:
-        return "pass" if self.kept else self.rule.severity
+    def verdict(self) -> Literal["pass", "warn", "stop"]:
+        """What follows from the result."""
+        return "pass" if self.passed else self.rule.severity
 
     @property
     def sentence(self) -> str:
+        """The result of a broken rule, for a message."""
         parameter = f" ({self.rule.parameter})" if self.rule.parameter else ""
-        return f"{self.rule.name}: {self.rule.says}{parameter}, but found {self.found}"
+        return f"{self.rule.name}: {self.rule.description}{parameter}, but found {self.found}"
 
 
 def percent(share: float) -> str:
+    """Return a share in percent, with three significant digits.
+
+    >>> percent(0.12345)
+    '12.3 %'
+    """
     return f"{100 * share:.3g} %"
 
 
 def number(value: float) -> str:
+    """Return a number with thousands separators, and two decimals unless it is whole.
+
+    >>> number(1000), number(2.5)
+    ('1,000', '2.50')
+    """
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 
-def check(tables: dict[str, pd.DataFrame], declared: list[Rule]) -> list[RuleResult]:
-    """Check the tables of `measure` against `declared` rules.
+def check_rules(tables: RuleTables, rules: Sequence[Rule]) -> list[RuleResult]:
+    """Check rules.
 
     Parameters
     ----------
-    tables : dict of str to DataFrame
-        The tables by the name that rules use for them.
-    declared : list of Rule
-        What must hold.
+    tables : RuleTables
+        The tables that the rules are about.
+    rules : sequence of Rule
+        What must be true.
 
     Returns
     -------
     list of RuleResult
         One for each rule, in their order.
+
+    Raises
+    ------
+    PipelineError
+        A rule cannot be computed although all columns are there.
     """
     import great_expectations as gx
-    import great_expectations.expectations as gxe
 
-    expected: list[str] = next((rule.arguments["column_set"] for rule in declared if rule.name == "columns"), [])
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     source = context.data_sources.add_pandas("ingest")
-    outcomes: dict[str, RuleResult] = {}
-    for name, table in tables.items():
-        here = {rule.name: rule for rule in declared if rule.table == name}
-        expectations = [
-            getattr(gxe, rule.expectation)(**rule.arguments, meta={"rule": rule.name}) for rule in here.values()
-        ]
-        definition = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-        results = definition.get_batch(batch_parameters={"dataframe": table}).validate(
-            gx.ExpectationSuite(name=name, expectations=expectations),
-            # Positions, but no values: neither the report nor an error may show a user's text.
-            result_format={
-                "result_format": "SUMMARY",
-                "exclude_unexpected_values": True,
-                "partial_unexpected_count": 1,
-            },
-        )
-        for result in results.results:
-            config: Any = result.expectation_config
-            rule = here[config.meta["rule"]]
-            outcomes[rule.name] = _result(rule, bool(result.success), result.result, tables, expected)
-    return [outcomes[rule.name] for rule in declared]
+    expected: list[str] = next((rule.arguments["column_set"] for rule in rules if rule.name == "columns"), [])
+    results: dict[str, RuleResult] = {}
+    for name in ("table", "rows", "shares", "classes"):
+        selected = {rule.name: rule for rule in rules if rule.table == name}
+        for rule_name, success, outcome in _validate(source, name, getattr(tables, name), list(selected.values())):
+            results[rule_name] = _result(selected[rule_name], success, outcome, tables, expected)
+    return [results[rule.name] for rule in rules]
+
+
+def _validate(
+    source: Any, name: str, table: pd.DataFrame, rules: Sequence[Rule]
+) -> list[tuple[str, bool, dict[str, Any]]]:
+    """Return the name of each rule of a table, whether it is satisfied, and what Great Expectations observed."""
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
+    expectations = [getattr(gxe, rule.expectation)(**rule.arguments, meta={"rule": rule.name}) for rule in rules]
+    definition = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+    validation = definition.get_batch(batch_parameters={"dataframe": table}).validate(
+        gx.ExpectationSuite(name=name, expectations=expectations),
+        # Positions, but no values: neither the report nor an error may show a user's text.
+        result_format={
+            "result_format": "SUMMARY",
+            "exclude_unexpected_values": True,
+            "partial_unexpected_count": 1,
+        },
+    )
+    return [
+        (result.expectation_config.meta["rule"], bool(result.success), result.result) for result in validation.results
+    ]
 
 
 def _result(
-    rule: Rule, success: bool, result: dict[str, Any], tables: dict[str, pd.DataFrame], expected: list[str]
+    rule: Rule, success: bool, outcome: dict[str, Any], tables: RuleTables, expected: Sequence[str]
 ) -> RuleResult:
-    raw, table, rows = tables["table"], tables[rule.table], tables["rows"]
-    if not result:  # the expectation could not be computed
-        absent = ", ".join(name for name in expected if name not in raw)
+    """Return the result of a rule from what Great Expectations observed; `expected` are the raw table's columns."""
+    if not outcome:  # the expectation could not be computed
+        absent = ", ".join(name for name in expected if name not in tables.table)
         if not absent:
             raise PipelineError(f"the rule {rule.name} could not be computed; check {paths.INGEST_TABLE}")
         return RuleResult(rule, False, None, f"no column {absent}")
     if rule.name == "columns":
-        differences = result.get("details", {}).get("mismatched", {})
-        words = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in sorted(differences.items()) if names)
-        return RuleResult(rule, success, len(raw.columns), f"{len(raw.columns)}" + (f" ({words})" if words else ""))
-    if "unexpected_count" in result:
-        first = result.get("partial_unexpected_index_list") or []
-        return RuleResult(rule, success, result["unexpected_count"], _rows(result["unexpected_count"], rows, first))
-    observed = result["observed_value"]
-    if observed is None:  # no class at all: number_of_classes says so
+        return RuleResult(rule, success, len(tables.table.columns), _column_difference(tables.table, outcome))
+    if "unexpected_count" in outcome:
+        count, first = outcome["unexpected_count"], outcome.get("partial_unexpected_index_list") or []
+        return RuleResult(rule, success, count, _rows(count, tables.rows, first))
+    observed = outcome["observed_value"]
+    if observed is None:  # there is no class at all, which the rule number_of_classes reports
         return RuleResult(rule, True, None, "no class")
     observed = observed.item() if isinstance(observed, np.generic) else observed
-    column = rule.arguments.get("column")
-    if column == "spellings":
-        return RuleResult(rule, success, observed, number(observed) if success else _spellings(table))
+    return RuleResult(rule, success, observed, _describe(rule, success, observed, tables))
+
+
+def _describe(rule: Rule, success: bool, observed: float, tables: RuleTables) -> str:
+    """Return the observed number in words, with the row or class that breaks the rule."""
+    column, rows = rule.arguments.get("column"), tables.rows
     if rule.table == "shares":
         first = [] if success else [int(rows[column].to_numpy().argmax())]
-        return RuleResult(rule, success, observed, _rows(round(observed * len(rows)), rows, first))
-    place = ""
-    if column and not success:
-        culprit = table.iloc[int((table[column] == observed).to_numpy().argmax())]
-        place = f" in {_row(culprit)}" if rule.table == "rows" else _class(culprit, len(table))
-    return RuleResult(rule, success, observed, number(observed) + place)
+        return _rows(round(observed * len(rows)), rows, first)
+    if success or not column:
+        return number(observed)
+    if column == "spellings":
+        return _spellings(tables.classes)
+    table: pd.DataFrame = getattr(tables, rule.table)
+    culprit = table.iloc[int((table[column] == observed).to_numpy().argmax())]
+    return number(observed) + (f" in {_row(culprit)}" if rule.table == "rows" else _class(culprit, len(table)))
 
 
-def _rows(count: int, rows: pd.DataFrame, first: list[int]) -> str:
-    """Rows that count against a rule, with their share and the first of them (its position; none if not wanted)."""
+def _column_difference(table: pd.DataFrame, outcome: dict[str, Any]) -> str:
+    differences = outcome.get("details", {}).get("mismatched", {})
+    words = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in sorted(differences.items()) if names)
+    return f"{len(table.columns)}" + (f" ({words})" if words else "")
+
+
+def _rows(count: int, rows: pd.DataFrame, first: Sequence[int]) -> str:
+    """Return a number of rows with their share, and the first of them if its position is given."""
     place = f", the first being {_row(rows.iloc[first[0]])}" if first else ""
     return f"{count:,} of {len(rows):,} rows ({percent(count / max(len(rows), 1))}){place}"
 
@@ -152,42 +244,16 @@ def _row(row: "pd.Series[Any]") -> str:
     return f"row {row.get('row')} of {row.get('source')}"
 
 
-def _class(row: "pd.Series[Any]", classes: int) -> str:
-    """The class by its name, unless there are so many that the labels may be texts."""
-    return f" (class {display_name(row['label'])!r})" if classes <= MAX_CLASSES else ""
+def _class(row: "pd.Series[Any]", n_classes: int) -> str:
+    """Return the name of a class, unless there are so many that the labels may be texts."""
+    return f" (class {display_name(row['label'])!r})" if n_classes <= MAX_CLASSES else ""
 
 
 def _spellings(classes: pd.DataFrame) -> str:
-    """The classes whose names are the same but for case, width and spaces, each by its names."""
-    same = classes.loc[classes["spellings"] > 0, "label"]
+    """Return the names that differ only in case, character width and spaces; their number if there are many classes."""
+    labels = classes.loc[classes["spellings"] > 0, "label"]
     if len(classes) > MAX_CLASSES:
-        return number(len(same))
+        return number(len(labels))
     return "; ".join(
-        " and ".join(repr(display_name(name)) for name in names) for _, names in same.groupby(same.map(split_key))
+        " and ".join(repr(display_name(name)) for name in names) for _, names in labels.groupby(labels.map(split_key))
     )
-
-
-def results(outcomes: list[RuleResult], tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """What `results.json` and the page show: figures, source names and class names, never a text."""
-    classes = tables["classes"]
-    named = zip(classes["label"].map(display_name), classes["rows"].tolist(), strict=True)
-    return {
-        "rows": len(tables["table"]),
-        "sources": sorted(tables["table"]["source"].unique()) if "source" in tables["table"] else [],
-        "number_of_classes": len(classes),
-        # So many may be texts, read from a wrong column.
-        "classes": [list(each) for each in named] if len(classes) <= MAX_CLASSES else [],
-        "rules": [
-            {
-                "name": o.rule.name,
-                "says": o.rule.says,
-                "parameter": o.rule.parameter,
-                "limit": o.rule.limit,
-                "severity": o.rule.severity,
-                "outcome": o.verdict,
-                "observed": o.observed,
-                "found": o.found,
-            }
-            for o in outcomes
-        ],
-    }

@@ -1,4 +1,4 @@
-"""Rules of every table, whatever its input is: rows, labels, copies, classes; and what all rules look at."""
+"""Rules of every table, whatever its kinds of input: rows, labels, duplicates and classes; and the tables they need."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,48 +9,47 @@ import pandas as pd
 from ...base.errors import PipelineError
 from ...base.modalities import modalities_of, part_of
 from ...base.params import label_name
+from ..columns import ingested_columns
 from ..content import content, content_keys
 from ..settings import Validate
 from ..split import split_key
-from .engine import MAX_CLASSES, Rule, number, percent
-
-
-def columns(modalities: Sequence[str]) -> list[str]:
-    """Return the columns of a table that ingest wrote, with these kinds of input.
-
-    >>> columns(["text"])
-    ['id', 'text', 'label', 'source', 'group', 'split', 'time', 'row']
-    """
-    return ["id", *modalities, "label", "source", "group", "split", "time", "row"]
+from .engine import MAX_CLASSES, Rule, RuleTables, number, percent
 
 
 def rules(settings: Validate, modalities: Sequence[str] = ("text",)) -> list[Rule]:
     """Return all rules, in the order in which they are reported.
+
+    Parameters
+    ----------
+    settings : Validate
+        Limits, and the rules that only warn.
+    modalities : sequence of str
+        The table's kinds of input.
 
     Raises
     ------
     PipelineError
         `validate.warn_only` names an unknown rule.
     """
-    s, own = settings, [part_of("rules", name).rules(settings) for name in modalities]
-    names, what = columns(modalities), " or ".join(modalities)
+    s, of_inputs = settings, [part_of("rules", name).rules(settings) for name in modalities]
+    columns, inputs = ingested_columns(modalities), " or ".join(modalities)
     most, least = "ExpectColumnMaxToBeBetween", "ExpectColumnMinToBeBetween"
     # fmt: off
     declared = [
-        Rule("columns", "table", "ExpectTableColumnsToMatchSet", {"column_set": names},
-             f"the columns are {', '.join(names)}"),
+        Rule("columns", "table", "ExpectTableColumnsToMatchSet", {"column_set": columns},
+             f"the columns are {', '.join(columns)}"),
         Rule("min_rows", "table", "ExpectTableRowCountToBeBetween", {"min_value": s.min_rows},
              f"there are {s.min_rows:,} rows or more", "validate.min_rows"),
-        *(first for first, *_ in own),
+        *(first for first, *_ in of_inputs),
         Rule("missing_labels", "shares", most, {"column": "missing_labels", "max_value": s.max_missing},
              f"at most {percent(s.max_missing)} of the rows lack a label", "validate.max_missing"),
-        *(rule for _, *others in own for rule in others),
+        *(rule for _, *others in of_inputs for rule in others),
         Rule("duplicates", "shares", most, {"column": "duplicates", "max_value": 0.3},
-             f"at most 30 % of the rows repeat an earlier {what}", severity="warn"),
+             f"at most 30 % of the rows repeat an earlier {inputs}", severity="warn"),
         Rule("max_duplicates", "shares", most, {"column": "duplicates", "max_value": s.max_duplicates},
-             f"at most {percent(s.max_duplicates)} of the rows repeat an earlier {what}", "validate.max_duplicates"),
+             f"at most {percent(s.max_duplicates)} of the rows repeat an earlier {inputs}", "validate.max_duplicates"),
         Rule("max_conflicts", "shares", most, {"column": "conflicts", "max_value": s.max_conflicts},
-             f"at most {percent(s.max_conflicts)} of the rows have a {what} that also occurs under another label",
+             f"at most {percent(s.max_conflicts)} of the rows have a {inputs} that also occurs under another label",
              "validate.max_conflicts"),
         Rule("number_of_classes", "classes", "ExpectTableRowCountToBeBetween",
              {"min_value": 2, "max_value": MAX_CLASSES}, f"there are 2 to {MAX_CLASSES} classes"),
@@ -75,23 +74,24 @@ def rules(settings: Validate, modalities: Sequence[str] = ("text",)) -> list[Rul
     return [replace(rule, severity="warn") if rule.name in s.warn_only else rule for rule in declared]
 
 
-def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the tables that rules look at; what needs a column that the raw table lacks is left out.
+def rule_tables(table: pd.DataFrame) -> RuleTables:
+    """Return the tables that rules are about; what needs a column that the raw table lacks is left out.
 
     Parameters
     ----------
-    table : DataFrame of shape (n_rows, 8)
-        The raw table, with the columns of `columns`; cells and labels are null or blank where missing.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        `table`: the raw table. `rows`: one row a row, with its label (null where missing or blank), source and row
-        number, what the rules of its kinds of input look at, and whether it counts for each share. `shares`: one row,
-        with shares of all rows. `classes`: one row a label, the largest first, with `label`, `rows`, `imbalance`, the
-        largest class's rows per row of this one, and `spellings`, how many other labels are this one but for case,
-        width and spaces.
+    table : DataFrame of shape (n_rows, n_columns)
+        The raw table, with the columns of `ingested_columns`; inputs and labels are null or blank where missing.
     """
+    rows = _rows(table)
+    return RuleTables(
+        table=table,
+        rows=rows,
+        shares=rows.select_dtypes("bool").mean().to_frame().T,
+        classes=_classes(rows["label"] if "label" in rows else pd.Series(dtype="str")),
+    )
+
+
+def _rows(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[[name for name in ("source", "row") if name in table]].copy()
     if "label" in table:
         labels = table["label"].astype("str")
@@ -102,19 +102,14 @@ def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         for column, values in part_of("rules", name).measure(table[name].astype("str")).items():
             rows[column] = values
     if modalities:
-        # Equal but for compatible forms, case and spaces: what clean keeps in one split.
+        # Rows with equal keys are duplicates, which clean puts into one split.
         keys = content_keys(content(table))
-        present, same = keys != "", pd.Series(pd.factorize(keys)[0], index=table.index)
-        rows["duplicates"] = present & same.duplicated()
+        present, key_ids = keys != "", pd.Series(pd.factorize(keys)[0], index=table.index)
+        rows["duplicates"] = present & key_ids.duplicated()
         if "label" in table:
-            pairs = pd.DataFrame({"content": same, "label": rows["label"]})[present].dropna().drop_duplicates()
-            rows["conflicts"] = same.isin(pairs.loc[pairs["content"].duplicated(), "content"])
-    return {
-        "table": table,
-        "rows": rows,
-        "shares": rows.select_dtypes("bool").mean().to_frame().T,
-        "classes": _classes(rows["label"] if "label" in rows else pd.Series(dtype="str")),
-    }
+            pairs = pd.DataFrame({"content": key_ids, "label": rows["label"]})[present].dropna().drop_duplicates()
+            rows["conflicts"] = key_ids.isin(pairs.loc[pairs["content"].duplicated(), "content"])
+    return rows
 
 
 def _classes(labels: "pd.Series[str]") -> pd.DataFrame:

@@ -1,0 +1,66 @@
+"""Summary of checked rules: the content of `results.json` and of the validation report."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypedDict
+
+import pandas as pd
+
+from ...base.errors import display_name
+from .engine import MAX_CLASSES, RuleResult
+
+
+class RuleSummary(TypedDict):
+    """A rule and its result in `results.json`."""
+
+    name: str
+    says: str
+    parameter: str
+    limit: str
+    severity: Literal["warn", "stop"]
+    outcome: Literal["pass", "warn", "stop"]
+    observed: int | float | None
+    found: str
+
+
+class ValidationSummary(TypedDict):
+    """The content of `results.json`: numbers, names of sources and of classes, but no text."""
+
+    rows: int
+    sources: list[str]
+    number_of_classes: int
+    classes: list[list[Any]]  # name and number of rows; empty if there are so many that the labels may be texts
+    rules: list[RuleSummary]
+
+
+def summarise(results: Sequence[RuleResult], table: pd.DataFrame, classes: pd.DataFrame) -> ValidationSummary:
+    """Return the content of `results.json` and of the report.
+
+    Parameters
+    ----------
+    results : sequence of RuleResult
+        As returned by `check_rules`.
+    table : DataFrame of shape (n_rows, n_columns)
+        The raw table.
+    classes : DataFrame of shape (n_classes, >= 2)
+        Its classes, with `label` and `rows`.
+    """
+    class_rows = zip(classes["label"].map(display_name), classes["rows"].tolist(), strict=True)
+    return {
+        "rows": len(table),
+        "sources": sorted(table["source"].unique()) if "source" in table else [],
+        "number_of_classes": len(classes),
+        "classes": [list(pair) for pair in class_rows] if len(classes) <= MAX_CLASSES else [],
+        "rules": [
+            {
+                "name": result.rule.name,
+                "says": result.rule.description,
+                "parameter": result.rule.parameter,
+                "limit": result.rule.limit,
+                "severity": result.rule.severity,
+                "outcome": result.verdict,
+                "observed": result.observed,
+                "found": result.found,
+            }
+            for result in results
+        ],
+    }
