@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.modalities import part_of
+from ..base.modalities import module_of
 from ..inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -74,5 +74,5 @@ def kind_of(modality: str) -> Kind:
     """Return what `pipeline/evaluation/MODALITY/kind.py` declares; the default where there is no such folder."""
     if find_spec(f"{__package__}.{modality}") is None:
         return Kind()
-    kind: Kind = part_of("evaluation", modality).KIND
+    kind: Kind = module_of("evaluation", modality).KIND
     return kind

@@ -85,7 +85,7 @@ def save(
         state=state,
         classes=list(classes),
         network=networks[names[0]].options,
-        shares=list(calibration.shares),
+        shares=list(calibration.weights),
         temperature=calibration.temperature,
         offsets=list(calibration.offsets),
         class_shares=list(class_shares),

@@ -8,7 +8,7 @@ import numpy as np
 from ..base import paths
 from ..base.errors import PipelineError
 from ..base.files import read_arrays, read_json, read_table
-from ..base.modalities import Processor, modalities_of, modality, part_of
+from ..base.modalities import Processor, modalities_of, modality, module_of
 from ..inference import calibration
 from ..inference.calibration import Calibration
 from ..inference.network import network_name
@@ -137,7 +137,7 @@ def train_network(
         As `loop.fit` returns it.
     """
     name = data.modality
-    processor, encoder = data.processors[name], part_of("encoder", name)
+    processor, encoder = data.processors[name], module_of("encoder", name)
     train, validation = (data.inputs[split].arrays[name] for split in ("train", "validation"))
     options = encoder.options(processor, len(data.classes), settings)
     make_repeatable(threads=settings.threads, seed=settings.seed)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ...base.errors import PipelineError
-from ...base.modalities import modalities_of, part_of
+from ...base.modalities import modalities_of, module_of
 from ...base.params import label_name
 from ..content import content, content_keys
 from ..settings import Validate
@@ -32,7 +32,7 @@ def rules(settings: Validate, modalities: Sequence[str] = ("text",)) -> list[Rul
     PipelineError
         `validate.warn_only` names an unknown rule.
     """
-    s, own = settings, [part_of("rules", name).rules(settings) for name in modalities]
+    s, own = settings, [module_of("rules", name).rules(settings) for name in modalities]
     names, what = columns(modalities), " or ".join(modalities)
     most, least = "ExpectColumnMaxToBeBetween", "ExpectColumnMinToBeBetween"
     # fmt: off
@@ -99,7 +99,7 @@ def measure(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         rows["missing_labels"] = rows["label"].isna()
     modalities = modalities_of(table)
     for name in modalities:
-        for column, values in part_of("rules", name).measure(table[name].astype("str")).items():
+        for column, values in module_of("rules", name).measure(table[name].astype("str")).items():
             rows[column] = values
     if modalities:
         # Equal but for compatible forms, case and spaces: what clean keeps in one split.
