@@ -55,7 +55,11 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def modalities(manifest: Manifest) -> list[str]:
-    """Return the modalities that a model reads; older manifests, which do not list them, are of text models."""
+    """Return the modalities that a model reads; manifests of format 6, which do not list them, are of text models.
+
+    >>> modalities({"format": 6})
+    ['text']
+    """
     return manifest.get("modalities", ["text"])
 
 

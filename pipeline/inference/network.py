@@ -80,9 +80,11 @@ class NetworkPart:
 
     @property
     def name(self) -> str:
+        """See `network_name`."""
         return network_name(self.modality)
 
     def log_probabilities(self, inputs: Inputs) -> np.ndarray:
+        """See `Part`."""
         return self.network.log_probabilities(inputs.arrays[self.modality])
 
 

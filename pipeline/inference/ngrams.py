@@ -193,6 +193,7 @@ class NgramPart:
     modality: str = "text"
 
     def log_probabilities(self, inputs: Inputs) -> np.ndarray:
+        """See `Part`."""
         texts = inputs.cells[self.modality]
         both = inputs.shared(id(self.ngrams), lambda: self.ngrams.log_probabilities(texts))
         log_probabilities: np.ndarray = both[NGRAM_PARTS.index(self.name)]

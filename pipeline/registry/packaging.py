@@ -41,7 +41,11 @@ SERVED_PACKAGES = (
 
 
 def examples(manifest: Manifest) -> dict[str, list[str]]:
-    """Return raw cells by which a model is tested, by modality."""
+    """Return raw cells by which a model is tested, by modality.
+
+    >>> examples({"modalities": ["text"]})["text"][0]
+    'I love this, thank you!'
+    """
     return {name: list(modality(name).examples) for name in modalities(manifest)}
 
 

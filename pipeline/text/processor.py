@@ -113,7 +113,11 @@ class Tokenizer:
         return len(self.vocabulary) + UNKNOWN + 1
 
     def units(self, text: str) -> list[str]:
-        """Split a cleaned text into its units."""
+        """Split a cleaned text into its units.
+
+        >>> Tokenizer((), 4).units("[user] isn't sad")
+        ['[user]', "isn't", 'sad']
+        """
         return UNITS[self.unit](text)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

@@ -119,7 +119,7 @@ def test_naive_bayes_equals_its_formula(classes: int) -> None:
 
 @pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("character", False), ("chinese", False)])
 def test_scores_equal_their_formulas(unit: str, long: bool) -> None:
-    """Words are cached and texts scored together; the sums are the same as for the n-grams of each text alone."""
+    """Words are cached and texts scored together; the sums are the same as for the n-grams of each text."""
     texts = [
         *(text + (" ok," * 150 if long else "") for text in TEXTS),
         "它 很好 good! mood1",
