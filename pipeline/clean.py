@@ -14,7 +14,7 @@ from .data.split import assign_split
 
 
 def clean_cells(cells: "pd.Series[str]", name: str) -> "pd.Series[str]":
-    """Return the clean cells of one kind of input; "" where nothing is left."""
+    """Return the clean cells of one modality; "" where nothing is left."""
     clean = modality(name).clean
     progress = tqdm(cells.fillna(""), desc=f"clean {name}", unit=" rows", disable=None)
     return pd.Series([clean(cell) for cell in progress], index=cells.index, dtype="str")

@@ -1,4 +1,4 @@
-"""Tokenize: fit a processor for each kind of input on train, such as a vocabulary; turn every split into arrays."""
+"""Tokenize: fit a processor for each modality on the training rows, such as a vocabulary; encode every split."""
 
 from collections.abc import Mapping
 
@@ -17,22 +17,31 @@ def encode(table: pd.DataFrame, processors: Mapping[str, Processor], classes: li
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 3)
-        Has the columns `id`, `label` and a cleaned one for each kind of input.
+        Columns `id`, `label` and, for each modality, one of clean cells.
     processors : mapping of str to Processor
-        By kind of input, fitted on the training rows.
+        By modality, fitted on the training rows.
     classes : list of str
         Class names; their order gives the class numbers.
 
     Returns
     -------
     dict of str to ndarray
-        `row`: shape (n_rows,), str, the row ids; the arrays of the inputs, such as `ids` of shape (n_rows, length),
-        int32, token ids, right-padded with 0; `label`: shape (n_rows,), int32, class numbers.
+        `row`: shape (n_rows,), str, the row ids; `label`: shape (n_rows,), int32, the class numbers; and an array for
+        each modality, such as `ids`: shape (n_rows, length), int32, token ids, right-padded with 0.
+
+    Examples
+    --------
+    >>> from pipeline.text.processor import Tokenizer
+    >>> table = pd.DataFrame({"id": ["f0"], "text": ["good film"], "label": ["joy"]})
+    >>> arrays = encode(table, {"text": Tokenizer(("good",), length=3)}, ["anger", "joy"])
+    >>> arrays["ids"].tolist(), arrays["label"].tolist()
+    ([[2, 1, 0]], [1])
     """
     numbers = {name: number for number, name in enumerate(classes)}
+    arrays = {modality(name).array: processor.encode(table[name].to_list()) for name, processor in processors.items()}
     return {
         "row": table["id"].to_numpy(dtype="U16"),
-        **{modality(name).array: each.encode(table[name].to_list()) for name, each in processors.items()},
+        **arrays,
         "label": table["label"].map(numbers).to_numpy(dtype=np.int32),
     }
 
@@ -48,8 +57,8 @@ def main() -> None:
     for split, table in tables.items():
         arrays = encode(table, processors, classes)
         write_arrays(paths.TOKENIZE_ARRAYS[split], arrays)
-        about = "; ".join(modality(name).describe_array(arrays[modality(name).array]) for name in processors)
-        print(f"{split}: {len(table):,} rows, {about}")
+        descriptions = [modality(name).describe_array(arrays[modality(name).array]) for name in processors]
+        print(f"{split}: {len(table):,} rows, {'; '.join(descriptions)}")
 
 
 if __name__ == "__main__":

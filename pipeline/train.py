@@ -30,7 +30,7 @@ def main() -> None:
         network, history = train_network(data, settings, on_epoch, checkpoint)
     parts = part_log_probabilities(data, network, ngrams, "validation")
     fitted = data.calibrate(parts)
-    named = zip(part_names(data, ngrams), fitted.shares, strict=True)
+    named = zip(part_names(data, ngrams), fitted.weights, strict=True)
     shares = ", ".join(f"{name} {share:.2f}" for name, share in named)
     offsets = ", ".join(f"{name} {offset:+.2f}" for name, offset in zip(data.classes, fitted.offsets, strict=True))
     print(f"shares: {shares}; temperature {fitted.temperature:.2f}; offsets: {offsets}")

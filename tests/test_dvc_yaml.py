@@ -61,12 +61,12 @@ def imported(module: str, seen: set[str], *, without: str = UNLISTED) -> set[str
 
 
 def imported_by_name(module: str, node: ast.AST) -> list[str]:
-    """Return what a call imports of every kind of input, see `base.modalities.part_of`."""
+    """Return what a call imports for every modality, see `base.modalities.module_of`."""
     if module == "pipeline/base/modalities.py" or not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return []
     places = {"modality": "{}/modality", "rules": "data/rules/{}", "encoder": "training/encoders/{}"}
     places["evaluation"] = "evaluation/{}/kind"
-    wanted = {"modality": "modality", "part_of": getattr(node.args[0], "value", "") if node.args else ""}
+    wanted = {"modality": "modality", "module_of": getattr(node.args[0], "value", "") if node.args else ""}
     place = places.get(wanted.get(node.func.id, ""), "")
     return [f"pipeline/{place.format(name)}.py" for name in MODALITIES if place]
 

@@ -1,4 +1,4 @@
-"""A new kind of input: one folder, one encoder, one rules file and one line of a table, from file to explanation."""
+"""A new modality, from file to explanation: one folder, one encoder, one rules file and one line of a table."""
 
 import json
 from pathlib import Path
@@ -190,7 +190,7 @@ def test_commands_for_texts_refuse_another_modality(project: Project, tmp_path: 
 
 
 def test_a_cell_that_breaks_its_rules_is_named(project: Project, tmp_path: Path) -> None:
-    """Its own rules file stops the pipeline, with the row and the parameter."""
+    """Its rules file stops the pipeline; the message names the row and the parameter."""
     text = (project.folder / "data/moods.csv").read_text()
     (project.folder / "data/broken.csv").write_text(text.replace("\n", "\nnot a number,calm\n", 1))
     params = project.folder / "params.yaml"

@@ -1,4 +1,4 @@
-"""Tokenize: every split as arrays of the documented shapes."""
+"""The stage tokenize: the language, and the arrays of every split."""
 
 from pathlib import Path
 
@@ -33,11 +33,11 @@ def test_encode() -> None:
         ("de", ["das ist ein sehr schöner film", "leider gar nicht gut", "ich bin enttäuscht"]),
     ],
 )
-def test_the_language_is_detected(language: str, texts: list[str]) -> None:
+def test_language_is_detected(language: str, texts: list[str]) -> None:
     assert detect_language(pd.Series(texts * 900, dtype="str")) == language
 
 
-def test_the_language_is_that_of_the_whole_table_and_not_of_placeholders() -> None:
+def test_language_of_whole_table_without_placeholders() -> None:
     texts = ["what a waste of time"] * 1_000 + ["das ist leider gar nicht gut, ich bin sehr enttäuscht"] * 4_000
     assert detect_language(pd.Series(texts, dtype="str")) == "de"
     assert detect_language(pd.Series(["muy mal [url] [email] [user] [phone]"] * 3, dtype="str")) == "es"
@@ -53,7 +53,7 @@ def test_the_language_is_that_of_the_whole_table_and_not_of_placeholders() -> No
         ({"length": "5"}, ("zh", "chinese", 5)),
     ],
 )
-def test_the_stage_obeys_its_parameters_and_learns_from_train_alone(
+def test_stage_uses_its_parameters_and_train_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], expected: tuple[str, str, int]
 ) -> None:
     text = params.PARAMS_FILE.read_text(encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Modalities: the kinds of input. Each is a folder of the package that turns a raw cell into an array.
+"""The table of modalities: text, speech, image. A folder of the package turns each one's raw cells into arrays.
 
-The table has a line for each. Everything else of a modality is found by its name:
+A new modality is one more name in `MODALITIES`. The code for it is found by that name:
 
 - `pipeline/NAME/modality.py` holds `MODALITY`, a `Modality`: how cells are cleaned and encoded;
-- `pipeline/data/rules/NAME.py` holds the rules that its raw cells must keep;
-- `pipeline/training/encoders/NAME.py` builds the network that reads its arrays;
-- `pipeline/evaluation/NAME/`, where there is one, holds its baselines, slices and perturbations.
+- `pipeline/data/rules/NAME.py` holds the rules that raw cells must follow;
+- `pipeline/training/encoders/NAME.py` builds the network that reads the arrays;
+- `pipeline/evaluation/NAME/` holds baselines, slices and perturbations; it is optional.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,23 +16,30 @@ from typing import Any, Protocol
 
 import numpy as np
 
-MODALITIES = ("text",)  # in the order in which tables have their columns; a new modality is one more name
+MODALITIES = ("text",)  # in the order of the columns of tables
 
-Cells = Sequence[str]  # of one modality: a text, a path or whatever else stands in a cell of the user's table
+Cells = Sequence[str]  # of one modality: texts, paths, or whatever the user's table holds
+
+_MODULES = {
+    "modality": "..{}.modality",
+    "rules": "..data.rules.{}",
+    "encoder": "..training.encoders.{}",
+    "evaluation": "..evaluation.{}.kind",
+}
 
 
 class Processor(Protocol):
-    """What turns clean cells into an array; it is fitted on training rows and travels with the model."""
+    """Turns clean cells into an array. It is fitted on training rows and travels with the model."""
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """The padded lengths there are, ascending: a network pads a row to the shortest that fits it."""
+        """The padded lengths, ascending; a network pads a row to the shortest that fits."""
 
     def encode(self, cells: Cells) -> np.ndarray:
-        """Return an array of shape (n_cells, ...), in which a row depends on its own cell only."""
+        """Return an array of shape (n_cells, ...), in which a row depends only on its own cell."""
 
     def units(self, cell: str) -> list[str]:
-        """Split a clean cell into the pieces that an explanation names, such as words; each stands in the cell."""
+        """Split a clean cell into the pieces that explanations name, such as words; each is a substring of the cell."""
 
     def save(self, path: Path) -> None:
         """Write one file that `Modality.load` reads."""
@@ -40,26 +47,28 @@ class Processor(Protocol):
 
 @dataclass(frozen=True)
 class Modality:
-    """How the cells of one kind of input become arrays, in training and in prediction alike.
+    """How the cells of a modality become arrays, in training and in prediction alike.
 
     Parameters
     ----------
     name : str
-        One of `MODALITIES`; also the column of the pipeline's tables.
+        One of `MODALITIES`; also the name of its column in the pipeline's tables.
     array : str
-        What the arrays are called in the files of tokenize.
+        Name of the arrays in the files that tokenize writes.
     file : str
-        The processor's file, in `data/tokenize/` and in a model folder.
+        File name of the processor, in `data/tokenize/` and in a model folder.
     clean : callable
-        Turns a raw cell into a clean one, "" where nothing is left of it.
+        Returns the clean cell of a raw one, "" where nothing is left of it.
     fit : callable
-        Fits a processor to clean training cells under the section `tokenize` of the parameters.
+        Fits a processor to clean training cells, by section `tokenize` of the parameters.
     load : callable
         Reads a processor that `Processor.save` wrote.
     describe : callable
-        Returns a line about a processor, and one about an array that it made.
+        Returns a line about a processor, for the log.
+    describe_array : callable
+        Returns a line about an array that a processor made, for the log.
     examples : tuple of str
-        Raw cells for the registry to ask a model.
+        Raw cells by which the registry tests a model.
     """
 
     name: str
@@ -74,24 +83,35 @@ class Modality:
 
 
 def modality(name: str) -> Modality:
-    """Return a modality by its name."""
-    loaded: Modality = part_of("modality", name).MODALITY
+    """Import a modality by its name.
+
+    >>> modality("text").file
+    'tokenizer.json'
+    """
+    loaded: Modality = module_of("modality", name).MODALITY
     return loaded
 
 
-def part_of(place: str, name: str) -> Any:
-    """Import what a folder has for a modality, such as its rules; see the top of this module."""
-    modules = {
-        "modality": f"..{name}.modality",
-        "rules": f"..data.rules.{name}",
-        "encoder": f"..training.encoders.{name}",
-        "evaluation": f"..evaluation.{name}.kind",
-    }
-    return import_module(modules[place], __package__)
+def module_of(role: str, name: str) -> Any:
+    """Import the module that does something for a modality.
+
+    Parameters
+    ----------
+    role : {"modality", "rules", "encoder", "evaluation"}
+        What the module does; see the top of this module.
+    name : str
+        One of `MODALITIES`.
+
+    Examples
+    --------
+    >>> module_of("rules", "text").__name__
+    'pipeline.data.rules.text'
+    """
+    return import_module(_MODULES[role].format(name), __package__)
 
 
 def modalities_of(table: Any) -> list[str]:
-    """Return the modalities that a table has columns of, in their order.
+    """Return the modalities that a table has columns of, in the order of `MODALITIES`.
 
     >>> modalities_of({"id": [], "text": []})
     ['text']

@@ -21,7 +21,7 @@ MAX_LISTED = 50  # labels in a message: if there are more, they may be texts
 
 
 def ingested_columns(modalities: Sequence[str]) -> list[str]:
-    """Return the columns of the table that ingest writes, with these kinds of input.
+    """Return the columns of the table that ingest writes, with these modalities.
 
     >>> ingested_columns(["text"])
     ['id', 'text', 'label', 'source', 'group', 'split', 'time', 'row']
@@ -37,7 +37,7 @@ def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.
     cells : DataFrame of shape (n_rows, >= n_columns)
         Raw cells.
     columns : mapping of str to str
-        The user's column of each role: of the kinds of input, "label", and where given "group", "split" and "time".
+        The user's column of each role: of the modalities, "label", and where given "group", "split" and "time".
     file : Path
         For messages.
 

@@ -1,4 +1,4 @@
-"""The content of a row: the cells of all its kinds of input as one string, by which equal rows are found."""
+"""The content of a row: the cells of all its modalities as one string, by which equal rows are found."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from .split import split_key
 
 
 def content(table: pd.DataFrame) -> "pd.Series[str]":
-    r"""Return the content of every row: its cells, joined by NUL if there are several kinds of input.
+    r"""Return the content of every row: its cells, joined by NUL if there are several modalities.
 
     It is "" where all cells are missing.
 

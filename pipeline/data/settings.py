@@ -17,7 +17,7 @@ Column = Annotated[str, Field(min_length=1)]
 
 
 class IngestOfTexts(Section):
-    """Section `ingest` without the columns of other kinds of input, which `Ingest` adds."""
+    """Section `ingest` without the columns of other modalities, which `Ingest` adds."""
 
     name = "ingest"
     dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
@@ -42,7 +42,7 @@ class IngestOfTexts(Section):
 
     @property
     def columns(self) -> dict[str, str]:
-        """The user's column of each kind of input that the rows have, by modality."""
+        """The user's column of each modality that the rows have, by modality."""
         return {name: column for name in MODALITIES if (column := getattr(self, f"{name}_column"))}
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class Clean(Section):
     split_seed: Seed
 
 
-# The columns of other kinds of input, such as speech_column; null or absent if the rows have none.
+# The columns of other modalities, such as speech_column; null or absent if the rows have none.
 OTHER_COLUMNS = tuple(f"{name}_column" for name in MODALITIES if name != "text")
 if TYPE_CHECKING:
     Ingest = IngestOfTexts

@@ -181,7 +181,7 @@ class Explainer:
 
     @property
     def modality(self) -> str:
-        """The kind of input whose pieces are explained."""
+        """The modality whose pieces are explained."""
         return next(iter(self.predictor.processors))
 
     def explain(self, raw: str) -> Explanation:
@@ -213,7 +213,7 @@ class Explainer:
         adds = np.zeros((len(units), len(self.predictor.classes)))
         baseline = centred(np.asarray(calibration.offsets))
         residual = np.zeros(len(baseline))
-        powers = np.asarray(calibration.shares) / calibration.temperature
+        powers = np.asarray(calibration.weights) / calibration.temperature
         for power, found in sorted(zip(powers, self.ways, strict=True), key=lambda pair: not pair[1].exact):
             others = adds.sum(axis=0) / max(power, np.finfo(float).tiny)
             part = found.contributions(inputs, spans, others, tolerance)

@@ -1,4 +1,4 @@
-"""What evaluation does with one kind of input only: simpler models, named parts of the rows, words, behaviour."""
+"""What evaluation does with one modality only: simpler models, named parts of the rows, words, behaviour."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.modalities import part_of
+from ..base.modalities import module_of
 from ..inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _no_behaviour(predictor: Predictor, test: "pd.DataFrame", classes: Sequence[
 
 @dataclass(frozen=True)
 class Kind:
-    """What `evaluate` asks of a kind of input; by default only the baseline that knows nothing of it.
+    """What `evaluate` asks of a modality; by default only the baseline that knows nothing of it.
 
     Parameters
     ----------
@@ -74,5 +74,5 @@ def kind_of(modality: str) -> Kind:
     """Return what `pipeline/evaluation/MODALITY/kind.py` declares; the default where there is no such folder."""
     if find_spec(f"{__package__}.{modality}") is None:
         return Kind()
-    kind: Kind = part_of("evaluation", modality).KIND
+    kind: Kind = module_of("evaluation", modality).KIND
     return kind

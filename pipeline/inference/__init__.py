@@ -1,1 +1,1 @@
-"""Class probabilities of raw inputs: all that travels with a registered model."""
+"""Prediction: from raw inputs to class probabilities. This package travels with every registered model."""

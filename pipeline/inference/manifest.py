@@ -1,4 +1,4 @@
-"""The manifest of a model folder: what it holds, with the digest of every file."""
+"""The manifest of a model folder: its settings, and the digest of every file."""
 
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -8,18 +8,18 @@ from ..base.files import read_json, sha256
 
 MANIFEST = "model.json"
 WEIGHTS, ONNX, TOKENIZER = "model.weights.h5", "model.onnx", "tokenizer.json"
-# Raised when older code can no longer read the folder: 7 has other kinds of input than text.
+# Increased when older code cannot read the folder: 7 has other modalities than text.
 FORMATS = (6, 7)
 
 
 class Manifest(TypedDict):
-    """The content of `model.json`."""
+    """Content of `model.json`."""
 
     format: int
-    state: str  # that of the pipeline which made it, see base/state.py
+    state: str  # of the pipeline that wrote it, see base/state.py
     classes: list[str]
-    network: dict[str, Any]  # what its encoder was built with
-    shares: list[float]  # of the parts, see calibration.py
+    network: dict[str, Any]  # arguments that its encoder was built with
+    shares: list[float]  # weights of the parts, see calibration.py
     temperature: float
     offsets: list[float]
     class_shares: list[float]  # class priors that the probabilities expect: their means over the validation rows
@@ -28,12 +28,12 @@ class Manifest(TypedDict):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a model folder's manifest and check the files against their digests.
+    """Read a model folder's manifest and compare the files with their digests.
 
     Raises
     ------
     PipelineError
-        A file is missing or altered, or the folder was written by other code.
+        A file is missing or altered, or the folder has a format that this code does not read.
     """
     manifest: Manifest = read_json(folder / MANIFEST)
     if manifest.get("format") not in FORMATS:
@@ -55,7 +55,11 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def modalities(manifest: Manifest) -> list[str]:
-    """Return the kinds of input that a model reads."""
+    """Return the modalities that a model reads; manifests of format 6, which do not list them, are of text models.
+
+    >>> modalities({"format": 6})
+    ['text']
+    """
     return manifest.get("modalities", ["text"])
 
 
@@ -72,7 +76,7 @@ def require_text(manifest: Manifest, command: str) -> None:
 
 
 def network_file(name: str, modality: str, manifest_modalities: list[str]) -> str:
-    """Return the file of a modality's network: the first one's has no prefix.
+    """Return the file name of a modality's network: `name` with a prefix, except for the first modality.
 
     >>> network_file("model.onnx", "image", ["text", "image"])
     'image.model.onnx'

@@ -1,4 +1,4 @@
-"""The network as it is served: arrays to class probabilities by onnxruntime, without TensorFlow."""
+"""The network in service: arrays to class probabilities with onnxruntime, without TensorFlow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from .part import Inputs
 
-BATCH = 64  # most rows of one call: more gain no speed and take memory
+BATCH = 64  # rows of one call at most: more are not faster and take memory
 
 
 class OnnxNetwork:
@@ -20,7 +20,7 @@ class OnnxNetwork:
         An ONNX model from token ids, (n_rows, length), int32, or frames, (n_rows, length, width), float32, both
         right-padded with 0, to float32 logits of shape (n_rows, num_classes).
     threads : int
-        CPU threads of a call. One is fastest for single texts; for many, several processes of one thread each.
+        CPU threads of a call. One is fastest for single rows; for many, use several processes of one thread each.
     """
 
     def __init__(self, source: Path | bytes, *, threads: int = 1) -> None:
@@ -37,26 +37,26 @@ class OnnxNetwork:
         self.num_classes: int = self._session.get_outputs()[0].shape[1]
 
     def logits(self, array: np.ndarray) -> np.ndarray:
-        """Return the logits of rows that have a step each at least, shape (n_rows, num_classes), float32."""
+        """Return the logits of rows that have at least one step each, shape (n_rows, num_classes), float32."""
         logits: np.ndarray = self._session.run(None, {self._input: array})[0]
         return logits
 
     def log_probabilities(self, array: np.ndarray) -> np.ndarray:
-        """Return the logarithms of the class probabilities of rows.
+        """Return log-probabilities of the classes.
 
         Parameters
         ----------
-        array : ndarray of shape (n_rows, length) or (n_rows, length, width)
+        array : ndarray of shape (n_rows, length), int32, or (n_rows, length, width), float32
             Token ids or frames, right-padded with 0.
 
         Returns
         -------
         ndarray of shape (n_rows, num_classes), float64
-            A row's result depends on that row alone: the network reads its tokens, and no padding.
+            A row's result depends only on that row: the network does not read padding.
         """
         logits = np.empty((len(array), self.num_classes), dtype=np.float64)
         lengths = steps(array)
-        order = np.argsort(lengths, kind="stable")  # rows of similar length together, because padding takes time too
+        order = np.argsort(lengths, kind="stable")  # batches of similar lengths, because padding takes time
         for start in range(0, len(array), BATCH):
             rows = order[start : start + BATCH]
             logits[rows] = self.logits(np.ascontiguousarray(array[rows, : lengths[rows[-1]]]))
@@ -65,21 +65,31 @@ class OnnxNetwork:
 
 @dataclass(frozen=True)
 class NetworkPart:
-    """A network as a part of a model."""
+    """The network as a part of a model.
+
+    Parameters
+    ----------
+    network : OnnxNetwork
+        The network.
+    modality : str
+        The modality that it reads.
+    """
 
     network: OnnxNetwork
     modality: str = "text"
 
     @property
     def name(self) -> str:
+        """See `network_name`."""
         return network_name(self.modality)
 
     def log_probabilities(self, inputs: Inputs) -> np.ndarray:
+        """See `Part`."""
         return self.network.log_probabilities(inputs.arrays[self.modality])
 
 
 def network_name(modality: str) -> str:
-    """Return what metrics and reports call the network of a kind of input.
+    """Return the name of a modality's network in metrics and reports.
 
     >>> network_name("text"), network_name("image")
     ('lstm', 'image_lstm')
@@ -88,8 +98,20 @@ def network_name(modality: str) -> str:
 
 
 def steps(array: np.ndarray) -> np.ndarray:
-    """Return how many steps every row has before its padding: tokens, or frames that are not all 0.
+    """Count the steps of every row before its padding: tokens, or frames that are not all 0.
 
+    Parameters
+    ----------
+    array : ndarray of shape (n_rows, length) or (n_rows, length, width)
+        Token ids or frames, right-padded with 0.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), int64
+        Number of steps.
+
+    Examples
+    --------
     >>> steps(np.array([[5, 7, 0], [3, 0, 0]]))
     array([2, 1])
     """
@@ -99,8 +121,20 @@ def steps(array: np.ndarray) -> np.ndarray:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Return logits, shape (..., n_classes), as logarithms of probabilities that sum to 1 over the classes.
+    """Turn logits into log-probabilities.
 
+    Parameters
+    ----------
+    logits : ndarray of shape (..., n_classes), float
+        Logits.
+
+    Returns
+    -------
+    ndarray of shape (..., n_classes), float
+        Logarithms of probabilities that sum to 1 over the classes.
+
+    Examples
+    --------
     >>> np.exp(log_softmax(np.array([0.0, 0.0]))).tolist()
     [0.5, 0.5]
     """

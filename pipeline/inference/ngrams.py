@@ -1,4 +1,4 @@
-"""The wide branch: two linear models over n-grams of words and characters, beside the LSTM (Cheng et al. 2016)."""
+"""The wide branch: two linear models over n-grams of words and characters, next to the LSTM (Cheng et al. 2016)."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,33 +10,42 @@ from typing import Any
 import numpy as np
 
 from ..base.files import read_arrays, read_json, write_arrays, write_json
-from ..text.languages import UNITS, Remembered
+from ..text.languages import UNITS, RunCache
 from .network import log_softmax
 from .part import Inputs
 
 GRAMS, WEIGHTS = "ngrams.json", "ngrams.npz"
 NGRAM_PARTS = ("tfidf", "nb")  # in the order of `Ngrams.log_probabilities`
-BLOCK = 1_024  # texts scored at once
+BLOCK = 1_024  # texts scored together
 
 
 def cut(text: str, unit: str, *, long: bool) -> Iterator[str]:
-    """The n-grams of a cleaned text, with repetitions: runs of one and two units, and of characters.
+    """Yield the n-grams of a cleaned text, with repetitions: one and two units, and characters.
 
     Parameters
     ----------
     text : str
         Cleaned text.
-    unit : str
-        What `Tokenizer` splits by.
+    unit : {"word", "character", "chinese"}
+        How the tokenizer splits texts.
     long : bool
-        Whether the texts are long: then runs of three words, and no characters.
+        Whether the texts are long: three units instead of characters.
+
+    Examples
+    --------
+    Runs of characters begin with a tab, which distinguishes them from words:
+
+    >>> list(cut("no go", "word", long=True))
+    ['no', 'go', 'no go']
+    >>> list(cut("a", "word", long=False))
+    ['a', '\\t a ']
     """
     units = UNITS[unit](text)
     yield from _runs(units, 1)
     yield from _runs(units, 2)
     if long or unit == "character":
         yield from _runs(units, 3)
-    elif unit == "word":  # a tab tells characters from words
+    elif unit == "word":
         for word in text.split():
             yield from _characters(word)
     else:
@@ -46,7 +55,7 @@ def cut(text: str, unit: str, *, long: bool) -> Iterator[str]:
 
 
 def _characters(word: str) -> Iterator[str]:
-    """Runs of three to five characters of a word and the space around it."""
+    """Yield runs of three to five characters of a word with a space on either side."""
     padded = f" {word} "
     for n in (3, 4, 5):
         for start in range(max(len(padded) - n, 0) + 1):
@@ -63,22 +72,22 @@ def _runs(units: Sequence[str], n: int) -> Iterator[str]:
 class Ngrams:
     """Two linear models over the same n-grams.
 
-    One is logistic regression on TF-IDF with logarithmic term frequencies; the other, on which n-grams occur, each
-    scaled by its naive Bayes log-count ratio (Wang and Manning 2012, "Baselines and Bigrams"), each class against the
-    rest.
+    The first is logistic regression on TF-IDF with logarithmic term frequencies. The second reads which n-grams occur,
+    each scaled by its naive Bayes log-count ratio (Wang and Manning 2012, "Baselines and Bigrams"), one class against
+    the rest.
 
     Parameters
     ----------
     grams : tuple of str
         The n-grams, by column.
-    unit : str
-        What `Tokenizer` splits by.
+    unit : {"word", "character", "chinese"}
+        How the tokenizer splits texts.
     long : bool
         As in `cut`.
     idf : ndarray of shape (n_grams,), float32
         Inverse document frequencies.
     tfidf, nb : ndarray of shape (n_grams + 1, n_classes), float32
-        What an n-gram adds to the logits; the last row is the intercept.
+        Coefficients of the two models; the last row has the intercepts.
     """
 
     grams: tuple[str, ...]
@@ -94,30 +103,38 @@ class Ngrams:
         return {gram: column for column, gram in enumerate(self.grams)}
 
     @cached_property
-    def _of_run(self) -> Remembered[tuple[str, str, bytes]]:
-        # Of what it needs alone: a method would hold the whole object, which then is freed by the collector at best.
-        return Remembered(partial(_within, self.unit, self.columns))
+    def _lookup_of_run(self) -> RunCache[tuple[str, str, bytes]]:
+        # Not a method: its reference to `self` would be a cycle, which only the garbage collector frees.
+        return RunCache(partial(_look_up_run, self.unit, self.columns))
 
-    def __reduce__(self) -> tuple[Any, ...]:  # to another process it goes without what it remembers
-        return type(self), tuple(getattr(self, each.name) for each in fields(self))
+    def __reduce__(self) -> tuple[Any, ...]:  # other processes get it without its cache
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
     def log_probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Logarithms of the class probabilities of cleaned texts.
+        """Return the log-probabilities of the classes by both models.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Cleaned texts. One without a known n-gram gets the probabilities of the intercepts.
 
         Returns
         -------
         tfidf, nb : ndarray of shape (n_texts, n_classes), float64
-            Those of each model; of a text without any known n-gram, the intercepts'.
+            A row depends only on its own text.
         """
         blocks = [self._logits(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK)]
         tfidf, nb = log_softmax(np.concatenate([np.empty((2, 0, self.nb.shape[1])), *blocks], axis=1))
         return tfidf, nb
 
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Logits of both models, (2, n_texts, n_classes), float64; sums in the order of the columns, text by text."""
-        found = [self._found(text) for text in texts]
-        columns = np.frombuffer(b"".join(found), dtype=np.int32)
-        rows = np.repeat(np.arange(len(texts)), [len(each) // columns.itemsize for each in found])
+        """Return the logits of both models, (2, n_texts, n_classes), float64; each text is summed by ascending column.
+
+        All texts are scored together, as a sparse matrix of the n-grams' counts.
+        """
+        blocks = [self._columns(text) for text in texts]
+        columns = np.frombuffer(b"".join(blocks), dtype=np.int32)
+        rows = np.repeat(np.arange(len(texts)), [len(block) // columns.itemsize for block in blocks])
         width = max(len(self.grams), 1)
         keys, counts = np.unique(rows * width + columns, return_counts=True)
         rows, columns = keys // width, keys % width
@@ -132,25 +149,26 @@ class Ngrams:
             )
         return logits
 
-    def _found(self, text: str) -> bytes:
-        """The columns of a text's known n-grams, those that `cut` gives, with repetitions, as int32."""
+    def _columns(self, text: str) -> bytes:
+        """Return the columns of a text's known n-grams, in the sense of `cut`, with repetitions, as int32."""
         if self.unit != "word" or self.long:
-            return _known(cut(text, self.unit, long=self.long), self.columns)
-        before, between, within = "", [], []
+            return _known_columns(cut(text, self.unit, long=self.long), self.columns)
+        before, pairs, within = "", [], []
         for run in text.split():
-            first, last, known = self._of_run[run]
-            within.append(known)
-            between.append(f"{before} {first}")  # the first is no n-gram: none begins with a space
+            first, last, columns = self._lookup_of_run[run]
+            within.append(columns)
+            pairs.append(f"{before} {first}")  # the first begins with a space, so it is never an n-gram
             before = last
-        return _known(between, self.columns) + b"".join(within)
+        return _known_columns(pairs, self.columns) + b"".join(within)
 
     def save(self, folder: Path) -> None:
+        """Write both models to a folder: the n-grams as JSON, the coefficients as NPZ."""
         write_json(folder / GRAMS, {"unit": self.unit, "long": self.long, "grams": list(self.grams)})
-        arrays = {each.name: getattr(self, each.name) for each in fields(self)}
-        write_arrays(folder / WEIGHTS, {name: arrays[name] for name in ("idf", "tfidf", "nb")})
+        write_arrays(folder / WEIGHTS, {"idf": self.idf, "tfidf": self.tfidf, "nb": self.nb})
 
     @classmethod
     def load(cls, folder: Path) -> "Ngrams":
+        """Read what `save` wrote."""
         content: dict[str, Any] = read_json(folder / GRAMS)
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
         return cls(tuple(content["grams"]), content["unit"], content["long"], **arrays)
@@ -163,9 +181,11 @@ class NgramPart:
     Parameters
     ----------
     ngrams : Ngrams
-        Both; a text's n-grams are looked up once for the two parts.
+        Both models; the n-grams of a text are looked up once for the two parts.
     name : {"tfidf", "nb"}
-        Which.
+        Which of the two.
+    modality : str
+        Always "text".
     """
 
     ngrams: Ngrams
@@ -173,10 +193,11 @@ class NgramPart:
     modality: str = "text"
 
     def log_probabilities(self, inputs: Inputs) -> np.ndarray:
+        """See `Part`."""
         texts = inputs.cells[self.modality]
         both = inputs.shared(id(self.ngrams), lambda: self.ngrams.log_probabilities(texts))
-        values: np.ndarray = both[NGRAM_PARTS.index(self.name)]
-        return values
+        log_probabilities: np.ndarray = both[NGRAM_PARTS.index(self.name)]
+        return log_probabilities
 
     @classmethod
     def both(cls, ngrams: Ngrams) -> "list[NgramPart]":
@@ -184,11 +205,11 @@ class NgramPart:
         return [cls(ngrams, name) for name in NGRAM_PARTS]
 
 
-def _within(unit: str, columns: dict[str, int], run: str) -> tuple[str, str, bytes]:
-    """Of what stands between two spaces: its first and last unit, and the columns of the n-grams inside it."""
+def _look_up_run(unit: str, columns: dict[str, int], run: str) -> tuple[str, str, bytes]:
+    """Return the first and the last unit of a run between two spaces, and the columns of the n-grams within it."""
     units = UNITS[unit](run)
-    return units[0], units[-1], _known(cut(run, unit, long=False), columns)
+    return units[0], units[-1], _known_columns(cut(run, unit, long=False), columns)
 
 
-def _known(grams: Iterable[str], columns: dict[str, int]) -> bytes:
+def _known_columns(grams: Iterable[str], columns: dict[str, int]) -> bytes:
     return array("i", [columns[gram] for gram in grams if gram in columns]).tobytes()

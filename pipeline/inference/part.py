@@ -1,4 +1,4 @@
-"""Parts: a model is made of them, joined by calibration; each says how probable the classes are."""
+"""The parts of a model: each returns class probabilities from one modality, and calibration combines them."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..base.modalities import Processor
 
-Rows = Mapping[str, Sequence[str | None]]  # cells by kind of input, all as many; None where a row lacks one
+Rows = Mapping[str, Sequence[str | None]]  # cells by modality, n_rows each; None where a row lacks one
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Inputs:
     Parameters
     ----------
     cells : mapping of str to sequence of str
-        Clean cells by kind of input; "" where missing.
+        Clean cells by modality; "" where missing.
     arrays : mapping of str to ndarray of shape (n_rows, ...)
-        What the processors made of them.
+        The encoded cells by modality.
     missing : mapping of str to ndarray of shape (n_rows,), bool
-        Rows that lack a kind of input, for those kinds that some rows lack.
+        Mask of the rows that lack a modality; only modalities that some rows lack.
     """
 
     cells: Mapping[str, Sequence[str]]
@@ -32,7 +32,7 @@ class Inputs:
 
     @classmethod
     def of(cls, rows: Rows, processors: Mapping[str, Processor]) -> "Inputs":
-        """Encode clean cells."""
+        """Encode rows of clean cells."""
         cells = {name: ["" if cell is None else cell for cell in rows[name]] for name in processors}
         arrays = {name: processor.encode(cells[name]) for name, processor in processors.items()}
         missing = {name: np.array([cell is None for cell in rows[name]], dtype=bool) for name in processors}
@@ -41,43 +41,49 @@ class Inputs:
     def __len__(self) -> int:
         return len(next(iter(self.cells.values())))
 
-    def shared(self, key: Hashable, work: Callable[[], Any]) -> Any:
-        """Return what `work` gives for these rows, computed once for all parts that share the key."""
+    def shared(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """Return the result of `compute` for these rows, computed once for all parts that use the same key."""
         if key not in self._shared:
-            self._shared[key] = work()
+            self._shared[key] = compute()
         return self._shared[key]
 
 
 class Part(Protocol):
-    """What says how probable the classes are, from one kind of input.
+    """A classifier that reads one modality.
 
-    What its pieces add to the classes is explained by `evaluation.explanation`: by leaving them out one by one, unless
-    a faster way is registered there for the part's type.
+    `evaluation.explanation` explains it by leaving out one piece of the input at a time, unless a faster method is
+    registered there for the part's type.
     """
 
     @property
     def name(self) -> str:
-        """By which metrics and reports call it, such as "lstm"."""
+        """Its name in metrics and reports, such as "lstm"."""
 
     @property
     def modality(self) -> str:
-        """The kind of input that it reads."""
+        """The modality that it reads."""
 
     def log_probabilities(self, inputs: Inputs) -> np.ndarray:
-        """Return logarithms of class probabilities, (n_rows, n_classes), float64; a row depends on itself only."""
+        """Return log-probabilities of the classes.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes), float64
+            A row of it depends only on that row of the inputs.
+        """
 
 
 def log_probabilities(parts: Sequence[Part], inputs: Inputs) -> list[np.ndarray]:
-    """Return the logarithms of class probabilities of every part; a part says nothing (0) of a row without its input.
+    """Return the log-probabilities of every part; 0 for all classes in rows that lack its modality.
 
     Returns
     -------
     list of ndarray of shape (n_rows, n_classes), float64
         In the order of the parts.
     """
-    found = []
+    results = []
     for part in parts:
         values = part.log_probabilities(inputs)
-        mask = inputs.missing.get(part.modality)
-        found.append(values if mask is None else np.where(mask[:, None], 0.0, values))
-    return found
+        missing = inputs.missing.get(part.modality)
+        results.append(values if missing is None else np.where(missing[:, None], 0.0, values))
+    return results

@@ -1,4 +1,4 @@
-"""Prediction: raw inputs to labels and probabilities, by the functions that training used, without TensorFlow.
+"""Predict labels and class probabilities of raw inputs, with the functions of training but without TensorFlow.
 
 This module travels with every registered model, together with the modules that it imports.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from ..base.errors import PipelineError
 from ..base.modalities import Processor, modality
 from ..text.processor import Tokenizer
-from .calibration import Calibration, combine, estimate_shares, reweigh
+from .calibration import Calibration, combine, estimate_class_priors, reweigh
 from .manifest import ONNX, modalities, network_file, read_manifest
 from .network import NetworkPart, OnnxNetwork
 from .ngrams import GRAMS, NgramPart, Ngrams
@@ -26,26 +26,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model: processors that encode its inputs, parts that read them, and the calibration that joins the parts.
+    """A model: processors encode its inputs, parts read them, and calibration combines the parts.
 
-    Methods take rows as a mapping from kind of input to cells; a model of one kind also takes its cells as they are.
+    Methods take rows as a mapping from modality to cells; a model of one modality also accepts a sequence of cells.
+
+    Parameters
+    ----------
+    processors : mapping of str to Processor
+        By modality.
+    parts : tuple of Part
+        At least one.
+    classes : tuple of str
+        Class names, in the order of the columns of probabilities.
+    calibration : Calibration
+        Weights of the parts, temperature and offsets.
+    class_shares : tuple of float
+        Class priors that the probabilities expect: their means over the validation rows.
     """
 
     processors: Mapping[str, Processor]
     parts: tuple[Part, ...]
     classes: tuple[str, ...]
     calibration: Calibration
-    class_shares: tuple[float, ...]  # class priors that the probabilities expect: their means over the validation rows
+    class_shares: tuple[float, ...]
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> "Predictor":
-        """Load a model folder, after checking its digests; `threads` as in `network.OnnxNetwork`."""
+        """Load a model folder.
+
+        Parameters
+        ----------
+        folder : Path
+            A folder that train wrote.
+        threads : int
+            CPU threads, as in `network.OnnxNetwork`.
+
+        Raises
+        ------
+        PipelineError
+            The manifest is refused, see `manifest.read_manifest`.
+        """
         manifest = read_manifest(folder)
         names = modalities(manifest)
         processors = {name: modality(name).load(folder / modality(name).file) for name in names}
         parts: list[Part] = []
         for name in names:
-            content = (folder / network_file(ONNX, name, names)).read_bytes()  # as bytes it cannot name other files
+            content = (folder / network_file(ONNX, name, names)).read_bytes()  # bytes cannot refer to other files
             parts.append(NetworkPart(OnnxNetwork(content, threads=threads), name))
         if GRAMS in manifest["sha256"]:
             parts += NgramPart.both(Ngrams.load(folder))
@@ -64,54 +90,69 @@ class Predictor:
         Raises
         ------
         PipelineError
-            The model reads no texts.
+            The model does not read texts.
         """
         if not isinstance(tokenizer := self.processors.get("text"), Tokenizer):
-            raise PipelineError(f"this needs a model of texts, but the model reads {', '.join(self.processors)}")
+            raise PipelineError(f"a text model is required, but this one reads {', '.join(self.processors)}")
         return tokenizer
 
     def log_probabilities(self, cleaned: Rows | Sequence[str]) -> list[np.ndarray]:
-        """Return the logarithms of class probabilities of clean rows, by part.
+        """Return the log-probabilities of the classes by each part.
+
+        Parameters
+        ----------
+        cleaned : mapping of str to sequence of str, or sequence of str
+            Clean cells by modality, None where a row lacks one.
 
         Returns
         -------
         list of ndarray of shape (n_rows, n_classes), float64
-            In the order of `parts`. A row depends on itself only.
+            In the order of `parts`. A row depends only on its own cells.
         """
-        return log_probabilities(self.parts, Inputs.of(self.rows(cleaned), self.processors))
+        return log_probabilities(self.parts, Inputs.of(self._by_modality(cleaned), self.processors))
 
     def probabilities(self, rows: Rows | Sequence[str], class_shares: str = "") -> np.ndarray:
-        """Return calibrated class probabilities of raw rows, shape (n_rows, n_classes), float64.
+        """Return calibrated class probabilities.
 
         Parameters
         ----------
         rows : mapping of str to sequence of str, or sequence of str
-            Raw cells by kind of input, None where a row lacks one.
+            Raw cells by modality, None where a row lacks one.
         class_shares : str
-            Class priors of these rows, where they differ from those of the training data: as a JSON object, such as
-            `{"negative": 0.2, "positive": 0.8}`, or "estimate" to estimate them from the rows, of which there should be
-            hundreds; see `calibration.estimate_shares`. Empty for those of the training data.
+            Class priors of these rows if they differ from those of the training data: a JSON object, such as
+            `{"negative": 0.2, "positive": 0.8}`, or "estimate" to estimate them from the rows, which should be hundreds
+            or more; see `calibration.estimate_class_priors`. Empty for those of the training data.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes), float64
+            In the order of `classes`.
 
         Raises
         ------
         ValueError
-            `class_shares` is neither.
+            `class_shares` is neither of these.
         """
         cleaned = {
             name: [None if cell is None else modality(name).clean(cell) for cell in cells]
-            for name, cells in self.rows(rows).items()
+            for name, cells in self._by_modality(rows).items()
         }
-        natural = combine(self.log_probabilities(cleaned), self.calibration)
-        if not class_shares or not len(natural):
-            return natural
+        probabilities = combine(self.log_probabilities(cleaned), self.calibration)
+        if not class_shares or not len(probabilities):
+            return probabilities
         before = np.array(self.class_shares)
-        now = (
-            estimate_shares(natural, before) if class_shares == "estimate" else read_shares(class_shares, self.classes)
-        )
-        return reweigh(natural, before, now)
+        if class_shares == "estimate":
+            return reweigh(probabilities, before, estimate_class_priors(probabilities, before))
+        return reweigh(probabilities, before, parse_class_priors(class_shares, self.classes))
 
     def predict(self, rows: Rows | Sequence[str], class_shares: str = "") -> "pd.DataFrame":
-        """Return labels of raw rows: `predicted_label`, `confidence` (its probability), `p_<class>` for each class."""
+        """Return labels and probabilities of raw rows; the parameters are those of `probabilities`.
+
+        Returns
+        -------
+        DataFrame of shape (n_rows, 2 + n_classes)
+            `predicted_label`, `confidence` (its probability), and `p_<class>` for each class.
+        """
         import pandas as pd
 
         probabilities = self.probabilities(rows, class_shares)
@@ -121,43 +162,75 @@ class Predictor:
         table.insert(0, "predicted_label", pd.Series([self.classes[i] for i in best], dtype="str"))
         return table
 
-    def rows(self, rows: Rows | Sequence[str]) -> Rows:
-        """Return rows by kind of input."""
+    def _by_modality(self, rows: Rows | Sequence[str]) -> Rows:
         if isinstance(rows, Mapping):
             return rows
-        (name,) = self.processors  # cells alone are of the model's only kind
+        (name,) = self.processors  # a sequence of cells is for models of one modality
         return {name: rows}
 
 
-def read_shares(text: str, classes: Sequence[str]) -> np.ndarray:
-    """Shares from a JSON object, in the order of `classes`, summing to 1; ValueError where it does not hold them."""
+def parse_class_priors(text: str, classes: Sequence[str]) -> np.ndarray:
+    """Parse class priors from a JSON object.
+
+    Parameters
+    ----------
+    text : str
+        A JSON object with a number of 0 or more for each class. They must sum to about 1 (0.99 to 1.01).
+    classes : sequence of str
+        Class names.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,), float64
+        In the order of `classes`, scaled to sum to 1.
+
+    Raises
+    ------
+    ValueError
+        The text is anything else.
+
+    Examples
+    --------
+    >>> parse_class_priors('{"sad": 0.2, "happy": 0.8}', ["happy", "sad"]).tolist()
+    [0.8, 0.2]
+    """
     try:
-        given = json.loads(text)
+        content = json.loads(text)
     except json.JSONDecodeError:
-        given = None
-    values = list(given.values()) if isinstance(given, dict) else []
-    if not values or set(given) != set(classes) or not all(type(v) in {int, float} and v >= 0 for v in values):
+        content = None
+    values = list(content.values()) if isinstance(content, dict) else []
+    if not values or set(content) != set(classes) or not all(type(v) in {int, float} and v >= 0 for v in values):
         raise ValueError(
             f"class_shares must be estimate, or a JSON object with a share of 0 or more for each of "
             f"{', '.join(classes)}, got {text!r}"
         )
-    shares = np.array([given[name] for name in classes], dtype=np.float64)
-    if not 0.99 < shares.sum() < 1.01:
-        raise ValueError(f"class_shares must sum to 1, got {shares.sum():g}")
-    scaled: np.ndarray = shares / shares.sum()
+    priors = np.array([content[name] for name in classes], dtype=np.float64)
+    if not 0.99 < priors.sum() < 1.01:
+        raise ValueError(f"class_shares must sum to 1, got {priors.sum():g}")
+    scaled: np.ndarray = priors / priors.sum()
     return scaled
 
 
 class ServedModel:
-    """What MLflow calls: a table with a column of each kind of input to the table of `Predictor.predict`."""
+    """A predictor as MLflow calls it."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
     def predict(self, table: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
-        """Predict a table with a column of each kind of input; a value that is not a string is an error, not a guess.
+        """Return labels and probabilities, see `Predictor.predict`.
 
-        The only one of `params` is `class_shares`, see `Predictor.probabilities`.
+        Parameters
+        ----------
+        table : DataFrame
+            A column of raw cells for each modality.
+        params : mapping of str to str, optional
+            Only `class_shares`, see `Predictor.probabilities`.
+
+        Raises
+        ------
+        ValueError
+            A cell is not a string.
         """
         rows = {name: table[name].to_list() for name in self.predictor.processors}
         for name, cells in rows.items():
@@ -168,5 +241,5 @@ class ServedModel:
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    """The entry point that MLflow calls for a model logged with this module as its loader."""
+    """Load a model that was logged with this module as its loader; MLflow calls it by this name."""
     return ServedModel(Predictor.load(Path(path)))

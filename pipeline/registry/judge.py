@@ -1,5 +1,6 @@
-"""Judge."""
+"""Judge a new version: probe it, compare it with the champion on the same test rows, and apply the gate."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,146 +18,211 @@ from .store import Store
 from .versions import MODEL_DIGEST
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .lazy_mlflow import ModelVersion
 
-Cells = dict[str, list[str]]  # by kind of input
+Cells = dict[str, list[str]]  # by modality
 
-# Parameters that choose the test rows: under other ones, yesterday's training rows may be today's test rows.
+# Parameters that choose the test rows: after a change, these may be among the champion's training rows.
 SPLITTING: dict[type[params.Section], tuple[str, ...]] = {
     Clean: ("split_seed", "test_share"),
     Ingest: ("test_path", "group_column", "split_column", "time_column"),
 }
 
-CHECKED = 1_000  # test rows, drawn by hash, that the packaged model is asked: it answers as evaluate measured, or not
-TOLERANCE = 1e-4  # between the probabilities that evaluate wrote, to six decimals, and those of the packaged model
+PROBED_ROWS = 1_000  # test rows on which the packaged model must predict the same as in evaluate
+# Between probabilities of evaluate, written with six decimals, and those of the packaged model.
+PROBABILITY_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class EvaluatedRows:
+    """The test rows as evaluate wrote them.
+
+    Parameters
+    ----------
+    classes : list of str
+        Class names.
+    labels : ndarray of shape (n_rows,), int
+        True class numbers.
+    probabilities : ndarray of shape (n_rows, n_classes), float64
+        Of the new model.
+    slices : dict of str to ndarray of shape (n_rows,), bool
+        Mask of each slice.
+    """
+
+    classes: list[str]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    slices: dict[str, np.ndarray]
+
+    @classmethod
+    def read(cls) -> "EvaluatedRows":
+        """Read the outputs of clean and evaluate."""
+        classes = read_json(paths.CLEAN_CLASSES)
+        numbers = {name: number for number, name in enumerate(classes)}
+        return cls(
+            classes,
+            read_table(paths.CLEAN_TABLES["test"])["label"].map(numbers).to_numpy(),
+            read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy(),
+            {name: mask.to_numpy() for name, mask in read_table(paths.EVALUATE_SLICES).items()},
+        )
 
 
 def test_rows() -> Cells:
-    """Return the raw cells of the test rows, by kind of input."""
+    """Return the raw cells of the test rows, by modality."""
     raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id")
     raw = raw.loc[read_table(paths.CLEAN_TABLES["test"])["id"]]
     return {name: raw[name].to_list() for name in modalities_of(raw)}
 
 
-def _known(version: "ModelVersion", rows: Cells) -> probe.Answer | None:
-    """What a registered model said of these texts when it was asked here before; None where it was not."""
-    digest = version.tags.get(MODEL_DIGEST)
-    found = answers.find(versioning.root(), [digest, rows]) if digest else None
-    return probe.Answer({name: column.tolist() for name, column in found.items()}) if found else None
-
-
-def _keep(version: "ModelVersion", rows: Cells, answer: probe.Answer) -> None:
-    digest = version.tags.get(MODEL_DIGEST)
-    if digest and not answer.failure:
-        answers.keep(
-            versioning.root(), [digest, rows], {name: np.array(of) for name, of in answer.probabilities.items()}
-        )
-
-
 def judge(
-    figures: dict[str, Any],
+    metrics: dict[str, Any],
     rows: Cells,
     processes: probe.Processes,
     store: Store,
     version: "ModelVersion",
     champion: "ModelVersion | None",
 ) -> Decision:
-    """Ask a registered model, and the champion, the test rows in processes of their own, and decide between them."""
-    classes, test = read_json(paths.CLEAN_CLASSES), read_table(paths.CLEAN_TABLES["test"])
-    asked = np.sort(np.argsort(test["id"].to_numpy(), kind="stable")[:CHECKED])  # ids are hashes
-    beside = None if champion is None else _resplit(store, champion, new=str(version.version))
-    if beside is not None:
-        champion = None
-    answer = promotion.ask(
-        processes.new(), store, version, {name: [cells[row] for row in asked] for name, cells in rows.items()}
-    )
-    known = None if champion is None else _known(champion, rows)
-    others = [] if champion is None or known else [promotion.ask(processes.new(), store, champion, rows)]
-    # While they are at work:
-    measured = read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy()
-    if champion is not None:
-        parts, theirs = read_table(paths.EVALUATE_SLICES), known or others[0]()
-        if known is None:
-            _keep(champion, rows, theirs)
-        beside = _beside(str(champion.version), theirs, measured, test, classes, parts, new=str(version.version))
+    """Probe a registered model, compare it with the champion, and decide between them.
 
-    said = answer()
-    found, failure = _in_order(said, classes), said.failure
-    if not failure and (found is None or np.abs(found - measured[asked]).max() > TOLERANCE):
-        failure = "answers otherwise than evaluate measured"
-    if not failure:  # then what evaluate measured is what it would say of all rows
-        _keep(version, rows, probe.Answer(dict(zip(classes, measured.T.tolist(), strict=True))))
-    candidate = Challenger(
-        overall=figures["overall"],
-        per_class=figures["per_class"],
-        slices=figures["slices"],
-        majority=figures["baselines"]["majority"]["macro_f1"],
-        latency=said.latency,
+    Parameters
+    ----------
+    metrics : dict
+        Metrics of the new model, as evaluate writes them.
+    rows : dict of str to list of str
+        Raw cells of the test rows, see `test_rows`.
+    processes : Processes
+        Starts a process for each model.
+    store : Store
+        The tracking store.
+    version, champion : ModelVersion
+        The new version, and the one in service; None if there is none.
+    """
+    sample = _sample()
+    wait = promotion.ask(
+        processes.new(), store, version, {name: [cells[row] for row in sample] for name, cells in rows.items()}
+    )
+    evaluated = EvaluatedRows.read()  # while the model is loaded, and so is the comparison
+    comparison = None
+    if champion is not None:
+        comparison = _compare(champion, str(version.version), rows, evaluated, processes, store)
+    answer = wait()
+    failure = answer.failure or _mismatch(answer, evaluated, sample)
+    if not failure:  # so the probabilities of evaluate are the version's answer for all rows
+        columns = evaluated.probabilities.T.tolist()
+        _store_answer(version, rows, probe.Answer(dict(zip(evaluated.classes, columns, strict=True))))
+    elif comparison is not None and not comparison.failure:  # it compares probabilities of evaluate
+        comparison = ChampionComparison(comparison.version, failure=failure)
+    challenger = Challenger(
+        overall=metrics["overall"],
+        per_class=metrics["per_class"],
+        slices=metrics["slices"],
+        majority=metrics["baselines"]["majority"]["macro_f1"],
+        latency=answer.latency,
         size=sum(file.stat().st_size for file in paths.TRAIN_MODEL.iterdir()) / 1e6,
         failure=failure,
         withdrawn=promotion.withdrawn(version),
     )
-    if beside is not None and failure and not beside.failure:  # what evaluate measured is not this package's
-        beside = ChampionComparison(beside.version, failure=failure)
-    return gate.decide(candidate, beside, params.load(Gate))
+    return gate.decide(challenger, comparison, params.load(Gate))
 
 
-def _resplit(store: Store, champion: "ModelVersion", *, new: str) -> ChampionComparison | None:
-    """The champion as one that cannot be compared, where its test rows were chosen otherwise; else None."""
-    theirs = store.versions.parameters(champion)
-    ours = {f"{each.name}.{key}": getattr(params.load(each), key) for each, keys in SPLITTING.items() for key in keys}
-    changed = [key for key, value in ours.items() if theirs.get(key) != (str(value) if is_given(value) else None)]
-    if not theirs or not changed:
-        return None
-    return ChampionComparison(
-        str(champion.version),
-        failure=f"{' and '.join(changed)} changed since, so that it may have learnt from these rows; put back what "
-        f"changed, or promote by hand: python -m pipeline promote {new}",
-    )
+def _sample() -> np.ndarray:
+    """Return the row numbers of a random sample of the test rows, ascending: ids are hashes."""
+    ids = read_table(paths.CLEAN_TABLES["test"])["id"].to_numpy()
+    return np.sort(np.argsort(ids, kind="stable")[:PROBED_ROWS])
 
 
-def _beside(
-    version: str,
-    champion: probe.Answer,
-    measured: np.ndarray,
-    test: "pd.DataFrame",
-    classes: list[str],
-    parts: "pd.DataFrame",
-    *,
+def _mismatch(answer: probe.Answer, evaluated: EvaluatedRows, sample: np.ndarray) -> str:
+    """Return in what an answer for a sample of the rows differs from evaluate's results; empty if they are equal."""
+    probabilities = _in_order(answer, evaluated.classes)
+    if probabilities is not None:
+        error = np.abs(probabilities - evaluated.probabilities[sample]).max()
+        if error <= PROBABILITY_TOLERANCE:
+            return ""
+    return "predicts differently from evaluate"
+
+
+def _compare(
+    champion: "ModelVersion",
     new: str,
+    rows: Cells,
+    evaluated: EvaluatedRows,
+    processes: probe.Processes,
+    store: Store,
 ) -> ChampionComparison:
-    """The champion beside what evaluate measured, on the same rows."""
-    if champion.failure:
-        return ChampionComparison(version, failure=f"the champion {champion.failure}")
-    probabilities = _in_order(champion, classes)
-    if probabilities is None:
-        others = ", ".join(sorted(champion.probabilities))
+    """Compare the new version, whose number is `new`, with the champion on the same rows."""
+    version = str(champion.version)
+    if changed := _changed_split(store, champion):
         return ChampionComparison(
             version,
-            failure=f"its classes are others ({others}); name another model with publish.model, or promote by hand: "
-            f"python -m pipeline promote {new}",
+            failure=f"{' and '.join(changed)} changed since the champion was trained, so it may have been trained on "
+            f"these rows; restore what changed, or promote by hand: python -m pipeline promote {new}",
         )
-    evaluated = params.load(Evaluate)
+    answer = _ask_champion(champion, rows, processes, store)
+    if answer.failure:
+        return ChampionComparison(version, failure=f"the champion {answer.failure}")
+    probabilities = _in_order(answer, evaluated.classes)
+    if probabilities is None:
+        classes = ", ".join(sorted(answer.probabilities))
+        return ChampionComparison(
+            version,
+            failure=f"the champion has other classes ({classes}); choose another model name with publish.model, or "
+            f"promote by hand: python -m pipeline promote {new}",
+        )
+    settings = params.load(Evaluate)
     differences = paired_differences(
-        test["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(),
-        measured,
+        evaluated.labels,
+        evaluated.probabilities,
         probabilities,
-        classes,
-        {name: members.to_numpy() for name, members in parts.items()},
-        resamples=evaluated.bootstrap,
-        seed=evaluated.seed,
+        evaluated.classes,
+        evaluated.slices,
+        resamples=settings.bootstrap,
+        seed=settings.seed,
     )
     return ChampionComparison(version, **differences)
 
 
+def _changed_split(store: Store, champion: "ModelVersion") -> list[str]:
+    """Return the parameters of the split that have other values than in the champion's run; none if that is gone."""
+    logged = store.versions.parameters(champion)
+    values = {
+        f"{section.name}.{key}": getattr(params.load(section), key)
+        for section, keys in SPLITTING.items()
+        for key in keys
+    }
+    expected = {key: str(value) if is_given(value) else None for key, value in values.items()}
+    return [key for key, value in expected.items() if logged.get(key) != value] if logged else []
+
+
+def _ask_champion(champion: "ModelVersion", rows: Cells, processes: probe.Processes, store: Store) -> probe.Answer:
+    """Return the champion's answer for all rows, from the cache if it was asked the same rows before."""
+    digest = champion.tags.get(MODEL_DIGEST)
+    cached = answers.find(versioning.root(), [digest, rows]) if digest else None
+    if cached:
+        return probe.Answer({name: column.tolist() for name, column in cached.items()})
+    answer = promotion.ask(processes.new(), store, champion, rows)()
+    _store_answer(champion, rows, answer)
+    return answer
+
+
+def _store_answer(version: "ModelVersion", rows: Cells, answer: probe.Answer) -> None:
+    """Add an answer to the cache, unless it is a failure."""
+    digest = version.tags.get(MODEL_DIGEST)
+    if digest and not answer.failure:
+        columns = {name: np.array(column) for name, column in answer.probabilities.items()}
+        answers.keep(versioning.root(), [digest, rows], columns)
+
+
 def _in_order(answer: probe.Answer, classes: list[str]) -> np.ndarray | None:
-    """The probabilities, shape (n_rows, n_classes), in the order of `classes`; None if the model knows others."""
+    """Return an answer as (n_rows, n_classes), float64, in the order of `classes`; None if it has other classes."""
     if set(answer.probabilities) != set(classes):
         return None
     return np.array([answer.probabilities[name] for name in classes]).T
 
 
 def is_given(value: Any) -> bool:
+    """Return whether a parameter is set: neither null nor the file that stands for none.
+
+    >>> is_given(None), is_given("data/none"), is_given(0)
+    (False, False, True)
+    """
     return value is not None and value != NO_FILE.as_posix()

@@ -1,4 +1,4 @@
-"""Packaging: what a registered model brings along to work without the project: its code, its pinned packages."""
+"""The package of a registered model: the code and the pinned packages that it needs without the project."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from ..inference.manifest import Manifest, modalities
 
 RUNTIME_LOCK = Path("requirements.lock")
 
-# Prediction with all that it imports but the folders of the kinds of input, and the packages that those need.
+# Prediction and all that it imports, except other modalities than text; and the packages that these modules need.
 SERVED_MODULES = (
     "__init__",
     "base/__init__",
@@ -41,19 +41,27 @@ SERVED_PACKAGES = (
 
 
 def examples(manifest: Manifest) -> dict[str, list[str]]:
-    """Return raw cells to ask a model, by kind of input."""
+    """Return raw cells by which a model is tested, by modality.
+
+    >>> examples({"modalities": ["text"]})["text"][0]
+    'I love this, thank you!'
+    """
     return {name: list(modality(name).examples) for name in modalities(manifest)}
 
 
 def served_modules(manifest: Manifest) -> list[str]:
-    """Return the modules that a model needs: those of prediction, and the folders of its kinds of input."""
+    """Return the modules that a model needs: those of prediction, and the folders of its modalities.
+
+    >>> "inference/predictor" in served_modules({"modalities": ["text"]})
+    True
+    """
     folders = (Path(__file__).parents[1] / name for name in modalities(manifest) if name != "text")
     own = [f"{folder.name}/{module.stem}" for folder in folders for module in sorted(folder.glob("*.py"))]
     return [*SERVED_MODULES, *own]
 
 
 def copy_code(folder: Path, manifest: Manifest) -> Path:
-    """Copy the modules that predict into a new package, of any name: they import one another relatively."""
+    """Copy the modules of prediction into a new package; its name may be any, because their imports are relative."""
     for module in served_modules(manifest):
         target = (folder / module).with_suffix(".py")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,15 +74,15 @@ def _source(module: str) -> Path:
 
 
 def digest(manifest: Manifest) -> str:
-    """What identifies a registered model: weights, tokenizer, classes and network, and the code that predicts.
+    """Return the digest of a registered model: of its manifest, with weights and tokenizer, and of the served code.
 
-    Two states of the pipeline that give the same model and code share one version.
+    Two states of the pipeline that yield the same model and code share one version.
     """
     code = [sha256(_source(module)) for module in served_modules(manifest)]
     return sha256_json([{key: value for key, value in manifest.items() if key != "state"}, code])
 
 
 def requirements() -> list[str]:
-    """The packages' lines of the lock, without hashes: "numpy==2.4.6", with markers where they have any."""
+    """Return the lines of the lock for `SERVED_PACKAGES`, without hashes, such as "numpy==2.4.6"."""
     lines = (line.rstrip(" \\") for line in RUNTIME_LOCK.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line.partition("==")[0] in SERVED_PACKAGES]

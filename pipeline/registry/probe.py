@@ -1,6 +1,7 @@
-"""Smoke: load a registered model as a server would, in a process of its own, and ask it.
+"""Probe a registered model: load it in a separate process, as a server would, and ask it for predictions.
 
-It runs as a script and imports nothing of the project: a model must bring all that it needs. It may hold no pickle.
+This file also runs as a script, and imports nothing of the project: a model must bring all that it needs. A model with
+pickled code is refused.
 """
 
 import json
@@ -17,10 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-MOST_SECONDS = 600  # that a model may take for all texts
-ASKED = 30  # rows asked one by one, to measure the time that one takes
-# Environment variables that a model gets, by how they begin.
-HANDED_ON = (
+MAX_SECONDS = 600  # to load a model and predict all rows
+TIMED_ROWS = 30  # predicted one by one, to measure the latency
+# Prefixes of the environment variables that a model gets.
+ENVIRONMENT = (
     "PATH",
     "HOME",
     "LANG",
@@ -33,24 +34,24 @@ HANDED_ON = (
     "ORT_",
     "MLFLOW_DISABLE_TELEMETRY",
 )
-RAISED = re.compile(r"([\w.]*(?:Error|Exception))(?::|$)")  # the line of a traceback that names the exception
-# Those that may be quoted: what others say may hold the texts that the model was asked.
-TOLD = ("ModuleNotFoundError", "ImportError", "OSError", "FileNotFoundError", "PermissionError", "AttributeError")
-QUESTION, ANSWER, ERRORS, ENDED = "question.json", "answer.json", "errors", "ended"  # files
+EXCEPTION = re.compile(r"([\w.]*(?:Error|Exception))(?::|$)")  # the line of a traceback that names the exception
+# Exceptions whose messages are quoted; those of others may contain texts that the model was asked.
+QUOTED = ("ModuleNotFoundError", "ImportError", "OSError", "FileNotFoundError", "PermissionError", "AttributeError")
+QUESTION, ANSWER, ERRORS, EXIT_CODE = "question.json", "answer.json", "errors", "exit_code"  # files
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said.
+    """A model's predictions for all rows, or why there are none.
 
     Parameters
     ----------
     probabilities : dict of str to list of float
         By class name, one for each row.
     latency : float
-        Milliseconds for one row, the median.
+        Milliseconds for one row, the median; NaN if not measured.
     failure : str
-        Why there is no answer; empty if there is one.
+        What happened instead, as a predicate such as "failed: ImportError"; empty if there is an answer.
     """
 
     probabilities: dict[str, list[float]]
@@ -59,37 +60,37 @@ class Answer:
 
 
 class Processes:
-    """A process that imports MLflow, which takes longer than a thousand answers, and forks one for each model.
+    """A process that imports MLflow, which takes longer than a thousand predictions, and forks one for each model.
 
-    It ends, with all that it started, where the `with` block ends.
+    All of them end with the `with` block.
     """
 
     def __enter__(self) -> "Processes":
         self._folder = tempfile.TemporaryDirectory()
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked = 0
+        self._probes = 0
         return self
 
     def __exit__(self, *error: object) -> None:
         with self._folder:
             if self._process:
-                with self._process, suppress(ProcessLookupError, PermissionError):  # macOS: of one that has ended
+                with self._process, suppress(ProcessLookupError, PermissionError):  # it has ended; macOS: the second
                     os.killpg(self._process.pid, signal.SIGKILL)
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Begin to import, unless it has begun."""
+        """Start the process that imports MLflow, unless it is running."""
         if self._process is None:
-            # A registered model is code that others may have put there: it gets no credentials.
-            environment = {key: value for key, value in os.environ.items() if key.startswith(HANDED_ON)}
+            # Registered models are code that others may have put there: they get no credentials.
+            environment = {key: value for key, value in os.environ.items() if key.startswith(ENVIRONMENT)}
             environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
-            # A process is safely forked while it has one thread.
+            # Forking is safe only while there is one thread.
             environment |= {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-            place = Path(self._folder.name)
-            with (place / ERRORS).open("w") as errors:
+            folder = Path(self._folder.name)
+            with (folder / ERRORS).open("w") as errors:
                 self._process = subprocess.Popen(
                     # -I keeps the project's folder off the path: its `tokenize` would shadow the standard library's.
                     [sys.executable, "-I", __file__],
-                    cwd=place,
+                    cwd=folder,
                     env=environment,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
@@ -99,21 +100,21 @@ class Processes:
                 )
         return self._process
 
-    def new(self) -> "Asking":
-        """A process for one model."""
-        self._asked += 1
-        return Asking(self.start(), Path(self._folder.name) / str(self._asked))
+    def new(self) -> "Probe":
+        """Return a probe for one model."""
+        self._probes += 1
+        return Probe(self.start(), Path(self._folder.name) / str(self._probes))
 
 
-class Asking:
-    """One model that is asked, in a process of its own.
+class Probe:
+    """One model, in a separate process.
 
     Parameters
     ----------
     process : Popen
-        The one that forks it.
+        The process that forks it.
     folder : Path
-        A new folder, that only this user can read, for question and answer, and for the model.
+        A new folder for the model, the rows and the answer; only this user can read it.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", folder: Path) -> None:
@@ -121,75 +122,82 @@ class Asking:
         folder.mkdir()
 
     def ask(self, model: Path, rows: Mapping[str, Sequence[str]]) -> None:
-        """Begin.
+        """Ask a model for predictions; do not wait for the answer.
 
         Parameters
         ----------
         model : Path
-            The folder of a registered model with all that it brings.
+            Folder of a registered model with all that it brings.
         rows : mapping of str to sequence of str
-            Raw cells, by kind of input.
+            Raw cells by modality.
         """
         question = {"model": str(model), "rows": {name: list(cells) for name, cells in rows.items()}}
         (self.folder / QUESTION).write_text(json.dumps(question), encoding="utf-8")
-        with suppress(OSError):  # it is dead: then there is no answer
+        with suppress(OSError):  # the process is dead; `answer` reports it
             self._process.stdin.write(os.fsencode(self.folder) + b"\n")  # type: ignore[union-attr]
 
     def answer(self) -> Answer:
-        """Wait for it; what fails is said in the answer."""
-        ended, stop = self.folder / ENDED, time.monotonic() + MOST_SECONDS
-        while not ended.exists() and self._process.poll() is None:
-            if time.monotonic() > stop:
-                return Answer({}, failure=f"did not answer within {MOST_SECONDS} seconds")
+        """Wait for the answer; a failure of the model is not an exception, but in the answer."""
+        exit_code, deadline = self.folder / EXIT_CODE, time.monotonic() + MAX_SECONDS
+        while not exit_code.exists() and self._process.poll() is None:
+            if time.monotonic() > deadline:
+                return Answer({}, failure=f"did not answer within {MAX_SECONDS} seconds")
             time.sleep(0.005)
-        code = int(ended.read_text()) if ended.exists() else 1
+        if not exit_code.exists():  # the process that forks is dead
+            return Answer({}, failure=read_failure(self.folder.parent / ERRORS))
+        code = int(exit_code.read_text())
         if code < 0:
-            return Answer({}, failure=f"is ended by {signal.Signals(-code).name}")
-        if code == 0:
-            return Answer(**json.loads((self.folder / ANSWER).read_text(encoding="utf-8")))
-        errors = (self.folder if ended.exists() else self.folder.parent).joinpath(ERRORS).read_text(errors="replace")
-        raised = [found for line in errors.splitlines() if (found := RAISED.match(line))]
-        if not raised:
-            return Answer({}, failure="fails: no word of why")
-        kind = raised[-1][1]
-        return Answer({}, failure=f"fails: {raised[-1].string[:300] if kind in TOLD else kind}")
+            return Answer({}, failure=f"crashed with {signal.Signals(-code).name}")
+        if code > 0:
+            return Answer({}, failure=read_failure(self.folder / ERRORS))
+        return Answer(**json.loads((self.folder / ANSWER).read_text(encoding="utf-8")))
+
+
+def read_failure(errors: Path) -> str:
+    """Return which exception ended a process, from its standard error; with its message if that holds no texts."""
+    lines = errors.read_text(errors="replace").splitlines()
+    exceptions = [match for line in lines if (match := EXCEPTION.match(line))]
+    if not exceptions:
+        return "failed without an error message"
+    last = exceptions[-1]
+    return f"failed: {last.string[:300] if last[1] in QUOTED else last[1]}"
 
 
 def ask(model: str, rows: dict[str, list[str]]) -> Answer:
-    """Load and ask a model in this process."""
+    """Load a model in this process, time it on single rows, and predict all rows."""
     import mlflow
     import pandas as pd
 
-    loaded = mlflow.pyfunc.load_model(model, suppress_warnings=True)  # to look for them takes longer than to load
+    loaded = mlflow.pyfunc.load_model(model, suppress_warnings=True)  # looking for warnings takes longer than loading
     whole = pd.DataFrame(rows)
-    tables = [whole.iloc[[row]].reset_index(drop=True) for row in range(min(len(whole), ASKED))]
-    loaded.predict(tables[0])  # whatever is compiled or read at first
+    tables = [whole.iloc[[row]].reset_index(drop=True) for row in range(min(len(whole), TIMED_ROWS))]
+    loaded.predict(tables[0])  # untimed: the first call may compile or read something
     seconds = []
     for table in tables:
         started = time.perf_counter()
         loaded.predict(table)
         seconds.append(time.perf_counter() - started)
-    found = loaded.predict(whole).filter(regex="^p_")
-    probabilities = {name.removeprefix("p_"): found[name].tolist() for name in found}
+    predictions = loaded.predict(whole).filter(regex="^p_")
+    probabilities = {name.removeprefix("p_"): predictions[name].tolist() for name in predictions}
     return Answer(probabilities, round(1_000 * statistics.median(seconds), 3))
 
 
 def answer_in(folder: Path) -> None:
-    """Ask in a process of its own what stands in `folder`, and say there how it ended, also where that was a crash."""
+    """Answer the question in `folder` in a child process, and write its exit code, also after a crash."""
     child = os.fork()
     if child == 0:
         os.dup2(os.open(folder / ERRORS, os.O_CREAT | os.O_WRONLY, 0o600), sys.stderr.fileno())
         answer = ask(**json.loads((folder / QUESTION).read_text(encoding="utf-8")))
         (folder / ANSWER).write_text(json.dumps(answer.__dict__), encoding="utf-8")
-        os._exit(0)  # to take all that MLflow has imported apart would take longer than to answer
+        os._exit(0)  # without the clean-up of MLflow's modules, which would take longer than the answer
     status = os.waitpid(child, 0)[1]
-    partial = folder / f"{ENDED}.partial"
+    partial = folder / f"{EXIT_CODE}.partial"
     partial.write_text(str(os.waitstatus_to_exitcode(status)))
-    partial.rename(folder / ENDED)
+    partial.rename(folder / EXIT_CODE)
 
 
 def main() -> None:
-    import mlflow.pyfunc  # noqa: F401 - before anybody asks
+    import mlflow.pyfunc  # noqa: F401 - once, before the forks
 
     for line in sys.stdin.buffer:
         if os.fork() == 0:

@@ -128,7 +128,7 @@ def withdrawn(version: "ModelVersion") -> str:
 
 
 def ask(
-    process: probe.Asking, store: Store, version: "ModelVersion", rows: Mapping[str, Sequence[str]] | None = None
+    process: probe.Probe, store: Store, version: "ModelVersion", rows: Mapping[str, Sequence[str]] | None = None
 ) -> Callable[[], probe.Answer]:
     """Ask a registered model in another process; return a function that waits for the answer.
 

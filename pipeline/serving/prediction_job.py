@@ -158,10 +158,10 @@ def predict_table(
 
 
 def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: int = 1) -> str:
-    """Return each class's share among the rows of a table, as JSON; see `calibration.estimate_shares`."""
+    """Return each class's share among the rows of a table, as JSON; see `calibration.estimate_class_priors`."""
     import numpy as np
 
-    from ..inference.calibration import estimate_shares
+    from ..inference.calibration import estimate_class_priors
 
     manifest = model.manifest()
     blocks = [np.empty((len(manifest["classes"]), 0))]  # (n_classes, n_rows) each
@@ -172,5 +172,5 @@ def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: i
             progress.update(len(errors))
     probabilities = np.concatenate(blocks, axis=1).T
     before = np.array(manifest["class_shares"])
-    now = estimate_shares(probabilities, before) if len(probabilities) else before
+    now = estimate_class_priors(probabilities, before) if len(probabilities) else before
     return json.dumps(dict(zip(manifest["classes"], now.tolist(), strict=True)))

@@ -18,7 +18,7 @@ from ..data.readers.compression import packing
 from ..data.readers.formats import BY_NAME, format_by_name, open_stream
 from ..data.readers.streams import TableStream
 from ..inference.manifest import modalities
-from ..inference.predictor import read_shares
+from ..inference.predictor import parse_class_priors
 from ..registry.models import OpenedModel, open_model
 from .prediction_job import estimated_class_shares, predict_table
 
@@ -178,7 +178,7 @@ def checked_shares(model: OpenedModel, class_shares: str) -> str:
         raise PipelineError(f"{model.name} is older than --class-shares and would ignore it; train it again")
     if class_shares and class_shares != "estimate":
         try:
-            read_shares(class_shares, manifest["classes"])
+            parse_class_priors(class_shares, manifest["classes"])
         except ValueError as error:
             raise PipelineError(f"--{error}".replace("class_shares", "class-shares", 1)) from error
     return class_shares

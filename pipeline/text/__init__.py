@@ -1,1 +1,1 @@
-"""Text as an input: a raw text is cleaned, masked, split into units and turned into ids."""
+"""Text as a modality: a raw text is cleaned, masked, split into units and encoded as token ids."""

@@ -1,4 +1,4 @@
-"""Cleaning."""
+"""Clean raw texts: repair the encoding, remove markup, mask personal data."""
 
 import html
 import re
@@ -7,14 +7,14 @@ from ftfy import TextFixerConfig, fix_text
 
 from .masking import mask
 
-# Mojibake becomes what was meant, curly quotes straight ones; full-width punctuation is Chinese, and stays.
+# Repairs mojibake and straightens curly quotes. Full-width punctuation stays: it is Chinese.
 _FIXES = TextFixerConfig(unescape_html=False, fix_character_width=False, remove_control_chars=False)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff]")
 _MARKUP = re.compile(r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 
 
 def clean_text(text: str) -> str:
-    """Lower-case a text, mend its encoding, remove markup and extra space, and mask what identifies people.
+    """Lower-case a text, repair its encoding, remove markup and extra space, and mask personal data.
 
     Web, e-mail and IP addresses, user names, phone, card and identity numbers become placeholders. Negation,
     punctuation, emoji, accents and scripts other than Latin are kept: they carry the emotion.
@@ -27,12 +27,17 @@ def clean_text(text: str) -> str:
     Returns
     -------
     str
-        Cleaned text; empty if nothing but markup and space was there.
+        Cleaned text; empty if the text has only markup and space.
+
+    Examples
+    --------
+    >>> clean_text("I &lt;3 <b>THIS</b>, @bob!")
+    'i <3 this , [user] !'
     """
     text = _MARKUP.sub(" ", text)  # before the entities, so that "&lt;3" never looks like a tag
     for _ in range(2):  # real exports escape twice: "R&amp;amp;D"
         text = html.unescape(text)
-    if not text.isascii():  # ftfy changes no ASCII text, and takes longer than all the rest
+    if not text.isascii():  # ftfy leaves ASCII texts as they are, and is slower than all the rest
         text = fix_text(text, _FIXES)
     text = _CONTROL.sub(" ", text)
     return " ".join(mask(text).lower().split())

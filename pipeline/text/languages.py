@@ -1,4 +1,4 @@
-"""How a cleaned text is split into units: words, characters or Chinese words, by its language."""
+"""Split cleaned texts into units: words, characters or Chinese words, depending on the language."""
 
 import re
 import unicodedata
@@ -9,39 +9,52 @@ from typing import Any, TypeVar
 
 from .masking import PLACEHOLDERS
 
-PLACEHOLDER = "|".join(re.escape(placeholder) for placeholder in PLACEHOLDERS)
-# Vowel signs and accents of their own, which `\w` leaves out, belong to the word that they stand in (Hindi, Thai).
+PLACEHOLDER = "|".join(re.escape(placeholder) for placeholder in PLACEHOLDERS)  # a regular expression
+# Vowel signs and combining accents (Hindi, Thai), which `\w` does not match, belong to their word.
 _MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.category(chr(code))[0] == "M")
 _WORD = re.compile(rf"{PLACEHOLDER}|\w[\w{_MARKS}]*(?:['’][\w{_MARKS}]+)*|[^\w\s]")
 _CHARACTER = re.compile(rf"{PLACEHOLDER}|.")
-HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")
+HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")  # one Chinese character
+SAMPLED_TEXTS, SAMPLED_CHARACTERS = 1_000, 1_000  # by `detect_language`; characters of each text
 
 
 def words(text: str) -> list[str]:
-    """Split a cleaned text into words, single punctuation marks and symbols, and placeholders."""
+    """Split a cleaned text into words, single punctuation marks and symbols, and placeholders.
+
+    >>> words("[user] isn't sad :)")
+    ['[user]', "isn't", 'sad', ':', ')']
+    """
     return _WORD.findall(text)
 
 
 def characters(text: str) -> list[str]:
-    """Split a cleaned text into characters and placeholders."""
+    """Split a cleaned text into characters and placeholders.
+
+    >>> characters("我 [url]a")
+    ['我', ' ', '[url]', 'a']
+    """
     return _CHARACTER.findall(text)
 
 
 def chinese_words(text: str) -> list[str]:
-    """Split a cleaned text as `words` does, and what holds Chinese further into jieba's words."""
-    cut = _segmenter().lcut
-    return [word for run in words(text) for word in (cut(run) if HAN.search(run) else [run])]
+    """Split a cleaned text as `words` does, and Chinese further into words, with jieba.
+
+    >>> chinese_words("我不喜欢 it")
+    ['我', '不', '喜欢', 'it']
+    """
+    segment = _segmenter().lcut
+    return [word for run in words(text) for word in (segment(run) if HAN.search(run) else [run])]
 
 
 @cache
 def _segmenter() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # old escapes in its patterns, which newer Pythons report
+        warnings.simplefilter("ignore", SyntaxWarning)  # invalid escapes in jieba's patterns
         import jieba
 
     segmenter = jieba.Tokenizer()
-    # As its `initialize` does, but for the cache in the machine's temporary folder: whoever writes there first could
-    # choose the words of all users.
+    # As `Tokenizer.initialize` does, without its cache in the shared temporary folder: any user of the machine could
+    # put a dictionary there.
     segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
     segmenter.initialized = True
     return segmenter
@@ -50,36 +63,58 @@ def _segmenter() -> Any:
 T = TypeVar("T")
 
 
-class Remembered(dict[str, T]):
-    """What a function gives for the runs between a text's spaces: words, which come again and again.
+class RunCache(dict[str, T]):
+    """Cache of a function of runs, the pieces of a text between spaces: most are words that occur again and again.
 
-    Memory is bounded: long runs, which are no words, are not kept, and of 65,536 runs none is.
+    Its memory is bounded: runs longer than `MAX_CHARACTERS` are not stored, and the cache is emptied when it
+    holds `MAX_RUNS`.
+
+    >>> lengths = RunCache(len)
+    >>> lengths["good"], dict(lengths)
+    (4, {'good': 4})
     """
 
-    MOST, LONGEST = 2**16, 32
+    MAX_RUNS, MAX_CHARACTERS = 2**16, 32
 
     def __init__(self, function: Callable[[str], T]) -> None:
         super().__init__()
         self.function = function
 
     def __missing__(self, run: str) -> T:
-        found = self.function(run)
-        if len(run) <= self.LONGEST:
-            if len(self) >= self.MOST:
+        value = self.function(run)
+        if len(run) <= self.MAX_CHARACTERS:
+            if len(self) >= self.MAX_RUNS:
                 self.clear()
-            self[run] = found
-        return found
+            self[run] = value
+        return value
 
 
-# What is no word between spaces. Others of the kind have no segmenter here.
+# Languages without spaces between words; except for Chinese, there is no segmenter here.
 UNIT_OF_LANGUAGE = {"zh": "chinese", **dict.fromkeys(("ja", "th", "lo", "km", "my"), "character")}
 UNITS: dict[str, Callable[[str], list[str]]] = {"word": words, "character": characters, "chinese": chinese_words}
 
 
 def detect_language(texts: Sequence[str]) -> str:
-    """The language of cleaned texts, as two letters, by py3langid on the starts of 1,000 of them."""
+    """Detect the language of cleaned texts with py3langid, from the beginnings of 1,000 of them, evenly spaced.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Cleaned texts, one or more.
+
+    Returns
+    -------
+    str
+        Two letters (ISO 639-1).
+
+    Examples
+    --------
+    >>> detect_language(["das ist leider gar nicht gut [user]"])
+    'de'
+    """
     from py3langid import classify
 
-    sample = " ".join(text[:1_000] for text in texts[:: -(-len(texts) // 1_000)])
+    step = -(-len(texts) // SAMPLED_TEXTS)
+    sample = " ".join(text[:SAMPLED_CHARACTERS] for text in texts[::step])
     language: str = classify(re.sub(PLACEHOLDER, " ", sample))[0]
     return language

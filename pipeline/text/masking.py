@@ -1,4 +1,4 @@
-"""Masking: what identifies a person becomes a placeholder, in training and in prediction alike."""
+"""Replace what identifies a person by placeholders, in training and in prediction alike."""
 
 import ipaddress
 import re
@@ -12,12 +12,12 @@ from stdnum.iso7064 import mod_11_2
 
 PLACEHOLDERS = ("[url]", "[email]", "[user]", "[phone]", "[card]", "[id]", "[ip]")
 
-# An address ends before closing punctuation, and before an ellipsis that a sentence follows without a space.
+# An address ends before closing punctuation, and before an ellipsis, even if a sentence follows without a space.
 _URL = re.compile(
     r"(?:(?:h(?:tt|xx)ps?|ftp)://|(?<![A-Za-z0-9_])www\.(?=\w))(?:(?!\.\.)[\w\-./?%&=#~:;,+@!$*()\[\]])+(?<![.,;:!?)\]])",
     re.ASCII | re.IGNORECASE,
 )
-# Without http, what ends as sites do: ".com", ".org", ".co.uk", as another such site of three parts or with a path.
+# Without http: names that end in ".com", ".org", ".co.uk"; in other endings of sites with three labels or a path.
 _SITE = re.compile(
     r"(?<![\w@./-])(?:(?:[a-z0-9-]{1,63}\.){2,4}(?:net|io|info|app|dev|xyz|edu|gov)(?![\w-])"
     r"|(?:[a-z0-9-]{1,63}\.){1,4}(?:(?:com|org|(?:com?|org|ac|gov)\.[a-z]{2})(?![\w-])"
@@ -36,11 +36,11 @@ _SPELT_EMAIL = re.compile(
     r"(?: ?[(\[]at[)\]] ?[\w-]+(?: ?[(\[]dot[)\]] ?\w+|\.\w+)+| at [\w-]+ dot \w+)",
     re.ASCII | re.IGNORECASE,
 )
-# A Latin name ends where another script begins; others end, as in Weibo, at a space or colon.
+# A Latin name ends where another script begins; other names end at a space or colon, as on Weibo.
 _HANDLE = re.compile(
     r"(?:@(?:[A-Za-z0-9_]+(?:(?:\.[a-z0-9_]+){2,5}|\.[a-z0-9]*[0-9_][a-z0-9_]*)?|[\w-]{1,30}(?=[\s:：]|$)))+"
 )
-# Without an @: Reddit's, and what a word before it tells; of the latter those with a digit or underscore.
+# Names without an @: Reddit's, and names after a word such as "telegram" if they contain a digit or underscore.
 _NAMED_HANDLE = re.compile(
     r"(?<![\w./])/?u/[\w-]{3,20}(?![\w/])"
     r"|((?:微信号?|威信|we ?chat(?: id)?|\bvx|\bwx|telegram|instagram|\binsta|snapchat|\bline id)[\s:：]{1,3}|微信号?)"
@@ -48,7 +48,7 @@ _NAMED_HANDLE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _BEFORE_HANDLE = ("u/", "微信", "威信", "wechat", "we chat", "vx", "wx", "telegram", "insta", "snapchat", "line id")
-# Six digits near one another, or letters between: what every number below has, and few texts.
+# Every number below has six digits close together, or digits with letters between; few texts do.
 _NUMBER = re.compile(r"[0-9](?:(?:[^\w\s]{0,2} ?[^\w\s]?[0-9]){5}|[0-9][A-Za-z][0-9]{2}|[0-9]{3}[A-Za-z])", re.ASCII)
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d\d?)?(?!\w|\.\d)", re.ASCII)
 _IPV6 = re.compile(r"(?<![\w:.])[0-9a-f:]{6,39}(?![\w:])", re.ASCII | re.IGNORECASE)
@@ -58,15 +58,15 @@ _ID = re.compile(
     r"(?P<chinese>\d{17}[\dx])"
     r"|(?P<french>[12] ?\d\d ?(?:0[1-9]|1[0-2]) ?\d[\dab] ?\d{3} ?\d{3} ?\d\d)"
     r"|(?P<spanish>(?:\d|[xyz]-?)\d{7}-?[a-z])"
-    r"|(?!000|666)\d{3}-\d\d-\d{4}|(?!000|666)[0-8]\d\d \d\d \d{4}"  # the United States'
+    r"|(?!000|666)\d{3}-\d\d-\d{4}|(?!000|666)[0-8]\d\d \d\d \d{4}"  # USA
     r"|[a-ceghj-prstw-z][a-z] ?\d\d ?\d\d ?\d\d ?[a-d]"  # British
     r"|[a-z]{6}\d\d[a-z]\d\d[a-z]\d{3}[a-z]|\d{3}\.\d{3}\.\d{3}-\d\d|[a-z]{5}\d{4}[a-z]"  # Italian, Brazilian, Indian
     r")(?![\w-])",
     re.ASCII | re.IGNORECASE,
 )
-# How each account number begins, and the most that may belong to it: the check digits tell what does.
+# The beginning of an account number, and the longest text that may belong to it: the check digits decide what does.
 _IBAN = re.compile(r"(?<![\w-])[a-z]{2}\d\d(?=((?: ?[a-z0-9]){11,30})(?![\w-]))", re.ASCII | re.IGNORECASE)
-# A number that only the words before it tell from others.
+# Numbers that can be recognised only by the words before them.
 _NAMED_ID = re.compile(
     r"((?:passport|pasaporte|passeport|reisepass|ausweis|steuer-?id|licen[cs]e|social security|\bssn|"
     r"\bnational insurance|\bdni|\bnie|\bnir|sécu|\bcpf|\bpan|aadhaa?r|(?<![a-z])qq|护照|身份证|证件)"
@@ -75,20 +75,20 @@ _NAMED_ID = re.compile(
     r"(?=(?:[a-z .-]{0,2}\d){4})([a-z]{0,2}\d(?:[.-]?[a-z\d]| \d){5,17}(?![a-z\d]))",
     re.IGNORECASE,
 )
-# Nine digits or more in groups, or seven as in 555-0123; a date and part of a longer number or code are none.
+# Nine digits or more in groups, or seven as in 555-0123; not a date, nor part of a longer number or code.
 _PHONE = re.compile(
     r"(?<![\w.,$€£¥#-])(?!\d{4}-\d\d?-\d\d?(?!\d)|\d\d?[./-]\d\d?[./-](?:19|20)\d\d(?!\d)|97[89]-|\d\.\d{5})"
     r"(?:\+?[(（]?\d{1,4}[)）]?(?:[ ./-]?(?:\(0\) ?)?[(（]?\d{2,5}[)）]?){1,6}|\d{3}-\d{4})(?![\w-]|[.,]\d)",
     re.ASCII,
 )
-# Digits without a space: with a trunk or country code, or as many as national numbers have; not those of goods.
+# Digits without a space: with a trunk or country code, or as many as national numbers have; not product codes.
 _BARE_PHONE = re.compile(r"0\d{8,14}|[2-9]\d{8,11}|1[2-9]\d{9}", re.ASCII)
-# Wide forms of digits, and of what joins them, as Chinese keyboards write them.
+# Full-width digits, and what joins them, as Chinese keyboards write them.
 _WIDE = re.compile("[０-９＠]|[－．](?=[0-9０-９])")
 _NARROW = str.maketrans("０１２３４５６７８９＠－．", "0123456789@-.")
 _TWO_DIGITS = re.compile(r"[0-9]{2}")
-# Numbers with check digits; of the other kinds the form alone tells.
-# The Chinese by their sum alone: python-stdnum fails on regions that it does not know.
+# Identity numbers with check digits; the others are recognised by their form only.
+# Of Chinese ones only the check sum is tested: python-stdnum rejects regions that it does not know.
 _CHECKED: dict[str, Callable[[str], bool]] = {
     "chinese": mod_11_2.is_valid,
     "french": nir.is_valid,
@@ -99,16 +99,26 @@ _CHECKED: dict[str, Callable[[str], bool]] = {
 def mask(text: str) -> str:
     """Replace web, e-mail and IP addresses, user names, phone, card and identity numbers by `PLACEHOLDERS`.
 
-    Check digits are python-stdnum's. What is found, and what is not: docs/privacy.md.
+    Check digits are verified by python-stdnum. What is masked, and what is not: docs/privacy.md.
 
     Parameters
     ----------
     text : str
-        Without markup and entities, of any case.
+        Text without markup and entities, in any case.
+
+    Returns
+    -------
+    str
+        The text with a space on either side of each placeholder.
+
+    Examples
+    --------
+    >>> mask("ask @bob or call +44 20 7946 0958")
+    'ask  [user]  or call  [phone] '
     """
     if not text.isascii() and _WIDE.search(text):
-        text = _WIDE.sub(lambda found: found[0].translate(_NARROW), text)
-    # Most texts have none, which costs less to tell than to search.
+        text = _WIDE.sub(lambda match: match[0].translate(_NARROW), text)
+    # Most texts have nothing to mask: these tests are cheaper than the searches.
     lowered = text.lower()
     if "://" in text or "www." in lowered:
         text = _URL.sub(" [url] ", text)
@@ -121,64 +131,64 @@ def mask(text: str) -> str:
     if _ENDING.search(lowered) or ("/" in text and _PATH.search(lowered)):
         text = _SITE.sub(" [url] ", text)
     if "::" in text or text.count(":") >= 7:
-        text = _IPV6.sub(_masked_ip, text)
+        text = _IPV6.sub(_mask_ip, text)
     if _TWO_DIGITS.search(text) and _NUMBER.search(text):
-        text = _IPV4.sub(_masked_ip, text)
-        text = _masked_ibans(text)
-        text = _ID.sub(_masked_id, text)
+        text = _IPV4.sub(_mask_ip, text)
+        text = _mask_ibans(text)
+        text = _ID.sub(_mask_id, text)
         text = _NAMED_ID.sub(r"\1 [id] ", text)
-        text = _CARD.sub(_masked_card, text)
-        text = _PHONE.sub(_masked_phone, text)
+        text = _CARD.sub(_mask_card, text)
+        text = _PHONE.sub(_mask_phone, text)
     return text
 
 
-def _masked_ip(found: re.Match[str]) -> str:
+def _mask_ip(match: re.Match[str]) -> str:
     try:
-        ipaddress.ip_network(found[0], strict=False)
+        ipaddress.ip_network(match[0], strict=False)
     except ValueError:
-        return found[0]
+        return match[0]
     return " [ip] "
 
 
-def _masked_id(found: re.Match[str]) -> str:
-    valid = _CHECKED.get(found.lastgroup or "")
-    return " [id] " if valid is None or valid(found[0]) else found[0]
+def _mask_id(match: re.Match[str]) -> str:
+    is_valid = _CHECKED.get(match.lastgroup or "")
+    return " [id] " if is_valid is None or is_valid(match[0]) else match[0]
 
 
-def _masked_ibans(text: str) -> str:
-    """Account numbers replaced; words of a sentence may follow each."""
-    parts, done = [], 0
-    for found in _IBAN.finditer(text):
-        if found.start() >= done and (length := _length_of_iban(found[0] + found[1])):
-            parts += [text[done : found.start()], " [id] "]
-            done = found.start() + length
-    return "".join([*parts, text[done:]])
+def _mask_ibans(text: str) -> str:
+    """Replace account numbers, which may be followed by words of the sentence."""
+    pieces, end = [], 0
+    for match in _IBAN.finditer(text):
+        if match.start() >= end and (length := _iban_length(match[0] + match[1])):
+            pieces += [text[end : match.start()], " [id] "]
+            end = match.start() + length
+    return "".join([*pieces, text[end:]])
 
 
-def _length_of_iban(groups: str) -> int:
-    """Characters of the account number that begins here, up to a space or the end; 0 if none does."""
-    wanted, seen = _characters_of_iban(groups[:2].upper()), 0
-    for place, character in enumerate(groups, start=1):
+def _iban_length(groups: str) -> int:
+    """Return the length, with spaces, of the account number at the beginning of `groups`; 0 if there is none."""
+    wanted, seen = _iban_characters(groups[:2].upper()), 0
+    for length, character in enumerate(groups, start=1):
         seen += character != " "
         if seen == wanted:
-            ends = groups[place : place + 1] in {"", " "}
-            return place if ends and iban.is_valid(groups[:place].replace(" ", "")) else 0
+            is_whole = groups[length : length + 1] in {"", " "}
+            return length if is_whole and iban.is_valid(groups[:length].replace(" ", "")) else 0
     return 0
 
 
 @cache
-def _characters_of_iban(country: str) -> int:
-    """How long a country's account numbers are; 0 if it has none."""
-    found = numdb.get("iban").info(country)[0][1].get("bban", "")
-    return 4 + sum(map(int, re.findall(r"\d+", found))) if found else 0
+def _iban_characters(country: str) -> int:
+    """Return how many characters a country's account numbers have, without spaces; 0 if it has none."""
+    structure = numdb.get("iban").info(country)[0][1].get("bban", "")
+    return 4 + sum(map(int, re.findall(r"\d+", structure))) if structure else 0
 
 
-def _masked_card(found: re.Match[str]) -> str:
-    return " [card] " if luhn.is_valid(re.sub("[ .-]", "", found[0])) else found[0]
+def _mask_card(match: re.Match[str]) -> str:
+    return " [card] " if luhn.is_valid(re.sub("[ .-]", "", match[0])) else match[0]
 
 
-def _masked_phone(found: re.Match[str]) -> str:
-    number = found[0]
+def _mask_phone(match: re.Match[str]) -> str:
+    number = match[0]
     digits = sum(character.isdigit() for character in number)
     if number.isdigit():
         return " [phone] " if _BARE_PHONE.fullmatch(number) else number

@@ -1,4 +1,4 @@
-"""Text as a kind of input: what the table `base.modalities.MODALITIES` finds of it."""
+"""The entry of text in the table of modalities, see `base.modalities`."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -10,12 +10,20 @@ from .cleaning import clean_text
 from .languages import UNIT_OF_LANGUAGE, detect_language
 from .processor import UNKNOWN, Tokenizer
 
-if TYPE_CHECKING:  # a registered model brings this module, and not what checks parameters
+if TYPE_CHECKING:  # at run time, a registered model has this module but not the parameters
     from .settings import Tokenize
 
 
 def fit(texts: Iterable[str], settings: "Tokenize") -> Tokenizer:
-    """Fit a vocabulary to cleaned training texts, by their language where the parameters name none."""
+    """Fit a tokenizer to training texts.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Cleaned training texts.
+    settings : Tokenize
+        Section `tokenize` of the parameters. A language of null is detected; a unit of null is chosen by the language.
+    """
     from tqdm import tqdm
 
     texts = list(texts)
@@ -30,15 +38,30 @@ def fit(texts: Iterable[str], settings: "Tokenize") -> Tokenizer:
 
 
 def describe(tokenizer: Tokenizer) -> str:
-    """Return what a person wants to know of a tokenizer, in a line."""
-    units = f"{len(tokenizer.vocabulary):,} {tokenizer.unit} units"
-    return f"language {tokenizer.language}; {units}, the last {tokenizer.length} of a text are used"
+    """Return a tokenizer's language, vocabulary size and length, for the log.
+
+    >>> describe(Tokenizer(("good", "bad"), 30))
+    'language en; 2 units (word) in the vocabulary; texts are truncated to their last 30 units'
+    """
+    vocabulary = f"{len(tokenizer.vocabulary):,} units ({tokenizer.unit}) in the vocabulary"
+    return f"language {tokenizer.language}; {vocabulary}; texts are truncated to their last {tokenizer.length} units"
 
 
 def describe_ids(ids: np.ndarray) -> str:
-    """Return the tokens per row of padded ids, and the share of unknown ones, in a line."""
+    """Return the mean number of tokens and the share of unknown ones, for the log.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n_rows, length), int32
+        Token ids, right-padded with 0.
+
+    Examples
+    --------
+    >>> describe_ids(np.array([[2, 1, 3], [2, 0, 0]]))
+    '2.0 tokens per row, 25.0% of them unknown'
+    """
     tokens = ids > 0
-    return f"{tokens.sum(1).mean():.1f} tokens a row, {(ids == UNKNOWN).sum() / tokens.sum():.1%} of them unknown"
+    return f"{tokens.sum(1).mean():.1f} tokens per row, {(ids == UNKNOWN).sum() / tokens.sum():.1%} of them unknown"
 
 
 MODALITY = Modality(

@@ -1,4 +1,4 @@
-"""Cleaned texts to token ids: the one path that training and prediction share."""
+"""The tokenizer: cleaned texts to token ids, by the same code in training and in prediction."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,30 +10,37 @@ from typing import Any
 import numpy as np
 
 from ..base.files import read_json, write_json
-from .languages import UNITS, Remembered
+from .languages import UNITS, RunCache
 
-PADDING, UNKNOWN = 0, 1  # the ids below those of the units
-MOST_UNITS, LENGTHS = 20_000, (16, 400)  # bounds of what the data may choose
-MANY_UNITS = 1_000_000
+PADDING, UNKNOWN = 0, 1  # token ids; those of the vocabulary follow
+MAX_VOCABULARY = 20_000  # if the data choose its size
+MIN_LENGTH, MAX_LENGTH = 16, 400  # units, if the data choose the length
+LENGTH_PERCENTILE = 95  # of the training texts' units
+MANY_UNITS = 1_000_000  # in the training texts; with more, padding is saved by eight padded lengths instead of four
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """A vocabulary, a unit and a length: turns cleaned texts into rows of ids.
+    """A vocabulary, a unit and a length: turns cleaned texts into rows of token ids.
 
     Parameters
     ----------
     vocabulary : tuple of str
-        Units by id, the first having id 2 (0 is padding, 1 any other unit).
+        Units by id; the first has id 2 (0 is padding, 1 any unknown unit).
     length : int
-        Units kept of a text: its last ones, because a text's verdict tends to come at its end.
+        Units kept of a text: the last ones, because the verdict of a text tends to be at its end.
     unit : {"word", "character", "chinese"}
         How a text is split.
     language : str
-        Of the training texts, two letters.
+        Language of the training texts, two letters.
     lengths : tuple of int
-        The padded lengths there are, ascending, the last being `length`: a network pads a text to the shortest that
-        holds it, because padding costs as much time as tokens do.
+        Padded lengths, ascending; the last one is `length`, and by default the only one. A network pads a text to the
+        shortest that fits, because padding takes as much time as tokens do.
+
+    Examples
+    --------
+    >>> Tokenizer(("good", "film"), length=4).encode(["a good film", "film"]).tolist()
+    [[1, 2, 3, 0], [3, 0, 0, 0]]
     """
 
     vocabulary: tuple[str, ...]
@@ -47,12 +54,12 @@ class Tokenizer:
             object.__setattr__(self, "lengths", (self.length,))
 
     @cached_property
-    def _of_run(self) -> Remembered[list[int]]:
-        ids = {word: i for i, word in enumerate(self.vocabulary, start=UNKNOWN + 1)}
+    def _ids_of_run(self) -> RunCache[list[int]]:
+        ids = {unit: number for number, unit in enumerate(self.vocabulary, start=UNKNOWN + 1)}
         split = UNITS[self.unit]
-        return Remembered(lambda run: [ids.get(unit, UNKNOWN) for unit in split(run)])
+        return RunCache(lambda run: [ids.get(unit, UNKNOWN) for unit in split(run)])
 
-    def __reduce__(self) -> tuple[Any, ...]:  # to another process it goes without what it remembers
+    def __reduce__(self) -> tuple[Any, ...]:  # other processes get it without its cache
         return Tokenizer, (self.vocabulary, self.length, self.unit, self.language, self.lengths)
 
     @classmethod
@@ -65,37 +72,40 @@ class Tokenizer:
         unit: str = "word",
         language: str = "en",
     ) -> "Tokenizer":
-        """Take the most frequent units of cleaned `texts`, equal counts in alphabetical order.
+        """Build a vocabulary of the most frequent units; equal counts are in alphabetical order.
 
         Parameters
         ----------
         texts : iterable of str
             Cleaned training texts.
         vocabulary_size : int or None
-            Most units; None for those that occur twice or more, at most 20,000: what occurs once teaches nothing.
+            Maximum number of units; None for all that occur at least twice, at most 20,000: nothing can be learned from
+            a unit that occurs once.
         length : int or None
-            Units kept of a text; None for as many as 95 of 100 texts have, 16 to 400.
+            Units kept of a text; None for the length that 95 % of the texts do not exceed, from 16 to 400.
         unit, language
             As above.
+
+        Examples
+        --------
+        >>> Tokenizer.fit(["b a", "b c", "a b"], vocabulary_size=2, length=4).vocabulary
+        ('b', 'a')
         """
         counts: Counter[str] = Counter()
-        lengths = []
+        num_units = []
         for text in texts:
             units = UNITS[unit](text)
             counts.update(units)
-            lengths.append(len(units))
+            num_units.append(len(units))
         if vocabulary_size is None:
             repeated = sum(count > 1 for count in counts.values())
-            vocabulary_size = min(max(repeated, 1), MOST_UNITS)
+            vocabulary_size = min(max(repeated, 1), MAX_VOCABULARY)
         if length is None:
-            length = int(np.clip(np.percentile(lengths, 95, method="higher"), *LENGTHS))
-        # Each padded length takes some seconds to compile, and only many units save as much in padding.
-        steps = 8 if sum(lengths) > MANY_UNITS else 4
-        bounds = np.percentile(lengths, np.linspace(0, 100, steps + 1)[1:], method="higher")
-        padded = {min(int(4 * np.ceil(bound / 4)), length) for bound in bounds} - {0} | {length}
+            percentile = np.percentile(num_units, LENGTH_PERCENTILE, method="higher")
+            length = int(np.clip(percentile, MIN_LENGTH, MAX_LENGTH))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        vocabulary = tuple(each for each, _ in ranked[:vocabulary_size])
-        return cls(vocabulary, length, unit, language, tuple(sorted(padded)))
+        vocabulary = tuple(unit for unit, _ in ranked[:vocabulary_size])
+        return cls(vocabulary, length, unit, language, _padded_lengths(num_units, length))
 
     @property
     def num_ids(self) -> int:
@@ -103,11 +113,15 @@ class Tokenizer:
         return len(self.vocabulary) + UNKNOWN + 1
 
     def units(self, text: str) -> list[str]:
-        """Split a cleaned text into its units."""
+        """Split a cleaned text into its units.
+
+        >>> Tokenizer((), 4).units("[user] isn't sad")
+        ['[user]', "isn't", 'sad']
+        """
         return UNITS[self.unit](text)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Turn cleaned texts into ids.
+        """Turn cleaned texts into token ids.
 
         Parameters
         ----------
@@ -117,17 +131,18 @@ class Tokenizer:
         Returns
         -------
         ndarray of shape (n_texts, length), int32
-            Token ids, right-padded with 0. An empty text is one unknown unit, because cuDNN refuses an empty row.
+            Token ids, right-padded with 0. An empty text is one unknown unit, because cuDNN rejects an empty row.
         """
         rows = np.full((len(texts), self.length), PADDING, dtype=np.int32)
         for row, text in zip(rows, texts, strict=True):
-            # No unit but a space itself, of characters, holds a space: a text is cut as its runs are.
+            # Runs can be split one by one, because no unit contains a space; but a space is a character itself.
             runs = [text] if self.unit == "character" else text.split()
-            ids = [each for run in runs for each in self._of_run[run]][-self.length :] or [UNKNOWN]
+            ids = [number for run in runs for number in self._ids_of_run[run]][-self.length :] or [UNKNOWN]
             row[: len(ids)] = ids
         return rows
 
     def save(self, path: Path) -> None:
+        """Write the tokenizer as JSON."""
         write_json(
             path,
             {
@@ -141,5 +156,17 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
+        """Read a tokenizer that `save` wrote."""
         content = read_json(path)
         return cls(tuple(content.pop("vocabulary")), lengths=tuple(content.pop("lengths")), **content)
+
+
+def _padded_lengths(num_units: Sequence[int], length: int) -> tuple[int, ...]:
+    """Return the padded lengths: quantiles of the texts' units, rounded up to multiples of 4, at most `length`.
+
+    There are few, because compiling the network for each takes some seconds.
+    """
+    count = 8 if sum(num_units) > MANY_UNITS else 4
+    quantiles = np.percentile(num_units, np.linspace(0, 100, count + 1)[1:], method="higher")
+    rounded = {min(int(4 * np.ceil(quantile / 4)), length) for quantile in quantiles}
+    return tuple(sorted(rounded - {0} | {length}))

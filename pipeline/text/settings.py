@@ -10,10 +10,12 @@ Language = Annotated[str, pattern_field(r"^[a-z]{2}$", "two letters, such as en"
 
 
 class Tokenize(Section):
+    """Section `tokenize`: how texts are split and encoded; see the comments in `params.yaml`."""
+
     name = "tokenize"
     presets: ClassVar[dict[str, Values]] = {
         "textbook": {"vocabulary_size": 10_000, "length": 100},
-        "fast": {},  # null: chosen by the size of the data, see text/processor.py
+        "fast": {},  # null: chosen by the data, see text/processor.py
         "best": {},
     }
     language: Language | None

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..base import params, paths
 from ..evaluation import intervals, metrics
-from ..inference.calibration import BOUNDS, Calibration, combine, of_powers
+from ..inference.calibration import TEMPERATURE_BOUNDS, Calibration, combine
 from ..inference.manifest import TOKENIZER, WEIGHTS, read_manifest
 from ..inference.network import log_softmax
 from ..inference.ngrams import GRAMS, Ngrams
@@ -226,7 +226,7 @@ def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibra
     from scipy.optimize import minimize
 
     stacked, rows = np.stack(parts), np.arange(len(labels))
-    start = np.concatenate([np.asarray(before.shares) / before.temperature, before.offsets])
+    start = np.concatenate([np.asarray(before.weights) / before.temperature, before.offsets])
     spread = np.repeat([POWER_SPREAD, OFFSET_SPREAD], [len(parts), len(before.offsets)])
 
     def cost(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -238,10 +238,10 @@ def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibra
         slopes = np.concatenate([(stacked * errors).sum(axis=(1, 2)), errors.sum(axis=0)])
         return float(-scaled[rows, labels].sum() + distance @ distance / 2), slopes + distance / spread
 
-    bounds = [(0, 1 / BOUNDS[0])] * len(parts) + [(None, None)] * len(before.offsets)
+    bounds = [(0, 1 / TEMPERATURE_BOUNDS[0])] * len(parts) + [(None, None)] * len(before.offsets)
     best = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     powers, offsets = best[: len(parts)], best[len(parts) :]
-    return of_powers(powers, offsets - offsets.mean())
+    return Calibration.from_powers(powers, offsets - offsets.mean())
 
 
 def compare_personal(labels: np.ndarray, champion: np.ndarray, personal: np.ndarray) -> PersonalComparison:

@@ -54,7 +54,7 @@ def save(
     folder : Path
         A new one.
     networks, processors : mapping
-        By kind of input.
+        By modality.
     ngrams : Ngrams or None
         The two linear models on texts.
     classes, calibration, class_shares, state
@@ -85,7 +85,7 @@ def save(
         state=state,
         classes=list(classes),
         network=networks[names[0]].options,
-        shares=list(calibration.shares),
+        shares=list(calibration.weights),
         temperature=calibration.temperature,
         offsets=list(calibration.offsets),
         class_shares=list(class_shares),

@@ -8,7 +8,7 @@ import numpy as np
 from ..base import paths
 from ..base.errors import PipelineError
 from ..base.files import read_arrays, read_json, read_table
-from ..base.modalities import Processor, modalities_of, modality, part_of
+from ..base.modalities import Processor, modalities_of, modality, module_of
 from ..inference import calibration
 from ..inference.calibration import Calibration
 from ..inference.network import network_name
@@ -50,7 +50,7 @@ class Data:
     classes : list of str
         Class names, by number.
     processors : mapping of str to Processor
-        By kind of input.
+        By modality.
     inputs : mapping of str to Inputs
         By split: train and validation.
     labels : mapping of str to ndarray of shape (n_rows,), int32
@@ -95,10 +95,10 @@ class Data:
 
     @property
     def modality(self) -> str:
-        """The kind of input of the rows; a model of several is not trained yet."""
+        """The modality of the rows; a model of several is not trained yet."""
         if len(self.processors) > 1:
             names = " and ".join(f"ingest.{name}_column" for name in self.processors)
-            raise PipelineError(f"training reads one kind of input, but {names} are set; set one of them to null")
+            raise PipelineError(f"training reads one modality, but {names} are set; set one of them to null")
         return next(iter(self.processors))
 
     def calibrate(self, parts: Sequence[np.ndarray], rows: slice = slice(None)) -> Calibration:
@@ -137,7 +137,7 @@ def train_network(
         As `loop.fit` returns it.
     """
     name = data.modality
-    processor, encoder = data.processors[name], part_of("encoder", name)
+    processor, encoder = data.processors[name], module_of("encoder", name)
     train, validation = (data.inputs[split].arrays[name] for split in ("train", "validation"))
     options = encoder.options(processor, len(data.classes), settings)
     make_repeatable(threads=settings.threads, seed=settings.seed)

@@ -1,4 +1,4 @@
-"""MLflow's own server takes the registered model, and refuses what is no text."""
+"""`mlflow models serve` with the registered model."""
 
 import http.client
 import json
@@ -37,8 +37,8 @@ def port(reference: Project) -> Iterator[int]:
     with subprocess.Popen([*command, "--port", str(port)], env=environment, start_new_session=True) as process:
         try:
             for _ in range(1_500):
-                with socket.socket() as tried:
-                    if not tried.connect_ex(("127.0.0.1", port)):
+                with socket.socket() as attempt:
+                    if not attempt.connect_ex(("127.0.0.1", port)):
                         break
                 time.sleep(0.2)
             yield port
@@ -54,7 +54,7 @@ def invoke(port: int, values: list[Any]) -> tuple[int, Any]:
     return answer.status, json.loads(answer.read())
 
 
-def test_texts_are_labelled(port: int) -> None:
+def test_served_model_labels_texts(port: int) -> None:
     status, answer = invoke(port, ["I love it!", "worst flight ever", ""])
     assert status == 200
     assert [sorted(row) for row in answer["predictions"]] == [
@@ -63,7 +63,7 @@ def test_texts_are_labelled(port: int) -> None:
 
 
 @pytest.mark.parametrize("values", [[None], [3], ["fine", None], [True], [["a"]], ["fine", 1.5]])
-def test_what_is_no_text_is_refused(port: int, values: list[Any]) -> None:
+def test_served_model_refuses_other_types(port: int, values: list[Any]) -> None:
     status, answer = invoke(port, values)
     assert status == 400, answer
     assert "predictions" not in answer

@@ -1,4 +1,4 @@
-"""N-grams: what a text is cut into, and scores that are scikit-learn's without scikit-learn."""
+"""The n-grams of a text, and the scores of the two linear models, which are scikit-learn's without scikit-learn."""
 
 import gc
 import subprocess
@@ -23,7 +23,7 @@ RANDOM = np.random.default_rng(0)
 WORDS = ["good", "bad", "so", "very", "not", "film", "plot", "actor", "dull", "fine", ",", "!", "a", "it", "we"]
 
 LABELS = RANDOM.integers(0, 3, 150)
-# Every class has words of its own among those of all, and words occur several times.
+# Every class has its own word among those of all classes, and words occur several times.
 TEXTS = [" ".join(RANDOM.choice([*WORDS, *(3 * [f"mood{label}"])], RANDOM.integers(3, 15))) for label in LABELS]
 
 WEIGHTS = RANDOM.uniform(0.5, 2, 150)
@@ -31,10 +31,13 @@ WEIGHTS = RANDOM.uniform(0.5, 2, 150)
 NEW = ["good mood1 film", "mood0 mood0 mood2 , bad", "it", "no known word but it", *TEXTS[:20]]
 
 
+def select(texts: list[str], mask: np.ndarray) -> list[str]:
+    return [text for text, selected in zip(texts, mask, strict=True) if selected]
+
+
 def fit(classes: int, *, texts: list[str] = TEXTS, num_classes: int | None = None) -> Ngrams:
-    chosen = classes > LABELS
-    kept = [text for text, keep in zip(texts, chosen, strict=True) if keep]
-    return fit_ngrams(kept, LABELS[chosen], WEIGHTS[chosen], num_classes=num_classes or classes, unit="word")
+    mask = classes > LABELS
+    return fit_ngrams(select(texts, mask), LABELS[mask], WEIGHTS[mask], num_classes=num_classes or classes, unit="word")
 
 
 @pytest.fixture(scope="module")
@@ -60,45 +63,44 @@ def test_cut(text: str, unit: str, long: bool, expected: str) -> None:
 
 @pytest.mark.parametrize("unit", ["word", "character", "chinese"])
 @pytest.mark.parametrize("long", [False, True])
-def test_an_empty_text_has_no_ngrams(unit: str, long: bool) -> None:
+def test_empty_text_has_no_ngrams(unit: str, long: bool) -> None:
     assert list(cut("", unit, long=long)) == []
 
 
-def test_characters_are_cut_as_by_scikit_learn() -> None:
-    theirs = CountVectorizer(analyzer="char_wb", ngram_range=(3, 5)).build_analyzer()
+def test_characters_are_those_of_scikit_learn() -> None:
+    analyzer = CountVectorizer(analyzer="char_wb", ngram_range=(3, 5)).build_analyzer()
     for text in TEXTS[:30]:
-        ours = [gram[1:] for gram in cut(text, "word", long=False) if gram.startswith("\t")]
-        assert sorted(ours) == sorted(theirs(text))
+        characters = [gram[1:] for gram in cut(text, "word", long=False) if gram.startswith("\t")]
+        assert sorted(characters) == sorted(analyzer(text))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_tfidf_is_scikit_learns(classes: int) -> None:
-    chosen = classes > LABELS
-    kept = [text for text, keep in zip(TEXTS, chosen, strict=True) if keep]
+def test_tfidf_equals_scikit_learn(classes: int) -> None:
+    mask = classes > LABELS
     counting = CountVectorizer(analyzer=partial(cut, unit="word", long=False), min_df=2, dtype=np.float32)
     weighting = TfidfTransformer(sublinear_tf=True)
-    features = weighting.fit_transform(counting.fit_transform(kept))
+    features = weighting.fit_transform(counting.fit_transform(select(TEXTS, mask)))
     linear = LogisticRegression(C=3.0, max_iter=1_000)
-    linear.fit(features, LABELS[chosen], sample_weight=WEIGHTS[chosen])
+    linear.fit(features, LABELS[mask], sample_weight=WEIGHTS[mask])
     expected = linear.predict_log_proba(weighting.transform(counting.transform(NEW)))
-    found, _ = fit(classes).log_probabilities(NEW)
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.ptp(found) > 1
+    tfidf, _ = fit(classes).log_probabilities(NEW)
+    assert tfidf.dtype == np.float64
+    np.testing.assert_allclose(tfidf, expected, atol=1e-5)
+    assert np.ptp(tfidf) > 1
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_naive_bayes_is_the_formula(classes: int) -> None:
-    """Log-count ratios of which n-grams occur, one more than counted, then logistic regression, class by class."""
-    chosen = classes > LABELS
-    kept, labels = [text for text, keep in zip(TEXTS, chosen, strict=True) if keep], LABELS[chosen]
+def test_naive_bayes_equals_its_formula(classes: int) -> None:
+    """Log-count ratios of occurring n-grams, with one added to each count, then logistic regression by class."""
+    mask = classes > LABELS
+    labels = LABELS[mask]
     model = fit(classes)
 
     def occurs(texts: list[str]) -> np.ndarray:
-        found = [set(cut(text, "word", long=False)) for text in texts]
-        return np.array([[gram in of for gram in model.grams] for of in found], dtype=float)
+        grams_of_texts = [set(cut(text, "word", long=False)) for text in texts]
+        return np.array([[gram in grams for gram in model.grams] for grams in grams_of_texts], dtype=float)
 
-    train, new = occurs(kept), occurs(NEW)
+    train, new = occurs(select(TEXTS, mask)), occurs(NEW)
     assert (train.sum(axis=0) >= 2).all()
     logits = np.zeros((len(NEW), classes))
     for number in range(classes):
@@ -106,18 +108,18 @@ def test_naive_bayes_is_the_formula(classes: int) -> None:
         inside, outside = 1 + train[own].sum(axis=0), 1 + train[~own].sum(axis=0)
         ratio = np.log((inside / inside.sum()) / (outside / outside.sum()))
         linear = LogisticRegression(C=0.05, max_iter=1_000)
-        linear.fit(np.float32(train * ratio), own, sample_weight=WEIGHTS[chosen])
+        linear.fit(np.float32(train * ratio), own, sample_weight=WEIGHTS[mask])
         logits[:, number] = linear.decision_function(new * ratio)
     if classes == 2:
-        logits[:, 0] = 0  # the two are the same model, turned round
-    _, found = model.log_probabilities(NEW)
-    np.testing.assert_allclose(found, log_softmax(logits), atol=1e-5)
-    assert np.ptp(found) > 1
+        logits[:, 0] = 0  # the two classes have one model, with opposite signs
+    _, nb = model.log_probabilities(NEW)
+    np.testing.assert_allclose(nb, log_softmax(logits), atol=1e-5)
+    assert np.ptp(nb) > 1
 
 
 @pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("character", False), ("chinese", False)])
-def test_the_scores_are_the_formulas_over_what_is_cut(unit: str, long: bool) -> None:
-    """Words are remembered and texts scored together; the sums are those of each text's n-grams, cut anew."""
+def test_scores_equal_their_formulas(unit: str, long: bool) -> None:
+    """Words are cached and texts scored together; the sums are the same as for the n-grams of each text."""
     texts = [
         *(text + (" ok," * 150 if long else "") for text in TEXTS),
         "它 很好 good! mood1",
@@ -129,17 +131,19 @@ def test_the_scores_are_the_formulas_over_what_is_cut(unit: str, long: bool) -> 
     assert model.long == long
     columns = {gram: column for column, gram in enumerate(model.grams)}
     new = [*NEW, "it's  [url]! 它 很好", "good-good " * 3, f"{'x' * 50} good", "", *texts[-4:]]
-    for row, found in enumerate(zip(*model.log_probabilities(new), strict=True)):
+    for row, scores in enumerate(zip(*model.log_probabilities(new), strict=True)):
         grams = [gram for gram in cut(new[row], unit, long=long) if gram in columns]
-        at = sorted({columns[gram] for gram in grams})
-        counts = np.array([grams.count(model.grams[column]) for column in at])
-        values = (1 + np.log(counts)) * model.idf[at]
+        known = sorted({columns[gram] for gram in grams})
+        counts = np.array([grams.count(model.grams[column]) for column in known])
+        values = (1 + np.log(counts)) * model.idf[known]
         normed = values / (np.sqrt((values**2).sum()) or 1)
-        expected = model.tfidf[-1] + normed @ model.tfidf[at], model.nb[-1] + model.nb[at].sum(axis=0, dtype=float)
-        np.testing.assert_allclose(found, [log_softmax(np.asarray(each, dtype=float)) for each in expected], atol=1e-9)
+        tfidf = model.tfidf[-1] + normed @ model.tfidf[known]
+        nb = model.nb[-1] + model.nb[known].sum(axis=0, dtype=float)
+        expected = [log_softmax(np.asarray(logits, dtype=float)) for logits in (tfidf, nb)]
+        np.testing.assert_allclose(scores, expected, atol=1e-9)
 
 
-def test_a_result_depends_on_its_text_alone(fitted: Ngrams) -> None:
+def test_result_depends_on_its_text_only(fitted: Ngrams) -> None:
     together = np.stack(fitted.log_probabilities(NEW))
     assert together.shape == (2, len(NEW), 3)
     np.testing.assert_allclose(np.exp(together).sum(axis=2), 1)
@@ -149,63 +153,63 @@ def test_a_result_depends_on_its_text_alone(fitted: Ngrams) -> None:
     assert np.stack(fitted.log_probabilities([])).shape == (2, 0, 3)
 
 
-def test_a_text_without_known_ngrams_gets_the_intercepts(fitted: Ngrams) -> None:
-    for found, weights in zip(fitted.log_probabilities(["", "喜"]), (fitted.tfidf, fitted.nb), strict=True):
-        np.testing.assert_allclose(found, [log_softmax(weights[-1].astype(float))] * 2, atol=1e-6)
+def test_unknown_ngrams_give_the_intercepts(fitted: Ngrams) -> None:
+    for scores, coefficients in zip(fitted.log_probabilities(["", "喜"]), (fitted.tfidf, fitted.nb), strict=True):
+        np.testing.assert_allclose(scores, [log_softmax(coefficients[-1].astype(float))] * 2, atol=1e-6)
     (known, mixed), _ = fitted.log_probabilities(["good", "good 喜"])
     np.testing.assert_array_equal(mixed, known)
 
 
 @pytest.mark.parametrize("present", [2, 3])
-def test_a_class_without_rows_never_wins(present: int) -> None:
-    known = fit(present).log_probabilities(NEW)
-    for found, expected in zip(fit(present, num_classes=5).log_probabilities(NEW), known, strict=True):
-        assert np.exp(found[:, present:]).max() < 1e-6
-        np.testing.assert_allclose(found[:, :present], expected, atol=1e-6)
+def test_class_without_rows_is_never_predicted(present: int) -> None:
+    without = fit(present).log_probabilities(NEW)
+    for scores, expected in zip(fit(present, num_classes=5).log_probabilities(NEW), without, strict=True):
+        assert np.exp(scores[:, present:]).max() < 1e-6
+        np.testing.assert_allclose(scores[:, :present], expected, atol=1e-6)
 
 
-def test_classes_in_between_may_be_missing() -> None:
-    kept = LABELS != 1
-    texts = [text for text, keep in zip(TEXTS, kept, strict=True) if keep]
-    found = fit_ngrams(texts, LABELS[kept], WEIGHTS[kept], num_classes=3, unit="word").log_probabilities(NEW)
-    expected = fit_ngrams(texts, LABELS[kept] // 2, WEIGHTS[kept], num_classes=2, unit="word").log_probabilities(NEW)
-    for of_three, of_two in zip(found, expected, strict=True):
-        assert np.exp(of_three[:, 1]).max() < 1e-6
-        np.testing.assert_allclose(of_three[:, [0, 2]], of_two, atol=1e-6)
+def test_middle_class_without_rows() -> None:
+    mask = LABELS != 1
+    texts, labels, weights = select(TEXTS, mask), LABELS[mask], WEIGHTS[mask]
+    three_classes = fit_ngrams(texts, labels, weights, num_classes=3, unit="word").log_probabilities(NEW)
+    two_classes = fit_ngrams(texts, labels // 2, weights, num_classes=2, unit="word").log_probabilities(NEW)
+    for scores, expected in zip(three_classes, two_classes, strict=True):
+        assert np.exp(scores[:, 1]).max() < 1e-6
+        np.testing.assert_allclose(scores[:, [0, 2]], expected, atol=1e-6)
 
 
-def test_a_row_of_weight_0_is_left_out(fitted: Ngrams) -> None:
+def test_rows_of_weight_0_are_ignored(fitted: Ngrams) -> None:
     texts = [*TEXTS, "unseen words here", "unseen words here"]
     labels, weights = np.append(LABELS, [0, 1]), np.append(WEIGHTS, [0, 0])
-    found = fit_ngrams(texts, labels, weights, num_classes=3, unit="word")
-    assert found.grams == fitted.grams
-    np.testing.assert_array_equal(found.tfidf, fitted.tfidf)
-    np.testing.assert_array_equal(found.nb, fitted.nb)
+    weighted = fit_ngrams(texts, labels, weights, num_classes=3, unit="word")
+    assert weighted.grams == fitted.grams
+    np.testing.assert_array_equal(weighted.tfidf, fitted.tfidf)
+    np.testing.assert_array_equal(weighted.nb, fitted.nb)
 
 
-def test_a_heavier_class_is_likelier(fitted: Ngrams) -> None:
+def test_higher_weight_raises_a_class(fitted: Ngrams) -> None:
     weights = np.where(LABELS == 1, 5, 1) * WEIGHTS
     heavier = fit_ngrams(TEXTS, LABELS, weights, num_classes=3, unit="word").log_probabilities(["it"])
-    for found, before in zip(heavier, fitted.log_probabilities(["it"]), strict=True):
-        assert found[0, 1] > before[0, 1] + 0.5
+    for after, before in zip(heavier, fitted.log_probabilities(["it"]), strict=True):
+        assert after[0, 1] > before[0, 1] + 0.5
 
 
-def test_most_rows_and_most_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngrams) -> None:
+def test_limits_of_rows_and_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngrams) -> None:
     monkeypatch.setattr(ngrams, "MOST_ROWS", 60)
-    found = fit(3)  # of 150, every third
+    limited = fit(3)  # every third of 150 rows
     spaced = fit_ngrams(TEXTS[::3], LABELS[::3], WEIGHTS[::3], num_classes=3, unit="word")
-    assert found.grams == spaced.grams != fitted.grams
-    np.testing.assert_array_equal(found.nb, spaced.nb)
+    assert limited.grams == spaced.grams != fitted.grams
+    np.testing.assert_array_equal(limited.nb, spaced.nb)
     monkeypatch.setattr(ngrams, "MOST_GRAMS", 7)
     assert len(fit(3).grams) == 7
-    monkeypatch.setattr(ngrams, "FEW", 1.5)  # of twice as many classes, half the rows and half the n-grams
+    monkeypatch.setattr(ngrams, "FEW", 1.5)  # twice as many classes: half the rows and half the n-grams
     monkeypatch.setattr(ngrams, "MOST_ROWS", 120)
     assert len(fit(3).grams) == 3
     monkeypatch.setattr(ngrams, "MOST_GRAMS", 100_000)
     assert fit(3).grams == spaced.grams
 
 
-def test_long_texts_have_runs_of_three_words_and_no_characters(fitted: Ngrams) -> None:
+def test_long_texts_have_trigrams_but_no_characters(fitted: Ngrams) -> None:
     assert not fitted.long
     assert any(gram.startswith("\t") for gram in fitted.grams)
     long = fit(3, texts=[(text + " ") * 40 for text in TEXTS])
@@ -214,20 +218,20 @@ def test_long_texts_have_runs_of_three_words_and_no_characters(fitted: Ngrams) -
     assert max(len(gram.split()) for gram in long.grams) == 3
 
 
-def test_what_is_saved_loads_to_the_same_scores_and_the_same_bytes(fitted: Ngrams, tmp_path: Path) -> None:
-    again = fitted
+def test_saving_keeps_scores_and_bytes(fitted: Ngrams, tmp_path: Path) -> None:
+    loaded = fitted
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        again.save(tmp_path / name)
-        again = Ngrams.load(tmp_path / name)
-    assert (again.unit, again.long, again.grams) == (fitted.unit, fitted.long, fitted.grams)
-    for found, expected in zip(again.log_probabilities(NEW), fitted.log_probabilities(NEW), strict=True):
-        np.testing.assert_array_equal(found, expected)
+        loaded.save(tmp_path / name)
+        loaded = Ngrams.load(tmp_path / name)
+    assert (loaded.unit, loaded.long, loaded.grams) == (fitted.unit, fitted.long, fitted.grams)
+    for scores, expected in zip(loaded.log_probabilities(NEW), fitted.log_probabilities(NEW), strict=True):
+        np.testing.assert_array_equal(scores, expected)
     for name in ("ngrams.json", "ngrams.npz"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
-def test_scoring_needs_no_scikit_learn(fitted: Ngrams, tmp_path: Path) -> None:
+def test_scoring_does_not_import_scikit_learn(fitted: Ngrams, tmp_path: Path) -> None:
     fitted.save(tmp_path)
     code = (
         "import sys; from pathlib import Path; from pipeline.inference.ngrams import Ngrams;"
@@ -240,21 +244,22 @@ def test_scoring_needs_no_scikit_learn(fitted: Ngrams, tmp_path: Path) -> None:
     assert done.stdout == "(1, 3) set()\n"
 
 
-def test_texts_of_every_class_say_whether_they_are_long() -> None:
-    texts = ["good film"] * 2_001 + ["bad " * 101] * 2_100  # by class, as the rows lie
+def test_long_texts_in_one_class() -> None:
+    """The rows are sorted by class; whether texts are long is measured on rows of all classes."""
+    texts = ["good film"] * 2_001 + ["bad " * 101] * 2_100
     labels = np.repeat(np.arange(2), (2_001, 2_100))
     assert fit_ngrams(texts, labels, np.ones(len(texts)), num_classes=2, unit="word").long
 
 
 @pytest.mark.parametrize("long", [False, True])
-def test_a_model_that_nobody_holds_is_freed_at_once(fitted: Ngrams, long: bool) -> None:
-    """The service keeps the collector off what it has loaded: only counting references frees a former champion."""
+def test_unused_model_is_freed_at_once(fitted: Ngrams, long: bool) -> None:
+    """The service exempts loaded models from garbage collection: only reference counts free a former champion."""
     model = Ngrams(fitted.grams, fitted.unit, long, fitted.idf, fitted.tfidf, fitted.nb)
     model.log_probabilities(NEW)
-    held = weakref.ref(model)
+    reference = weakref.ref(model)
     gc.disable()
     try:
         del model
-        assert held() is None
+        assert reference() is None
     finally:
         gc.enable()

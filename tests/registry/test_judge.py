@@ -1,4 +1,4 @@
-"""A new version next to the champion, on the same test rows."""
+"""A new version is probed and compared with the champion on the same test rows."""
 
 import json
 import shutil
@@ -11,29 +11,29 @@ import pandas as pd
 import pytest
 from helpers.project import ROOT
 
-from pipeline.base import params, paths
+from pipeline.base import params, paths, versioning
 from pipeline.base.files import read_yaml, write_json, write_table
 from pipeline.evaluation import metrics
 from pipeline.evaluation.paired import paired_differences
+from pipeline.registry import answers as cache
 from pipeline.registry import judge as subject
 from pipeline.registry import packaging
 from pipeline.registry.gate import Decision
-from pipeline.registry.judge import _known
 from pipeline.registry.judge import test_rows as rows_of_test
 from pipeline.registry.probe import Answer
 from pipeline.registry.versions import MODEL_DIGEST
 
 LABELS = ["glad", "sad"] * 100
 
-PARAMETERS = {"clean.split_seed": "0", "clean.test_share": "0.15"}  # of the champion's run: those that split the rows
+PARAMETERS = {"clean.split_seed": "0", "clean.test_share": "0.15"}  # of the champion's run, which split the rows
 CHAMPIONS = {"1": PARAMETERS}
 
-SURE = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1)
+CORRECT = np.where(np.array(LABELS)[:, None] == np.array(["glad", "sad"]), 0.9, 0.1)
 
 
 @pytest.fixture
 def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
-    """Evaluate's outputs for 200 test rows that a model predicts correctly; yields the models' answers, by version."""
+    """Write evaluate's outputs for 200 correctly predicted test rows; return the models' answers, by version."""
     for name in (params.PARAMS_FILE, packaging.RUNTIME_LOCK):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -46,10 +46,10 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
     write_table(paths.INGEST_TABLE, table.assign(text="RAW " + table["text"]).iloc[::-1])
     write_json(paths.CLEAN_CLASSES, ["glad", "sad"])
     write_table(paths.EVALUATE_SLICES, pd.DataFrame({"with emoji": table["text"] == "😀"}))
-    write_table(paths.EVALUATE_PREDICTIONS, table[["id"]].assign(p_glad=SURE[:, 0], p_sad=SURE[:, 1]))
+    write_table(paths.EVALUATE_PREDICTIONS, table[["id"]].assign(p_glad=CORRECT[:, 0], p_sad=CORRECT[:, 1]))
     paths.TRAIN_MODEL.mkdir(parents=True)
     (paths.TRAIN_MODEL / "weights").write_bytes(b"0" * 1_000_000)
-    answers = {"2": Answer({"glad": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, latency=1.0)}
+    answers = {"2": answer(CORRECT)}
 
     def ask(process: str, store: Any, version: Any, rows: dict[str, list[str]]) -> Any:
         assert process == "a process"
@@ -60,22 +60,26 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
     return answers
 
 
+def answer(probabilities: np.ndarray, classes: tuple[str, str] = ("glad", "sad")) -> Answer:
+    return Answer(dict(zip(classes, probabilities.T.tolist(), strict=True)), 1.0)
+
+
 def judge(champion: str | None, **tags: str) -> Decision:
     old = SimpleNamespace(name="m", version=champion, tags={MODEL_DIGEST: "c"}) if champion else None
     new = SimpleNamespace(name="m", version="2", tags={MODEL_DIGEST: "n", **tags})
     labels = np.array([0, 1] * 100)
-    figures = {
-        "overall": metrics.overall(labels, SURE),
+    results = {
+        "overall": metrics.overall(labels, CORRECT),
         "baselines": {"majority": {"macro_f1": 0.33}},
-        "per_class": metrics.per_class(labels, SURE, ["glad", "sad"]),
+        "per_class": metrics.per_class(labels, CORRECT, ["glad", "sad"]),
         "slices": {},
     }
     processes = SimpleNamespace(new=lambda: "a process")
     store = SimpleNamespace(versions=SimpleNamespace(parameters=lambda version: CHAMPIONS[version.version]))
-    return subject.judge(figures, rows_of_test(), processes, store, new, old)  # type: ignore[arg-type]
+    return subject.judge(results, rows_of_test(), processes, store, new, old)  # type: ignore[arg-type]
 
 
-def test_first_model_is_probed_and_weighed(evaluated: dict[str, Answer]) -> None:
+def test_first_model_is_probed(evaluated: dict[str, Answer]) -> None:
     decision = judge(None)
     assert decision.promote, decision.reason
     results = {check.rule: check.found for check in decision.checks}
@@ -83,28 +87,28 @@ def test_first_model_is_probed_and_weighed(evaluated: dict[str, Answer]) -> None
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("packaged", "reason"),
     [
-        (Answer({}, failure="fails: no weights"), "in a separate process, fails: no weights"),
-        (Answer({"glad": SURE[:, 1].tolist(), "sad": SURE[:, 0].tolist()}, 1.0), "answers otherwise than evaluate"),
-        (Answer({"happy": SURE[:, 0].tolist(), "sad": SURE[:, 1].tolist()}, 1.0), "answers otherwise than evaluate"),
+        (Answer({}, failure="failed: no weights"), "in a separate process, failed: no weights"),
+        (answer(CORRECT[:, ::-1]), "predicts differently from evaluate"),
+        (answer(CORRECT, ("happy", "sad")), "predicts differently from evaluate"),
     ],
 )
 @pytest.mark.parametrize("champion", [None, "1"])
-def test_package_that_answers_otherwise_is_refused(
-    evaluated: dict[str, Answer], answer: Answer, reason: str, champion: str | None
+def test_package_with_other_predictions_is_refused(
+    evaluated: dict[str, Answer], packaged: Answer, reason: str, champion: str | None
 ) -> None:
     evaluated["1"] = evaluated["2"]
-    evaluated["2"] = answer
+    evaluated["2"] = packaged
     decision = judge(champion)
     assert not decision.promote
     assert reason in decision.reason
 
 
-def test_champion_with_another_class_order_is_compared(evaluated: dict[str, Answer]) -> None:
-    worse = SURE.copy()
-    worse[::8] = worse[::8, ::-1]  # a quarter of the glad ones
-    evaluated["1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
+def test_champion_with_other_class_order_is_compared(evaluated: dict[str, Answer]) -> None:
+    worse = CORRECT.copy()
+    worse[::8] = worse[::8, ::-1]  # a quarter of the rows labelled glad
+    evaluated["1"] = answer(worse[:, ::-1], ("sad", "glad"))
     decision = judge("1")
     assert decision.promote, decision.reason
     (recall,) = [check for check in decision.checks if check.rule == "max_class_drop"]
@@ -116,12 +120,12 @@ def test_champion_with_another_class_order_is_compared(evaluated: dict[str, Answ
 def test_champion_with_other_classes_is_not_compared(evaluated: dict[str, Answer]) -> None:
     evaluated["1"] = Answer({"glad": [0.5] * 200, "mad": [0.3] * 200, "sad": [0.2] * 200}, 1.0)
     reason = judge("1").reason
-    assert "its classes are others (glad, mad, sad)" in reason
-    assert "name another model with publish.model" in reason
+    assert "the champion has other classes (glad, mad, sad)" in reason
+    assert "choose another model name with publish.model" in reason
 
 
 @pytest.mark.parametrize(
-    ("theirs", "changed"),
+    ("logged", "changed"),
     [
         (PARAMETERS | {"clean.split_seed": "1"}, "clean.split_seed changed since"),
         (
@@ -132,11 +136,11 @@ def test_champion_with_other_classes_is_not_compared(evaluated: dict[str, Answer
         (PARAMETERS | {"ingest.group_column": "by", "train.units": "7"}, ": ingest.group_column changed"),
     ],
 )
-def test_champion_of_another_split_is_not_compared(
-    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch, theirs: dict[str, str], changed: str
+def test_champion_of_other_split_is_not_compared(
+    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch, logged: dict[str, str], changed: str
 ) -> None:
     evaluated["1"] = evaluated["2"]
-    monkeypatch.setitem(CHAMPIONS, "1", theirs)
+    monkeypatch.setitem(CHAMPIONS, "1", logged)
     decision = judge("1")
     assert not decision.promote
     assert changed in decision.reason
@@ -145,25 +149,25 @@ def test_champion_of_another_split_is_not_compared(
     assert judge("1").promote
 
 
-def test_champion_that_does_not_answer_stays(evaluated: dict[str, Answer]) -> None:
-    evaluated["1"] = Answer({}, failure="fails: gone")
+def test_champion_that_fails_stays(evaluated: dict[str, Answer]) -> None:
+    evaluated["1"] = Answer({}, failure="failed: gone")
     decision = judge("1")
     assert not decision.promote
-    assert "the champion fails: gone" in decision.reason
+    assert "the champion failed: gone" in decision.reason
 
 
 def test_champion_is_asked_once(evaluated: dict[str, Answer]) -> None:
-    evaluated["1"] = Answer({}, failure="fails: for a moment")
+    evaluated["1"] = Answer({}, failure="failed: for a moment")
     assert not judge("1").promote  # a failure is not cached
-    worse = SURE.copy()
+    worse = CORRECT.copy()
     worse[::8] = worse[::8, ::-1]
-    evaluated["1"] = Answer({"sad": worse[:, 1].tolist(), "glad": worse[:, 0].tolist()}, 1.0)
+    evaluated["1"] = answer(worse[:, ::-1], ("sad", "glad"))
     first = judge("1")
     del evaluated["1"]
     assert judge("1") == first
 
 
-def test_version_that_was_rolled_back_is_refused(evaluated: dict[str, Answer]) -> None:
+def test_rolled_back_version_is_refused(evaluated: dict[str, Answer]) -> None:
     decision = judge(None, **{"rollback.time": "noon", "rollback.reason": "rude"})
     assert not decision.promote
     assert "was rolled back at noon: rude" in decision.reason
@@ -174,38 +178,36 @@ def test_probe_asks_a_sample_by_hash(evaluated: dict[str, Answer], monkeypatch: 
     table = pd.DataFrame({"id": ids, "text": [str(number) for number in range(200)], "label": LABELS})
     write_table(paths.CLEAN_TABLES["test"], table)
     write_table(paths.INGEST_TABLE, table)
-    asked: list[int] = []
+    numbers: list[int] = []
 
     def ask(process: str, store: Any, version: Any, rows: dict[str, list[str]]) -> Any:
-        asked[:] = map(int, rows["text"])
-        return lambda: Answer({"glad": SURE[asked, 0].tolist(), "sad": SURE[asked, 1].tolist()}, 1.0)
+        numbers[:] = map(int, rows["text"])
+        return lambda: answer(CORRECT[numbers])
 
-    monkeypatch.setattr(subject, "CHECKED", 50)
+    monkeypatch.setattr(subject, "PROBED_ROWS", 50)
     monkeypatch.setattr(subject.promotion, "ask", ask)
     assert judge(None).promote
-    assert sorted(ids[row] for row in asked) == [f"{number:04}" for number in range(50)]
+    assert sorted(ids[row] for row in numbers) == [f"{number:04}" for number in range(50)]
 
 
-@pytest.mark.parametrize(("off", "passes"), [(5e-5, True), (2e-4, False)])
-def test_package_may_differ_by_rounding(evaluated: dict[str, Answer], off: float, passes: bool) -> None:
-    answer = SURE.copy()
-    answer[77] += [off, -off]
-    evaluated["2"] = Answer({"glad": answer[:, 0].tolist(), "sad": answer[:, 1].tolist()}, 1.0)
+@pytest.mark.parametrize(("error", "passes"), [(5e-5, True), (2e-4, False)])
+def test_package_may_differ_by_rounding(evaluated: dict[str, Answer], error: float, passes: bool) -> None:
+    probabilities = CORRECT.copy()
+    probabilities[77] += [error, -error]
+    evaluated["2"] = answer(probabilities)
     assert judge(None).promote is passes
 
 
 def test_metrics_of_another_package_are_not_used(evaluated: dict[str, Answer]) -> None:
     evaluated["1"] = evaluated["2"]
-    evaluated["2"] = Answer({"glad": SURE[:, 1].tolist(), "sad": SURE[:, 0].tolist()}, 1.0)
+    evaluated["2"] = answer(CORRECT[:, ::-1])
     (change,) = [check for check in judge("1").checks if check.rule == "change"]
-    assert (change.passed, change.found) == (False, "answers otherwise than evaluate measured")
-    new = SimpleNamespace(tags={MODEL_DIGEST: "n"})
-    assert _known(new, rows_of_test()) is None  # type: ignore[arg-type]
+    assert (change.passed, change.found) == (False, "predicts differently from evaluate")
+    assert cache.find(versioning.root(), ["c", rows_of_test()])  # the champion's answer
+    assert not cache.find(versioning.root(), ["n", rows_of_test()])
 
 
-def test_comparison_uses_bootstrap_and_seed_of_params(
-    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_comparison_uses_bootstrap_and_seed(evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated["1"] = evaluated["2"]
     document = read_yaml(params.PARAMS_FILE)
     document["evaluate"] |= {"bootstrap": 321, "seed": 9}

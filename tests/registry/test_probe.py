@@ -1,4 +1,4 @@
-"""Smoke: a packaged model is loaded and asked in a process of its own, which knows nothing of the project."""
+"""A packaged model is loaded and asked in a separate process, without the project."""
 
 from pathlib import Path
 
@@ -42,16 +42,16 @@ model_uuid: {module}
 
 
 def packaged(folder: Path, mood: str) -> Path:
-    """A model as MLflow packages one."""
-    for part in ("code", "data"):
-        (folder / mood / part).mkdir(parents=True)
+    """Write a model as MLflow packages it; return its folder."""
+    for name in ("code", "data"):
+        (folder / mood / name).mkdir(parents=True)
     (folder / mood / f"code/toy_{mood}.py").write_text(CODE.replace("{mood}", mood))
     (folder / mood / "MLmodel").write_text(PACKAGE.replace("{module}", f"toy_{mood}"))
     return folder / mood
 
 
-def test_models_answer_or_say_why_not_and_no_process_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")  # which code from the registry need not know
+def test_probes_answer_or_fail_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")  # code from the registry must not see it
     rows = {"text": ["four", "Ω", ""]}
     with probe.Processes() as processes:
         calm, angry, gone, crashing, waiting = (processes.new() for _ in range(5))
@@ -60,28 +60,28 @@ def test_models_answer_or_say_why_not_and_no_process_stays(tmp_path: Path, monke
         gone.ask(tmp_path / "nowhere", rows)
         crashing.ask(packaged(tmp_path, "crashing"), rows)
         waiting.ask(packaged(tmp_path, "waiting"), rows)
-        said = calm.answer()
-        assert (said.failure, said.probabilities) == ("", {"long": [0.4, 0.1, 0.0], "short": [0.6, 0.9, 1.0]})
-        assert said.latency > 0
-        assert angry.answer().failure == "fails: ValueError"  # and not the text
-        assert gone.answer().failure == "fails: mlflow.exceptions.MlflowException"
-        assert crashing.answer().failure == "is ended by SIGSEGV"
+        answer = calm.answer()
+        assert (answer.failure, answer.probabilities) == ("", {"long": [0.4, 0.1, 0.0], "short": [0.6, 0.9, 1.0]})
+        assert answer.latency > 0
+        assert angry.answer().failure == "failed: ValueError"  # without the text
+        assert gone.answer().failure == "failed: mlflow.exceptions.MlflowException"
+        assert crashing.answer().failure == "crashed with SIGSEGV"
         until((tmp_path / "waiting/pid").exists, 60)
-        asleep = psutil.Process(int((tmp_path / "waiting/pid").read_text()))
-    psutil.wait_procs([asleep], timeout=10)
-    assert not asleep.is_running() or asleep.status() == psutil.STATUS_ZOMBIE
+        waiting_process = psutil.Process(int((tmp_path / "waiting/pid").read_text()))
+    psutil.wait_procs([waiting_process], timeout=10)
+    assert not waiting_process.is_running() or waiting_process.status() == psutil.STATUS_ZOMBIE
     assert not calm.folder.parent.exists()
 
 
-def test_a_process_that_is_gone_says_nothing(tmp_path: Path) -> None:
+def test_dead_process_has_no_error_message(tmp_path: Path) -> None:
     with probe.Processes() as processes:
         processes.start().kill()
-        asking = processes.new()
-        asking.ask(tmp_path, {"text": ["four"]})
-        assert asking.answer().failure == "fails: no word of why"
+        dead = processes.new()
+        dead.ask(tmp_path, {"text": ["four"]})
+        assert dead.answer().failure == "failed without an error message"
 
 
-def test_a_process_ends_with_the_one_that_started_it() -> None:
+def test_process_ends_with_its_parent() -> None:
     with probe.Processes() as processes:
         process = processes.start()
         assert process.stdin is not None

@@ -26,7 +26,7 @@ from pipeline.data.readers import compression as packed
 from pipeline.data.readers.compression import PACK
 from pipeline.data.readers.formats import BY_NAME
 from pipeline.data.readers.sources import Source
-from pipeline.inference.calibration import Calibration, estimate_shares
+from pipeline.inference.calibration import Calibration, estimate_class_priors
 from pipeline.inference.predictor import Predictor, ServedModel
 from pipeline.registry.models import Predict, Predicted
 from pipeline.serving import prediction_job, table
@@ -400,7 +400,7 @@ def test_class_shares_are_estimated(
     found = pd.read_json(tmp_path / "out.jsonl", lines=True)[["p_happy", "p_sad"]]
     usable = found["p_sad"].notna().to_numpy()[:500]
     plain = Predictor.load(folder).probabilities([text for text, use in zip(TEXTS[:500], usable, strict=True) if use])
-    shares = estimate_shares(plain, np.array([0.6, 0.4]))
+    shares = estimate_class_priors(plain, np.array([0.6, 0.4]))
     expected = plain * shares / [0.6, 0.4]
     np.testing.assert_allclose(found.dropna(), expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
     with pytest.raises(PipelineError, match="--class-shares must be estimate, or a JSON object"):

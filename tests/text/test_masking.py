@@ -1,4 +1,4 @@
-"""Privacy: what is masked and what is left alone, by 673 labelled cases of invented people."""
+"""Masking of personal data, by 673 labelled cases of invented people; and what keeps texts and data private."""
 
 import json
 import os
@@ -22,37 +22,37 @@ CASES = [
 ]
 
 
-def left(value: str, text: str, cleaned: str) -> bool:
-    """Whether a part of what had to be masked still stands there as often as before: three digits, or four letters."""
-    parts = re.findall(r"\d{3,}|[^\W\d_]{4,}", value.lower()) or [value.lower()]
-    return any(cleaned.count(part) > text.lower().count(part) - value.lower().count(part) for part in parts)
+def is_visible(value: str, text: str, cleaned: str) -> bool:
+    """Return whether three digits or four letters of a value that should be masked are left in the cleaned text."""
+    pieces = re.findall(r"\d{3,}|[^\W\d_]{4,}", value.lower()) or [value.lower()]
+    return any(cleaned.count(piece) > text.lower().count(piece) - value.lower().count(piece) for piece in pieces)
 
 
 def test_personal_data_is_masked() -> None:
-    asked, missed = Counter[str](), Counter[str]()
+    total, missed = Counter[str](), Counter[str]()
     for case in CASES:
         cleaned = clean_text(case["text"])
         for placeholder in PLACEHOLDERS:
             cleaned = cleaned.replace(placeholder, " ")
         for kind, value in case["mask"]:
-            asked[kind] += 1
-            missed[kind] += left(value, case["text"], cleaned)
-    recall = {kind: round(1 - missed[kind] / asked[kind], 3) for kind in asked}
-    assert asked.total() >= 400
-    assert missed.total() <= 0.02 * asked.total(), recall
+            total[kind] += 1
+            missed[kind] += is_visible(value, case["text"], cleaned)
+    recall = {kind: round(1 - missed[kind] / total[kind], 3) for kind in total}
+    assert total.total() >= 400
+    assert missed.total() <= 0.02 * total.total(), recall
 
 
-def test_texts_without_personal_data_are_left_alone() -> None:
-    clean = [case["text"] for case in CASES if not case["mask"]]
-    touched = [text for text in clean if any(placeholder in clean_text(text) for placeholder in PLACEHOLDERS)]
-    assert len(clean) >= 200
-    assert len(touched) <= 0.02 * len(clean), touched
+def test_texts_without_personal_data_are_unchanged() -> None:
+    texts = [case["text"] for case in CASES if not case["mask"]]
+    changed = [text for text in texts if any(placeholder in clean_text(text) for placeholder in PLACEHOLDERS)]
+    assert len(texts) >= 200
+    assert len(changed) <= 0.02 * len(texts), changed
 
 
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        ("加qq1031234567 聊", "加qq [id] 聊"),  # whole, though letters stand before it
+        ("加qq1031234567 聊", "加qq [id] 聊"),  # masked although letters precede it
         ("iban de89 3704 0044 0532 0130 00 please", "iban [id] please"),
         ("iban de89 3704 0044 0532 0130 02 please", "iban de89 3704 0044 0532 0130 02 please"),
         ("证号 110101199003070038 的", "证号 [id] 的"),
@@ -61,14 +61,14 @@ def test_texts_without_personal_data_are_left_alone() -> None:
         ("card 4111 1111 1111 1111 or 4111 1111 1111 1112", "card [card] or 4111 1111 1111 1112"),
     ],
 )
-def test_check_digits_tell(text: str, cleaned: str) -> None:
+def test_check_digits_are_verified(text: str, cleaned: str) -> None:
     assert clean_text(text) == cleaned
 
 
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
-        ("手机１５５００００６６７８，收件人", "[phone]"),  # wide digits
+        ("手机１５５００００６６７８，收件人", "[phone]"),  # full-width digits
         ("thanks u/coffee_lover42 on the forum", "[user]"),
         ("加我微信号：lihua_1992，便宜出", "[user]"),
         ("ask @the.real.maya about it", "[user]"),
@@ -77,7 +77,7 @@ def test_check_digits_tell(text: str, cleaned: str) -> None:
         ("请拨（021）5555 0123 或者", "[phone]"),
     ],
 )
-def test_a_form_of_each_pattern(text: str, masked: str) -> None:
+def test_each_pattern_matches(text: str, masked: str) -> None:
     cleaned = clean_text(text)
     assert cleaned.count("[") == 1
     assert masked in cleaned
@@ -86,28 +86,28 @@ def test_a_form_of_each_pattern(text: str, masked: str) -> None:
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
-        ("ab12 x DE89 3704 0044 0532 0130 00 x", "ab12 x [id] x"),  # what looks like one hides none behind it
+        ("ab12 x DE89 3704 0044 0532 0130 00 x", "ab12 x [id] x"),  # a false start does not hide the number after it
         ("GB82 WEST 1234 5698 7654 32 or de89370400440532013000.", "[id] or [id] ."),
         ("mt84malt011000012345mtlcast001s, thanks", "[id] , thanks"),
         ("NO93 8601 1117 947 it is", "[id] it is"),
         ("ab12 x 12345678Z", "ab12 x [id]"),
     ],
 )
-def test_account_numbers_are_found_wherever_they_begin(text: str, masked: str) -> None:
+def test_account_numbers_are_masked_anywhere(text: str, masked: str) -> None:
     assert " ".join(mask(text).split()) == masked
 
 
 @pytest.mark.parametrize(
     "text", [("ab12" + "a" * 36 + " ") * 490 + "12345678", "de89 " * 4_000 + "12345678", "123456 " + "GB12 " * 3_950]
 )
-def test_no_text_is_long_to_search_for_account_numbers(text: str) -> None:
-    """The first took seconds: each of its words could be cut into groups in thousands of ways."""
+def test_search_for_account_numbers_is_fast(text: str) -> None:
+    """The first text once took seconds: each of its words could be split into groups in thousands of ways."""
     start = time.process_time()
     mask(text)
     assert time.process_time() - start < 0.1
 
 
-def test_git_ignores_data_that_may_hold_texts() -> None:
+def test_git_ignores_files_that_may_hold_texts() -> None:
     def git(*arguments: str) -> list[str]:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout.splitlines()
@@ -115,13 +115,13 @@ def test_git_ignores_data_that_may_hold_texts() -> None:
     texts = ["data/reviews.csv", "data/own/part.jsonl", str(paths.EVALUATE_MISTAKES), str(paths.INGEST_TABLE)]
     texts += ["data/batches/ab.parquet", "data/batches/.partial-abcab.parquet", "data/quarantine/ab/bad.csv"]
     assert git("check-ignore", "--no-index", *texts) == texts
-    kept = [*git("ls-files", "data"), *map(str, checkout.RETRAIN_FILES)]
-    assert "data/batches.csv" in kept
-    with Git(str(ROOT)) as scm:  # DVC's view: it reads some patterns differently, and skips ignored folders
+    tracked = [*git("ls-files", "data"), *map(str, checkout.RETRAIN_FILES)]
+    assert "data/batches.csv" in tracked
+    with Git(str(ROOT)) as scm:  # DVC interprets some patterns differently, and skips ignored folders
         for folder in (paths.BATCH_FILES, paths.QUARANTINE_FILES):
             assert not scm.is_ignored(str(ROOT / folder) + os.sep)
-    kept += ["data/batches/ab.parquet.dvc", "data/quarantine/ab.dvc", "data/batches/.gitignore"]
-    assert git("check-ignore", "--no-index", *kept, "data/reviews.csv.dvc", "data/own.dvc") == []
+    tracked += ["data/batches/ab.parquet.dvc", "data/quarantine/ab.dvc", "data/batches/.gitignore"]
+    assert git("check-ignore", "--no-index", *tracked, "data/reviews.csv.dvc", "data/own.dvc") == []
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_git_ignores_data_that_may_hold_texts() -> None:
         ("jane at mail dot com please", "[email] please"),
     ],
 )
-def test_each_form_by_itself(text: str, cleaned: str) -> None:
-    """Of the cases above, one in fifty may be missed, which is more than some forms have."""
+def test_each_form_is_masked(text: str, cleaned: str) -> None:
+    """Among the cases above, one in fifty may be missed: more than there are of some forms."""
     assert clean_text(text) == cleaned
 
 
 def test_no_library_sends_usage_statistics(reference: Project, tmp_path: Path) -> None:
-    """No machine id and no queued report appear in the home folder."""
+    """No machine id and no queued report is written to the home folder."""
     model = paths.TRAIN_MODEL / "model.onnx"
     code = f"""
 from pipeline.inference.network import OnnxNetwork
@@ -161,5 +161,5 @@ assert is_telemetry_disabled()
     environment = {key: value for key, value in os.environ.items() if key not in disabling}
     environment |= {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True)
-    left = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
-    assert not [file for file in left if re.search("onnxruntime|mlflow", file)], left
+    files = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in files if re.search("onnxruntime|mlflow", file)], files

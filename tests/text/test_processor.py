@@ -1,4 +1,4 @@
-"""Text: what cleaning keeps and removes, and ids."""
+"""Cleaning, splitting into units, and the tokenizer."""
 
 import pickle
 import time
@@ -54,12 +54,12 @@ def test_clean_text(raw: str, cleaned: str) -> None:
     assert clean_text(raw) == cleaned
 
 
-def test_words_keep_negation_punctuation_emoji_and_placeholders() -> None:
+def test_words_keep_negation_emoji_and_placeholders() -> None:
     assert words("[user] isn't :) 😀 [url] très #ok") == ["[user]", "isn't", ":", ")", "😀", "[url]", "très", "#", "ok"]
 
 
-def test_mending_changes_no_ascii_text() -> None:
-    """Which is why clean_text may leave it out there: it takes longer than all the rest."""
+def test_ftfy_leaves_ascii_texts_unchanged() -> None:
+    """So `clean_text` can skip it for them: it is slower than all the rest."""
     for raw in datasets.rotten_tomatoes()["text"].head(2_000):
         if raw.isascii():
             assert cleaning.fix_text(raw, cleaning._FIXES) == raw
@@ -73,13 +73,13 @@ def test_characters_and_chinese_words() -> None:
     assert chinese_words("㐀㐁a") == [*chinese_words("㐀㐁"), "a"]  # rare characters are Chinese as well
 
 
-def test_a_tokenizer_learns_and_gives_ids_by_its_unit() -> None:
+def test_tokenizer_of_characters() -> None:
     tokenizer = Tokenizer.fit(["ab", "ba"], vocabulary_size=None, length=3, unit="character")
     assert tokenizer.vocabulary == ("a", "b")
     np.testing.assert_array_equal(tokenizer.encode(["ba"]), [[3, 2, 0]])
 
 
-def test_the_data_choose_vocabulary_and_length() -> None:
+def test_vocabulary_size_and_length_by_data() -> None:
     texts = ["a b"] * 19 + ["a c " + "x w w" + " y" * 39] + ["z " * 500]
     tokenizer = Tokenizer.fit(texts, vocabulary_size=None, length=None)
     assert tokenizer.vocabulary == ("z", "y", "a", "b", "w")  # c and x occur once
@@ -91,8 +91,8 @@ def test_the_data_choose_vocabulary_and_length() -> None:
     assert Tokenizer.fit(["a " * 900], vocabulary_size=None, length=None).length == 400
 
 
-def test_the_padded_lengths_are_the_quarters_of_the_texts() -> None:
-    """Of 5, 9, 13 and 30 units, which a quarter, a half, three quarters and all of the texts have at most."""
+def test_padded_lengths_are_quartiles() -> None:
+    """Quartiles rounded up to multiples of 4: 5, 9, 13 and 30 units, the last one limited by the length."""
     texts = ["a " * units for units in (1, 2, 5, 6, 9, 10, 13, 30)]
 
     def lengths(length: int | None, texts: list[str] = texts) -> tuple[int, ...]:
@@ -105,67 +105,67 @@ def test_the_padded_lengths_are_the_quarters_of_the_texts() -> None:
     assert Tokenizer(("a",), 7).lengths == (7,)
 
 
-def test_many_units_have_eight_padded_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eight_padded_lengths_for_many_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "MANY_UNITS", 1_000)
     texts = ["a " * units for units in range(1, 65)]  # 2,080 units
     assert Tokenizer.fit(texts, vocabulary_size=None, length=64).lengths == (12, 20, 28, 36, 44, 52, 60, 64)
     assert Tokenizer.fit(texts[:32], vocabulary_size=None, length=32).lengths == (12, 20, 28, 32)  # 528 units
 
 
-def test_vocabulary_is_by_frequency_then_alphabet() -> None:
+def test_vocabulary_is_sorted_by_frequency_then_alphabet() -> None:
     tokenizer = Tokenizer.fit(["b a", "b d", "a b c"], vocabulary_size=3, length=4)
     assert tokenizer.vocabulary == ("b", "a", "c")
     assert tokenizer.num_ids == 5
 
 
 @pytest.mark.parametrize("unit", ["word", "character", "chinese"])
-def test_ids_are_those_of_the_units(unit: str) -> None:
-    """Runs between spaces are remembered, up to a number and a length; the ids are those of the whole text's units."""
+def test_cache_does_not_change_ids(unit: str) -> None:
+    """The ids of runs between spaces are cached; the result is the same as for the units of the whole text."""
     texts = ["it's good, good !", "我喜欢 [url] 它,它", "", f"{'x' * 50} good", "good"] * 2
-    units = [languages.UNITS[unit](each) for each in texts]
+    units_of_texts = [languages.UNITS[unit](text) for text in texts]
     tokenizer = Tokenizer(("good", "它", "[url]", "喜欢", "欢", " "), 12, unit)
-    known = {each: number for number, each in enumerate(tokenizer.vocabulary, start=2)}
-    for row, of in zip(tokenizer.encode(texts), units, strict=True):
-        expected = [known.get(each, 1) for each in of[-12:]] or [1]
+    numbers = {word: number for number, word in enumerate(tokenizer.vocabulary, start=2)}
+    for row, units in zip(tokenizer.encode(texts), units_of_texts, strict=True):
+        expected = [numbers.get(word, 1) for word in units[-12:]] or [1]
         assert row.tolist() == expected + [0] * (12 - len(expected))
 
 
-def test_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(languages.Remembered, "MOST", 3)
-    asked: list[str] = []
-    remembered = languages.Remembered(lambda run: asked.append(run) or len(run))
-    assert [remembered[run] for run in ("a", "bb", "a", "x" * 33, "x" * 33)] == [1, 2, 1, 33, 33]
-    assert asked == ["a", "bb", "x" * 33, "x" * 33]
+def test_run_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages.RunCache, "MAX_RUNS", 3)
+    calls: list[str] = []
+    lengths = languages.RunCache(lambda run: calls.append(run) or len(run))
+    assert [lengths[run] for run in ("a", "bb", "a", "x" * 33, "x" * 33)] == [1, 2, 1, 33, 33]
+    assert calls == ["a", "bb", "x" * 33, "x" * 33]
     for run in ("c", "d", "e"):
-        assert remembered[run] == 1
-    assert len(remembered) == 2
+        assert lengths[run] == 1
+    assert len(lengths) == 2
 
 
-def test_ids_are_right_padded_and_keep_the_end() -> None:
+def test_ids_are_right_padded_and_truncated_left() -> None:
     tokenizer = Tokenizer(("a", "b"), 3)
     ids = tokenizer.encode(["a", "b a x b", ""])
     np.testing.assert_array_equal(ids, [[2, 0, 0], [2, 1, 3], [1, 0, 0]])
     assert ids.dtype == np.int32
 
 
-def test_a_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
+def test_tokenizer_survives_saving(tmp_path: Path) -> None:
     tokenizer = Tokenizer(("a", "😀"), 8, "character", "zh", (4, 8))
     tokenizer.save(tmp_path / "tokenizer.json")
     assert Tokenizer.load(tmp_path / "tokenizer.json") == tokenizer
 
 
-def test_vowel_signs_stay_in_their_word() -> None:
+def test_vowel_signs_belong_to_their_word() -> None:
     assert words(clean_text("हिन्दी अच्छा है।")) == ["हिन्दी", "अच्छा", "है", "।"]
 
 
-def test_a_long_run_of_characters_takes_no_time() -> None:
-    """Addresses were once looked for at every one of its characters: 12 seconds."""
+def test_cleaning_a_long_run_is_fast() -> None:
+    """The search for addresses once started at each of its characters: 12 seconds."""
     started = time.process_time()
     clean_text("a" * 50_000)
     assert time.process_time() - started < 1
 
 
-def test_a_tokenizer_goes_to_another_process() -> None:
+def test_tokenizer_can_be_pickled() -> None:
     fitted = Tokenizer.fit(["a b", "a c"], vocabulary_size=100, length=16)
     fitted.encode(["a b"])
     copy = pickle.loads(pickle.dumps(fitted))  # noqa: S301

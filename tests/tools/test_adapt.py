@@ -202,7 +202,7 @@ def test_recalibration_weighs_rows_against_the_prior() -> None:
     labels = (true + random.gumbel(size=true.shape)).argmax(axis=1)
     parts, before = [log_softmax(logits), noise], Calibration((0.5, 0.5), 1.0, (0.0, 0.0, 0.0))
     few, many = (recalibrate(labels[:n], [part[:n] for part in parts], before) for n in (4, 4_000))
-    np.testing.assert_allclose(np.array(many.shares) / many.temperature, [0.5, 0.0], atol=0.05)
+    np.testing.assert_allclose(np.array(many.weights) / many.temperature, [0.5, 0.0], atol=0.05)
     np.testing.assert_allclose(many.offsets, [1, 0, -1], atol=0.15)
     assert np.abs(few.offsets).max() < 0.8
     assert recalibrate(labels[:0], [part[:0] for part in parts], before) == before

@@ -15,7 +15,7 @@ from helpers.models import save_text_model
 
 from pipeline.base.errors import PipelineError
 from pipeline.inference import predictor
-from pipeline.inference.calibration import Calibration, combine, estimate_shares, reweigh
+from pipeline.inference.calibration import Calibration, combine, estimate_class_priors, reweigh
 from pipeline.inference.network import log_softmax
 from pipeline.inference.ngrams import Ngrams
 from pipeline.inference.predictor import Predictor, ServedModel
@@ -143,7 +143,7 @@ def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
         trained.ngrams if ngrams else None,
         classes=CLASSES,
         network=SIZES,
-        calibration=CALIBRATION if ngrams else CALIBRATION._replace(shares=(1.0,)),
+        calibration=CALIBRATION if ngrams else CALIBRATION._replace(weights=(1.0,)),
         class_shares=(0.6, 0.4),
         state="s",
     )
@@ -197,7 +197,7 @@ def test_other_class_shares_at_prediction_time(folder: Path) -> None:
 )
 def test_what_are_no_class_shares(shares: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        predictor.read_shares(shares, CLASSES)
+        predictor.parse_class_priors(shares, CLASSES)
 
 
 def test_each_part_has_its_place(folder: Path) -> None:
@@ -261,7 +261,7 @@ def test_another_format_is_refused(folder: Path) -> None:
 
 
 def test_class_shares_that_sum_to_about_1_are_made_to() -> None:
-    found = predictor.read_shares('{"sad": 0.402, "happy": 0.6}', CLASSES)
+    found = predictor.parse_class_priors('{"sad": 0.402, "happy": 0.6}', CLASSES)
     assert found.tolist() == pytest.approx([0.6 / 1.002, 0.402 / 1.002])
 
 
@@ -269,6 +269,6 @@ def test_estimated_shares_are_those_that_explain_the_texts(folder: Path) -> None
     predictor = Predictor.load(folder)
     given = [text for text in texts(200)[0] if text.startswith("good")]
     plain, before = predictor.probabilities(given), np.array([0.6, 0.4])
-    expected = reweigh(plain, before, estimate_shares(plain, before))
+    expected = reweigh(plain, before, estimate_class_priors(plain, before))
     np.testing.assert_allclose(predictor.probabilities(given, "estimate"), expected)
     assert not np.allclose(expected, reweigh(plain, before, plain.mean(axis=0)), atol=1e-5)  # more than one step

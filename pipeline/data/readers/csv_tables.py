@@ -89,7 +89,7 @@ class CsvStream:
     source : Source
         The file.
     columns : mapping
-        Names of the wanted columns by kind of input, such as `{"text": "review"}`.
+        Names of the wanted columns by modality, such as `{"text": "review"}`.
     encoding, delimiter : str or None
         None to detect them.
     """

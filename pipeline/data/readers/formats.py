@@ -144,7 +144,7 @@ def open_stream(
     path : str
         As in `read`; "-" for standard input.
     columns : mapping
-        Names of the wanted columns by kind of input, such as `{"text": "review"}`.
+        Names of the wanted columns by modality, such as `{"text": "review"}`.
     format_name : str or None
         A key of `BY_NAME`; None for the format of the extension, and CSV for standard input.
     encoding, delimiter : str or None

@@ -43,7 +43,7 @@ def check_columns(names: Sequence[str], columns: Sequence[str], file: Path | str
 
 
 def check_stream_columns(names: Sequence[str], columns: Mapping[str, str], file: str) -> None:
-    """Refuse a table that lacks a column of `columns`, which holds names by kind of input, such as "text"."""
+    """Refuse a table that lacks a column of `columns`, which holds names by modality, such as "text"."""
     for kind, column in columns.items():
         advice = f"set --{kind}-column" + (" or --delimiter" if len(names) == 1 else "")
         check_columns(names, [column], file, advice)

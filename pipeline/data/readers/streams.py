@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 Chunk = Any  # of rows, as each format keeps them
-Columns = Mapping[str, list[Any]]  # cells of the wanted columns by kind of input, such as "text"
+Columns = Mapping[str, list[Any]]  # cells of the wanted columns by modality, such as "text"
 Added = Mapping[str, Sequence[Any]]  # values of the new columns by name; None where a row has none
 Row = TypeVar("Row")
 

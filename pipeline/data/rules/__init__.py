@@ -1,1 +1,1 @@
-"""Rules that the raw table must satisfy: of every table, and of each kind of input in a module of its name."""
+"""Rules that the raw table must satisfy: of every table, and of each modality in a module of its name."""

@@ -1,4 +1,4 @@
-"""Rules of every table, whatever its kinds of input: rows, labels, duplicates and classes; and the tables they need."""
+"""Rules of every table, whatever its modalities: rows, labels, duplicates and classes; and the tables they need."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ...base.errors import PipelineError
-from ...base.modalities import modalities_of, part_of
+from ...base.modalities import modalities_of, module_of
 from ...base.params import label_name
 from ..columns import ingested_columns
 from ..content import content, content_keys
@@ -24,14 +24,14 @@ def rules(settings: Validate, modalities: Sequence[str] = ("text",)) -> list[Rul
     settings : Validate
         Limits, and the rules that only warn.
     modalities : sequence of str
-        The table's kinds of input.
+        The table's modalities.
 
     Raises
     ------
     PipelineError
         `validate.warn_only` names an unknown rule.
     """
-    s, of_inputs = settings, [part_of("rules", name).rules(settings) for name in modalities]
+    s, of_inputs = settings, [module_of("rules", name).rules(settings) for name in modalities]
     columns, inputs = ingested_columns(modalities), " or ".join(modalities)
     most, least = "ExpectColumnMaxToBeBetween", "ExpectColumnMinToBeBetween"
     # fmt: off
@@ -99,7 +99,7 @@ def _rows(table: pd.DataFrame) -> pd.DataFrame:
         rows["missing_labels"] = rows["label"].isna()
     modalities = modalities_of(table)
     for name in modalities:
-        for column, values in part_of("rules", name).measure(table[name].astype("str")).items():
+        for column, values in module_of("rules", name).measure(table[name].astype("str")).items():
             rows[column] = values
     if modalities:
         # Rows with equal keys are duplicates, which clean puts into one split.
