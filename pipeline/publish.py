@@ -14,7 +14,7 @@ from .base import command, params, paths, versioning
 from .base.errors import PipelineError
 from .base.files import read_json, read_table, write_json, write_text
 from .data.settings import Ingest
-from .inference.manifest import read_manifest
+from .inference.manifest import modalities, read_manifest
 from .registry import packaging, probe, promotion, record, tracking
 from .registry.gate import Decision
 from .registry.judge import judge, test_rows
@@ -63,7 +63,9 @@ def publish() -> str:
                 store.runs.log_datasets(run, params.load(Ingest).title, record.tables())
                 store.runs.log_files(run, {"plots": pictures, **record.files()})
                 version = store.versions.register(run, name, paths.TRAIN_MODEL, digest, manifest)
-                store.versions.describe_model(name, summary.model_description(manifest["classes"]))
+                store.versions.describe_model(
+                    name, summary.model_description(manifest["classes"], modalities(manifest))
+                )
             decision = promotion.decide_and_promote(store, version, partial(judge, metrics, rows, processes))
             title = f"{name} version {version.version}"
             report = _write_decision(decision, title)
