@@ -81,14 +81,13 @@ def version_description(metrics: Mapping[str, Any], reason: str) -> str:
 def model_description(classes: Sequence[str], inputs: Sequence[str] = ("text",)) -> str:
     """Describe a registered model, which reads these `inputs`, in Markdown: the same text for all of its versions."""
     columns = " and ".join(f"`{name}`" for name in inputs)
-    plural = "s" if len(inputs) > 1 else ""
     labels = ", ".join(f'"{named(name)}"' for name in classes[:10])
     if classes[10:]:
         labels += f" and {len(classes) - 10} more"
     return (
-        f"From the column{plural} {columns} to one of {len(classes)} labels ({labels}), with the probability of each. Aliases: "
-        "`champion` is in service, `previous` was in service before it, `challenger` is the last version that the gate "
-        "refused; the tags of each version give the reasons. Each run has the model card of its version. To go back: "
+        f"From {'columns' if len(inputs) > 1 else 'a column'} {columns} to one of {len(classes)} labels ({labels}), with the probability of each. "
+        "Aliases: `champion` is in service, `previous` was in service before it, `challenger` is the last version that "
+        "the gate refused; the tags of each version give the reasons. Each run has the model card of its version. To go back: "
         '`python -m pipeline rollback --why "..."`.'
     )
 
