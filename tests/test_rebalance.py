@@ -12,7 +12,7 @@ from pipeline import rebalance as rebalance_stage
 from pipeline.base import params, paths
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_arrays, read_json, read_yaml, write_arrays, write_json
-from pipeline.training.rebalancing import Plan, choose, rebalance
+from pipeline.training.rebalancing import Plan, auto_strategy, rebalance
 
 LABELS = np.array([0] * 6 + [1] * 3 + [2])
 
@@ -152,7 +152,7 @@ def test_classes_that_keep_their_shares_need_no_shift(strategy: str) -> None:
     [([100, 100], "none"), ([150, 120, 100], "none"), ([151, 120, 100], "class_weight"), ([9_000, 1], "class_weight")],
 )
 def test_auto_leaves_classes_alone_that_are_nearly_equal(counts: list[int], strategy: str) -> None:
-    assert choose(np.array(counts)) == strategy
+    assert auto_strategy(np.array(counts)) == strategy
 
 
 def test_an_unknown_strategy_is_refused() -> None:

@@ -191,17 +191,17 @@ def test_a_heavier_class_is_likelier(fitted: Ngrams) -> None:
 
 
 def test_most_rows_and_most_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngrams) -> None:
-    monkeypatch.setattr(ngrams, "MOST_ROWS", 60)
+    monkeypatch.setattr(ngrams, "MAX_ROWS", 60)
     found = fit(3)  # of 150, every third
     spaced = fit_ngrams(TEXTS[::3], LABELS[::3], WEIGHTS[::3], num_classes=3, unit="word")
     assert found.grams == spaced.grams != fitted.grams
     np.testing.assert_array_equal(found.nb, spaced.nb)
-    monkeypatch.setattr(ngrams, "MOST_GRAMS", 7)
+    monkeypatch.setattr(ngrams, "MAX_GRAMS", 7)
     assert len(fit(3).grams) == 7
-    monkeypatch.setattr(ngrams, "FEW", 1.5)  # of twice as many classes, half the rows and half the n-grams
-    monkeypatch.setattr(ngrams, "MOST_ROWS", 120)
+    monkeypatch.setattr(ngrams, "FEW_CLASSES", 1.5)  # of twice as many classes, half the rows and half the n-grams
+    monkeypatch.setattr(ngrams, "MAX_ROWS", 120)
     assert len(fit(3).grams) == 3
-    monkeypatch.setattr(ngrams, "MOST_GRAMS", 100_000)
+    monkeypatch.setattr(ngrams, "MAX_GRAMS", 100_000)
     assert fit(3).grams == spaced.grams
 
 

@@ -55,15 +55,10 @@ def trained(keras: ModuleType) -> Trained:
     ids = TOKENIZER.encode(given)
     loop.fit(
         model,
-        (ids, labels, np.ones(300, dtype=np.float32)),
+        loop.TrainRows(ids, labels, np.ones(300, dtype=np.float32)),
         (ids[:70], labels[:70]),
+        loop.LoopSettings(batch_size=16, epochs=4, learning_rate=0.05, adversarial=0.0, patience=2, seed=0),
         lengths=(6,),
-        batch_size=16,
-        epochs=4,
-        learning_rate=0.05,
-        adversarial=0.0,
-        patience=2,
-        seed=0,
     )
     return Trained(model, fit_ngrams(given, labels, np.ones(300), num_classes=2, unit="word"))
 

@@ -75,7 +75,7 @@ def test_another_network_is_not_exported(keras: ModuleType, part: str, tmp_path:
     weights = model.get_layer(part).weights[-1]
     weights.assign(np.asarray(weights) + np.linspace(0, 0.01, weights.shape[-1]))
     with pytest.raises(PipelineError, match=r"differs from the Keras network by .* on rows of 1 to 6 steps"):
-        export.check(model, network, LENGTHS[:1])
+        export.check_onnx(model, network, LENGTHS[:1])
 
 
 def test_an_unlikely_class_may_differ_by_as_many_digits_as_float32_has(keras: ModuleType) -> None:
@@ -87,10 +87,10 @@ def test_an_unlikely_class_may_differ_by_as_many_digits_as_float32_has(keras: Mo
     for within, factor in ((True, 1 + 5e-6), (False, 1 + 2e-5)):  # of logarithms of -40, 0.0002 and 0.0008
         network.log_probabilities = lambda ids, factor=factor: right(ids) * factor  # type: ignore[method-assign]
         if within:
-            export.check(model, network, LENGTHS)
+            export.check_onnx(model, network, LENGTHS)
         else:
             with pytest.raises(PipelineError, match="differs"):
-                export.check(model, network, LENGTHS)
+                export.check_onnx(model, network, LENGTHS)
 
 
 def test_every_length_class_is_checked(keras: ModuleType) -> None:
@@ -103,7 +103,7 @@ def test_every_length_class_is_checked(keras: ModuleType) -> None:
 
     network.log_probabilities = wrong  # type: ignore[method-assign]
     with pytest.raises(PipelineError, match=r"by 1\.0e-04 on rows of 7 to 12 steps"):
-        export.check(model, network, LENGTHS)
+        export.check_onnx(model, network, LENGTHS)
 
 
 def test_the_network_needs_no_tensorflow(keras: ModuleType, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Networks that read arrays, one module for each kind of input, and what their layers are."""
+"""Networks: one module for each kind of input, and the part that they share."""
