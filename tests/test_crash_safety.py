@@ -216,7 +216,7 @@ def test_another_trainings_checkpoint_is_never_used(tmp_path: Path, capsys: pyte
         other.path.parent.mkdir()
         shutil.copy(kept.path, other.path)
         assert other.load("training") is None
-        assert "of another training" in capsys.readouterr().out
+        assert "belongs to another training" in capsys.readouterr().out
     assert kept.load("training") is not None
 
 

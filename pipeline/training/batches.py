@@ -65,7 +65,7 @@ def batches(
     Examples
     --------
     >>> batches(np.array([[1, 2, 0], [1, 0, 0], [3, 0, 0]]), (1, 3), 3, np.random.default_rng(0))
-    [(3, array([2, 1, 0]))]
+    [(3, array([1, 2, 0]))]
     """
     batch_size = min(batch_size, len(array))
     selected: list[Batch] = []
