@@ -58,14 +58,13 @@ def data(**plan: Any) -> Data:
 
 
 def test_parameters_override_sizes() -> None:
-    given = data()
-    settings = params.load(Train)
+    tiny, settings = data(), params.load(Train)
     batch_size, epochs, patience = sizes(36)
     chosen = {"batch_size": batch_size, "epochs": epochs, "patience": patience, "pretraining_epochs": 10}
-    assert resolved(given, settings) == chosen
+    assert resolved(tiny, settings) == chosen
     for changes in ({"batch_size": 8}, {"batch_size": 8, "epochs": 3}, {"patience": 1}, {"pretraining_epochs": 0}):
-        assert resolved(given, settings.model_copy(update=changes)) == chosen | changes
-    assert resolved(given, settings.model_copy(update={"pooling": "last"}))["pretraining_epochs"] == 0
+        assert resolved(tiny, settings.model_copy(update=changes)) == chosen | changes
+    assert resolved(tiny, settings.model_copy(update={"pooling": "last"}))["pretraining_epochs"] == 0
 
 
 @pytest.mark.parametrize(("tokens", "epochs"), [(30_000, 10), (500_000, 3), (1_000_000, 2), (4_000_000, 0)])
@@ -114,8 +113,8 @@ def test_calibration_allows_for_other_class_priors_in_validation() -> None:
     log_probabilities = np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], axis=1)
     unshifted = data(shift=np.zeros(2))
     for labels, offset in ((trained, np.log(10)), (validated, 0.0)):
-        given = replace(unshifted, labels={"train": labels, "validation": validated})
-        calibration = given.calibrate([log_probabilities])
+        with_priors = replace(unshifted, labels={"train": labels, "validation": validated})
+        calibration = with_priors.calibrate([log_probabilities])
         assert calibration.offsets[1] - calibration.offsets[0] == pytest.approx(offset, abs=0.3)
 
 
