@@ -77,7 +77,7 @@ def measure_file(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> 
     labels = {part: table["label"].map(numbers).to_numpy(np.int32) for part, table in file.items()}
     tokenizer = Tokenizer.fit(texts["train"], vocabulary_size=None, length=None, unit=unit, language=language)
     counts = np.bincount(labels["train"])
-    plan = rebalancing.rebalance(labels["train"], classes, strategy=rebalancing.choose(counts))
+    plan = rebalancing.rebalance(labels["train"], classes, strategy=rebalancing.auto_strategy(counts))
     processors = {"text": tokenizer}
     inputs = {part: Inputs.of({"text": cells}, processors) for part, cells in texts.items()}
     data = fit.Data(classes, processors, inputs, labels, plan, 0.0)

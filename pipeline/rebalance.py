@@ -1,6 +1,6 @@
-"""Rebalance: what the chosen strategy makes of the training rows, decided here and nowhere else.
+"""Rebalance: select and weight the training rows against class imbalance.
 
-Validation and test rows are never read: they keep their natural shares of the classes.
+Validation and test rows are not read: they keep their class priors.
 """
 
 import numpy as np
@@ -8,19 +8,19 @@ import numpy as np
 from .base import command, params, paths
 from .base.files import read_arrays, read_json, write_arrays, write_json
 from .base.params import label_name
-from .training.rebalancing import Rebalance, Target, choose, rebalance
+from .training.rebalancing import Rebalance, Target, auto_strategy, rebalance
 
 
 def main() -> None:
     settings = params.load(Rebalance)
-    target: Target = None
+    target: Target
     if isinstance(settings.target, dict):
         target = {label_name(label): rows for label, rows in settings.target.items()}
     else:
         target = settings.target
     classes = read_json(paths.CLEAN_CLASSES)
     labels = read_arrays(paths.TOKENIZE_ARRAYS["train"])["label"]
-    strategy = choose(np.bincount(labels)) if settings.strategy == "auto" else settings.strategy
+    strategy = auto_strategy(np.bincount(labels)) if settings.strategy == "auto" else settings.strategy
     plan = rebalance(
         labels,
         classes,
@@ -41,8 +41,10 @@ def main() -> None:
     }
     write_json(paths.REBALANCE_SUMMARY, {"strategy": strategy, "classes": summary})
     print(f"strategy: {strategy}")
-    for name, of in summary.items():
-        print(f"{name}: {of['rows']:,} rows, of which {of['rows_used']:,} are used; counts as {of['counts_as']:,.0f}")
+    for number, name in enumerate(classes):
+        rows, used = int(summary[name]["rows"]), int(summary[name]["rows_used"])
+        weight = plan.weights[labels[plan.rows] == number].mean()
+        print(f"{name}: {rows:,} rows, {'' if used == rows else f'{used:,} used, '}weight {weight:.2f}")
 
 
 if __name__ == "__main__":

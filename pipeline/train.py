@@ -1,4 +1,4 @@
-"""Train: the LSTM and the n-grams; keep the best epoch and everything that prediction from raw inputs needs."""
+"""Train: fit the LSTM and the n-gram models, calibrate them, and write the model folder."""
 
 import shutil
 
@@ -24,20 +24,23 @@ def main() -> None:
     prepare_keras()
     state = state_id()
     checkpoint = Checkpoint.of(state, description(), versioning.root())
-    # First, in another process: on long texts both need more than a gigabyte, and a process gives back little of it.
+    # First, and in a separate process: on long texts both need over a gigabyte, of which a process frees little.
     ngrams = run_in_process(train_ngrams, data) if settings.ngrams else None
     with live_run(state) as on_epoch:
         network, history = train_network(data, settings, on_epoch, checkpoint)
     parts = part_log_probabilities(data, network, ngrams, "validation")
     fitted = data.calibrate(parts)
-    named = zip(part_names(data, ngrams), fitted.weights, strict=True)
-    shares = ", ".join(f"{name} {share:.2f}" for name, share in named)
-    offsets = ", ".join(f"{name} {offset:+.2f}" for name, offset in zip(data.classes, fitted.offsets, strict=True))
-    print(f"shares: {shares}; temperature {fitted.temperature:.2f}; offsets: {offsets}")
+    weights = zip(part_names(data, ngrams), fitted.weights, strict=True)
+    offsets = zip(data.classes, fitted.offsets, strict=True)
+    print(
+        f"weights: {', '.join(f'{name} {weight:.2f}' for name, weight in weights)}; "
+        f"temperature {fitted.temperature:.2f}; "
+        f"offsets: {', '.join(f'{name} {offset:+.2f}' for name, offset in offsets)}"
+    )
     write_json(paths.TRAIN_SETTINGS, resolved(data, settings))
     write_table(paths.TRAIN_HISTORY, pd.DataFrame(history))
     partial_model = paths.TRAIN_MODEL.with_name(".partial-model")
-    shutil.rmtree(partial_model, ignore_errors=True)  # of a kill
+    shutil.rmtree(partial_model, ignore_errors=True)  # left by a kill
     save(
         partial_model,
         {data.modality: network},

@@ -104,7 +104,7 @@ def test_resumed_training_gives_the_same_weights(
     assert copied.path is not None
     for number in [*range(first), first + 1]:  # after each epoch of pretraining, and the second of training
         shutil.copy(copies[number], copied.path)
-        told: list[loop.Figures] = []
+        told: list[loop.EpochMetrics] = []
         capsys.readouterr()
         model, resumed = train(given, chosen, lambda _, figures, told=told: told.append(figures), copied)
         said = capsys.readouterr().out
@@ -123,7 +123,7 @@ def test_resumed_training_stops_early_at_the_same_epoch(
     given, chosen = data(), settings("textbook", epochs=9, patience=2, learning_rate=0.5)
     kept = Checkpoint.of("state", "backend", tmp_path)
 
-    def stop(epoch: int, figures: loop.Figures) -> None:
+    def stop(epoch: int, figures: loop.EpochMetrics) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
 
@@ -167,7 +167,7 @@ def test_checkpoint_restores_the_exact_state(tmp_path: Path) -> None:
     found.restore(blank)
     assert [each.value.dtype.name for each in blank] == ["float32", "uint32", "int64"]
     assert [each.value.tolist() for each in blank] == [[[0, 1, 2], [3, 4, 5]], [7, 8], 9]
-    assert found.told == {"loss": 0.1 + 0.2, "none": float("inf"), "big": 2**127}
+    assert found.metadata == {"loss": 0.1 + 0.2, "none": float("inf"), "big": 2**127}
     assert [each.tolist() for each in found.best] == [[1.0, 2.0]]
 
 
@@ -187,7 +187,7 @@ def test_damaged_checkpoint_is_reported_and_ignored(tmp_path: Path, capsys: pyte
         said = capsys.readouterr().out
         if again is None:
             told += 1
-            sentence = "is torn or of another training: it is left out, and training starts afresh"
+            sentence = "is damaged or belongs to another training; training starts from the beginning"
             assert said == f"{kept.path} {sentence}\n"
             assert kept.load("training") is None
             assert capsys.readouterr().out == ""
@@ -195,7 +195,7 @@ def test_damaged_checkpoint_is_reported_and_ignored(tmp_path: Path, capsys: pyte
             for kind in ("values", "best"):
                 for ours, theirs in zip(getattr(found, kind), getattr(again, kind), strict=True):
                     np.testing.assert_array_equal(ours, theirs)
-            assert again.told == found.told
+            assert again.metadata == found.metadata
     assert told > len(torn) / 2
 
     kept.save("training", [Variable(np.zeros((300, 100)))], {})
@@ -216,13 +216,14 @@ def test_checkpoint_of_another_training_is_not_used(tmp_path: Path, capsys: pyte
         other.path.parent.mkdir()
         shutil.copy(kept.path, other.path)
         assert other.load("training") is None
-        assert "of another training" in capsys.readouterr().out
+        assert "belongs to another training" in capsys.readouterr().out
     assert kept.load("training") is not None
 
 
 def test_only_abandoned_checkpoints_are_removed(tmp_path: Path) -> None:
     old, recent, own = (saved(tmp_path, key) for key in ("old", "recent", "own"))
-    for kept, seconds in ((old, checkpoint.KEPT + 60), (recent, checkpoint.KEPT - 60), (own, 2 * checkpoint.KEPT)):
+    limit = checkpoint.MAX_AGE
+    for kept, seconds in ((old, limit + 60), (recent, limit - 60), (own, 2 * limit)):
         assert kept.path is not None
         os.utime(kept.path.parent, (time.time() - seconds,) * 2)
     again = Checkpoint.of("own", "backend", tmp_path)

@@ -84,10 +84,11 @@ def model_description(classes: Sequence[str], inputs: Sequence[str] = ("text",))
     labels = ", ".join(f'"{named(name)}"' for name in classes[:10])
     if classes[10:]:
         labels += f" and {len(classes) - 10} more"
+    columns = f"columns {columns}" if len(inputs) > 1 else f"a column {columns}"
     return (
-        f"From {'columns' if len(inputs) > 1 else 'a column'} {columns} to one of {len(classes)} labels ({labels}), with the probability of each. "
-        "Aliases: `champion` is in service, `previous` was in service before it, `challenger` is the last version that "
-        "the gate refused; the tags of each version give the reasons. Each run has the model card of its version. To go back: "
+        f"From {columns} to one of {len(classes)} labels ({labels}), with the probability of each. Aliases: "
+        "`champion` is in service, `previous` was in service before it, `challenger` is the last version that the gate "
+        "refused; the tags of each version give the reasons. Each run has the model card of its version. To go back: "
         '`python -m pipeline rollback --why "..."`.'
     )
 

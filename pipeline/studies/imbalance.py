@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -27,9 +27,7 @@ from .imbalance_report import imbalance_markdown, strategy_table
 from .imbalance_results import COMPARED, StrategyResult, StrategyResults
 from .seeds import add_seeds_option
 
-STRATEGIES = tuple(
-    name for name in get_args(rebalancing.Rebalance.model_fields["strategy"].annotation) if name != "auto"
-)  # auto is one of the others
+STRATEGIES = tuple(rebalancing.STRATEGIES)  # without auto, which is one of the others
 OWN_KEYS = ("rebalance.strategy", "rebalance.seed", "train.seed", "ingest.skew")  # which the study itself sets
 
 
@@ -58,7 +56,7 @@ class StrategyTraining(NamedTuple):
     def changes(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters it changes, by dotted key; those that its strategy does not accept become null."""
         changes = dict(zip(OWN_KEYS, (self.strategy, self.seed, self.seed, self.skew), strict=True))
-        if self.strategy not in rebalancing.AIMED:
+        if not rebalancing.STRATEGIES[self.strategy].has_target:
             changes["rebalance.target"] = None
         if self.strategy != document["rebalance"]["strategy"]:
             changes["rebalance.strength"] = None

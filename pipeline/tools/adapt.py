@@ -99,7 +99,7 @@ def register_personal(
     folder: Path,
     table: pd.DataFrame,
     comparison: PersonalComparison,
-    history: Sequence[loop.Figures],
+    history: Sequence[loop.EpochMetrics],
 ) -> str:
     """Log the comparison, and register the model if it is better; return a phrase that says what was done.
 

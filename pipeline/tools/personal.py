@@ -65,7 +65,7 @@ class PersonalComparison:
         return f"on {self.overall['personal']['num_samples']} held-out rows: {', '.join(changes)}"
 
 
-def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalComparison, list[loop.Figures]]:
+def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalComparison, list[loop.EpochMetrics]]:
     """Fine-tune a model to a user's rows, write it to `folder`, and compare both models.
 
     The LSTM is trained further and all parts are calibrated again; the n-grams are not trained.
@@ -121,7 +121,7 @@ def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalCo
 
 def continue_training(
     model: "keras.Model", ids: np.ndarray, labels: np.ndarray, masks: Mapping[str, np.ndarray], lengths: Sequence[int]
-) -> list[loop.Figures]:
+) -> list[loop.EpochMetrics]:
     """Train a network further on a user's rows; restore its weights if no epoch improves the validation loss.
 
     Parameters
@@ -148,15 +148,12 @@ def continue_training(
     loss = metrics.Measured(labels[validation], probabilities)(rankings=False)["loss"]
     history = loop.fit(
         model,
-        (ids[train], labels[train], np.ones(train.sum(), dtype=np.float32)),
+        loop.TrainRows(ids[train], labels[train], np.ones(train.sum(), dtype=np.float32)),
         (ids[validation], labels[validation]),
+        loop.LoopSettings(
+            batch_size=BATCH, epochs=EPOCHS, learning_rate=LEARNING_RATE, adversarial=0.0, patience=PATIENCE, seed=0
+        ),
         lengths=lengths,
-        batch_size=BATCH,
-        epochs=EPOCHS,
-        learning_rate=LEARNING_RATE,
-        adversarial=0.0,
-        patience=PATIENCE,
-        seed=0,
     )
     if min(epoch["validation_loss"] for epoch in history) >= loss:
         model.set_weights(weights)

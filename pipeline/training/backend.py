@@ -1,4 +1,4 @@
-"""Backend: the few lines that differ between Keras on TensorFlow (the default) and on JAX (`KERAS_BACKEND=jax`)."""
+"""All code that differs between Keras on TensorFlow (the default) and on JAX (`KERAS_BACKEND=jax`)."""
 
 import importlib
 import itertools
@@ -16,27 +16,33 @@ if TYPE_CHECKING:
 
 BACKENDS = ("tensorflow", "jax")
 Step = Callable[[Any, np.ndarray, np.ndarray], float]
-SHARD = 16  # fewest rows of a batch that are worth a thread of their own
+SHARD = 16  # minimum rows of a batch per thread: with fewer, another thread gains nothing
 
 
 def prepare_keras() -> None:
-    """Choose Keras's backend and quiet it; before the first import of keras."""
+    """Choose Keras's backend and silence its log; call it before the first import of keras.
+
+    Raises
+    ------
+    PipelineError
+        The environment variable `KERAS_BACKEND` has an unknown value.
+    """
     chosen = os.environ.setdefault("KERAS_BACKEND", BACKENDS[0])
     if chosen not in BACKENDS:
         raise PipelineError(f"KERAS_BACKEND must be {' or '.join(BACKENDS)}, got {chosen!r}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # oneDNN picks kernels by the processor's kind, and so changes the last bits from one to another.
+    # oneDNN chooses kernels by the kind of processor, so that the last bits would differ between processors.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    # XLA asks for its buffers anew in each step. TensorFlow's own allocator keeps what was freed; malloc gives what is
-    # large back to the system, which clears it each time: a third of the time of steps on long texts.
+    # XLA allocates its buffers again in each step. TensorFlow's own allocator caches what was freed; malloc returns
+    # large blocks to the system, which clears them each time: a third of the time of steps on long texts.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
 
 
 def make_repeatable(*, threads: int, seed: int) -> None:
-    """Fix the number of CPU threads and the seed of the weights; before the first network of the process.
+    """Set the number of CPU threads and the seed of the weights; call it before the first network of the process.
 
-    Each thread takes its own rows of a batch, since XLA gains little from more than one within an LSTM. JAX sets its
-    threads by itself, one a core.
+    Each thread computes its own rows of a batch, since XLA gains little from a second thread within an LSTM. JAX
+    always uses one thread per core.
     """
     import keras
 
@@ -63,7 +69,7 @@ def on_gpu() -> bool:
 
 
 def description() -> str:
-    """What computes: another one's numbers differ in their last bits."""
+    """Return the versions of Keras and its backend, and the device: with others, the last bits of results differ."""
     import keras
 
     name = keras.backend.backend()
@@ -72,7 +78,14 @@ def description() -> str:
 
 
 def compiled(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
-    """The network's forward pass, compiled once for each shape of its ids; it follows the weights as they change."""
+    """Compile the forward pass of a network, once for each shape of its input; it uses the weights at each call.
+
+    Returns
+    -------
+    callable
+        From an array of shape (n_rows, length), int32, or (n_rows, length, width), float32, to logits of shape
+        (n_rows, num_classes), float32.
+    """
     import keras
 
     if keras.backend.backend() == "jax":
@@ -84,7 +97,7 @@ def compiled(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
         )
     import tensorflow as tf
 
-    # cuDNN's LSTM cannot be compiled by XLA, and needs it less.
+    # XLA cannot compile cuDNN's LSTM, which needs it less.
     call = tf.function(lambda ids: model(ids, training=False), jit_compile=not on_gpu())
     return lambda ids: call(tf.constant(ids)).numpy()
 
@@ -92,37 +105,37 @@ def compiled(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
 def training_step(
     model: "keras.Model", optimizer: "keras.Optimizer", *, loss: Callable[..., Any], adversarial: float
 ) -> tuple[Step, Callable[[], None]]:
-    """Compile one step of training: the loss's gradient, that of the loss under attack, and the optimizer's update.
+    """Compile one training step: the gradients of the loss and of the loss under attack, and the optimizer's update.
 
-    The attack moves the embedding by `adversarial` along the loss's gradient there, in the direction that hurts most
-    (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text Classification"; here the whole table
-    moves, not each text's own vectors).
+    The attack moves the embedding by `adversarial` along its gradient, which increases the loss most (Miyato et al.
+    2017, "Adversarial Training Methods for Semi-Supervised Text Classification"; here the whole table moves, instead
+    of the vectors of each text).
 
     Parameters
     ----------
     model : keras.Model
-        From ids or frames to logits; its embedding, if any, is what the attack moves.
+        From ids or frames to logits; without an embedding, there is no attack.
     optimizer : keras.Optimizer
-        Built by now for the model's trainable variables, or not yet.
+        For the trainable variables of the model; is built here if necessary.
     loss : callable
-        Of labels, logits and weights; a scalar.
+        From labels, logits and weights to a scalar.
     adversarial : float
-        Length of the attack's step; 0 for none.
+        Length of the attack; 0 for none.
 
     Returns
     -------
     step : callable
-        Of ids (n_rows, length), labels (n_rows,) and weights (n_rows,); returns the loss. It recompiles for another
-        shape of its ids.
+        From ids of shape (n_rows, length), int32, or frames of shape (n_rows, length, width), float32, labels
+        (n_rows,), int32, and weights (n_rows,), float32, to the loss. It compiles again for each new shape.
     finish : callable
-        Brings the model's variables up to date, before anybody reads them.
+        Updates the variables of the model; call it before reading them.
     """
     import keras
 
     variables = model.trainable_variables
     optimizer.build(variables)
     table = Layers.of(model).embedding
-    if table is None:  # frames: nothing that an attack could move
+    if table is None:  # frames
         adversarial, attacked = 0.0, 0
     else:
         attacked = next(i for i, v in enumerate(variables) if v is table.embeddings)
@@ -134,77 +147,111 @@ def training_step(
 def _tensorflow_step(
     model: "keras.Model", optimizer: "keras.Optimizer", loss: Callable[..., Any], adversarial: float, attacked: int
 ) -> tuple[Step, Callable[[], None]]:
-    import keras
     import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")  # else it warns of each new length, which is compiled once as it should be
-    compiled = tf.function(jit_compile=not on_gpu())
+    tf.get_logger().setLevel("ERROR")  # it would warn of each new length, which is compiled once as intended
+    xla = tf.function(jit_compile=not on_gpu())
     threads = 1 if on_gpu() else tf.config.threading.get_inter_op_parallelism_threads()
     variables, others = model.trainable_variables, model.non_trainable_variables
 
-    @compiled
-    def gradients(values: list[Any], rest: list[Any], share: float, ids: Any, labels: Any, weights: Any) -> Any:
+    @xla
+    def compute_gradients(values: list[Any], rest: list[Any], share: float, ids: Any, labels: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(values)
             logits, rest = model.stateless_call(values, rest, ids, training=True)
             value = loss(labels, logits, weights) * share
         return value, tape.gradient(value, values), rest
 
-    @compiled
-    def attack(table: Any, found: list[Any]) -> Any:
-        gradient = _sum(found)
+    @xla
+    def attack(table: Any, by_shard: list[Any]) -> Any:
+        gradient = _sum(by_shard)
         return table + adversarial * gradient / (tf.norm(gradient) + 1e-12)
 
-    @compiled
-    def update(found: list[list[Any]]) -> None:
-        optimizer.apply([_sum(each) for each in zip(*found, strict=True)], variables)
-
-    def by_shard(values: list[Any], rest: list[Any], batch: Any) -> tuple[Any, list[list[Any]], list[Any]]:
-        """Loss, each shard's gradients, and what the other variables become; the calls run side by side."""
-        rows = keras.tree.flatten(batch)[0].shape[0]
-        shards = max(1, min(threads, rows // SHARD))
-        bounds = [rows * number // shards for number in range(shards + 1)]
-        told = []
-        for number, (start, end) in enumerate(itertools.pairwise(bounds)):
-            own = keras.tree.map_structure(lambda x, a=start, b=end: x if x.shape[0] == 1 else x[a:b], batch)
-            seeds = [each + number * 1_000_003 for each in rest]  # no two shards drop alike
-            told.append(gradients(values, seeds, (end - start) / rows, *own))
-        losses, found, after = zip(*told, strict=True)
-        return tf.add_n(losses), list(found), after[0]
+    @xla
+    def update(by_shard: list[list[Any]]) -> None:
+        optimizer.apply([_sum(gradients) for gradients in zip(*by_shard, strict=True)], variables)
 
     @tf.function
     def step(*batch: Any) -> Any:
         # Tensors, not variables: calls that share a variable wait for one another.
-        values, rest = ([tf.convert_to_tensor(v.value) for v in place] for place in (variables, others))
-        value, found, rest = by_shard(values, rest, batch)
+        values, rest = ([tf.convert_to_tensor(v.value) for v in group] for group in (variables, others))
+        value, by_shard, rest = _in_shards(compute_gradients, values, rest, batch, threads)
         if adversarial:
-            moved = [attack(v, [f[i] for f in found]) if i == attacked else v for i, v in enumerate(values)]
-            _, hurt, rest = by_shard(moved, rest, batch)
-            found += hurt
-        update(found)
+            embedding = attack(values[attacked], [gradients[attacked] for gradients in by_shard])
+            values = [embedding if i == attacked else v for i, v in enumerate(values)]
+            _, of_attack, rest = _in_shards(compute_gradients, values, rest, batch, threads)
+            by_shard += of_attack
+        update(by_shard)
         for variable, after in zip(others, rest, strict=True):
             variable.assign(after)
         return value
 
-    known: dict[Any, Any] = {}  # tf.function takes as long to find the right one as a small step takes
+    return _with_graph_cache(step), lambda: None
 
-    def take(*batch: Any) -> Any:
+
+def _in_shards(
+    compute_gradients: Callable[..., Any], values: list[Any], rest: list[Any], batch: Any, threads: int
+) -> tuple[Any, list[list[Any]], list[Any]]:
+    """Divide a batch among threads, which TensorFlow runs in parallel.
+
+    Parameters
+    ----------
+    compute_gradients : callable
+        From values, rest, the share of the batch, and the shard's ids, labels and weights to loss, gradients and rest.
+    values, rest : list of tensor
+        Trainable and other variables.
+    batch : nested tensors
+        Ids, labels and weights; a tensor with one row belongs to every shard.
+    threads : int
+        Maximum number of shards.
+
+    Returns
+    -------
+    loss : tensor of shape (), float32
+    gradients : list of list of tensor
+        By shard, then by variable.
+    rest : list of tensor
+        The other variables after the step.
+    """
+    import keras
+    import tensorflow as tf
+
+    rows = keras.tree.flatten(batch)[0].shape[0]
+    shards = max(1, min(threads, rows // SHARD))
+    bounds = [rows * number // shards for number in range(shards + 1)]
+    results = []
+    for number, (start, end) in enumerate(itertools.pairwise(bounds)):
+        shard = keras.tree.map_structure(lambda x, a=start, b=end: x if x.shape[0] == 1 else x[a:b], batch)
+        seeds = [seed + number * 1_000_003 for seed in rest]  # no two shards drop the same values
+        results.append(compute_gradients(values, seeds, (end - start) / rows, *shard))
+    losses, gradients, after = zip(*results, strict=True)
+    return tf.add_n(losses), list(gradients), after[0]
+
+
+def _with_graph_cache(step: Any) -> Step:
+    """Find the graph for the shapes of a batch in a dictionary: tf.function takes as long for it as a small step."""
+    import keras
+    import tensorflow as tf
+
+    graphs: dict[Any, Any] = {}
+
+    def cached_step(*batch: Any) -> Any:
         shapes = tuple(x.shape for x in keras.tree.flatten(batch))
-        if shapes not in known:
-            known[shapes] = step.get_concrete_function(*keras.tree.map_structure(tf.constant, batch))
-        return known[shapes](*keras.tree.map_structure(tf.constant, batch))
+        if shapes not in graphs:
+            graphs[shapes] = step.get_concrete_function(*keras.tree.map_structure(tf.constant, batch))
+        return graphs[shapes](*keras.tree.map_structure(tf.constant, batch))
 
-    return take, lambda: None
+    return cached_step
 
 
 def _sum(gradients: Sequence[Any]) -> Any:
-    """Of gradients of one variable; of an embedding's, which hold the rows that were looked up, the whole table's."""
+    """Sum the gradients of one variable; those of an embedding, which hold only the rows looked up, become dense."""
     import tensorflow as tf
 
     first = gradients[0]
     if not isinstance(first, tf.IndexedSlices):
         return tf.add_n(gradients)
-    values, indices = (tf.concat([getattr(each, key) for each in gradients], 0) for key in ("values", "indices"))
+    values, indices = (tf.concat([getattr(part, key) for part in gradients], 0) for key in ("values", "indices"))
     return tf.convert_to_tensor(tf.IndexedSlices(values, indices, first.dense_shape))
 
 
@@ -214,33 +261,33 @@ def _jax_step(
     import jax
     import jax.numpy as jnp
 
-    def scalar(variables: list[Any], rest: list[Any], ids: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
+    def loss_and_rest(variables: list[Any], rest: list[Any], ids: Any, labels: Any, weights: Any) -> tuple[Any, Any]:
         logits, rest = model.stateless_call(variables, rest, ids, training=True)
         return loss(labels, logits, weights), rest
 
-    gradients = jax.value_and_grad(scalar, has_aux=True)
+    compute_gradients = jax.value_and_grad(loss_and_rest, has_aux=True)
 
     @jax.jit
     def step(variables: list[Any], rest: list[Any], slots: list[Any], *batch: Any) -> tuple[Any, tuple[Any, Any, Any]]:
-        (value, rest), found = gradients(variables, rest, *batch)
+        (value, rest), gradients = compute_gradients(variables, rest, *batch)
         if adversarial:
             moved = list(variables)
-            moved[attacked] += adversarial * found[attacked] / (jnp.linalg.norm(found[attacked]) + 1e-12)
-            (_, rest), hurt = gradients(moved, rest, *batch)
-            found = [a + b for a, b in zip(found, hurt, strict=True)]
-        variables, slots = optimizer.stateless_apply(slots, found, variables)
+            moved[attacked] += adversarial * gradients[attacked] / (jnp.linalg.norm(gradients[attacked]) + 1e-12)
+            (_, rest), of_attack = compute_gradients(moved, rest, *batch)
+            gradients = [a + b for a, b in zip(gradients, of_attack, strict=True)]
+        variables, slots = optimizer.stateless_apply(slots, gradients, variables)
         return value, (variables, rest, slots)
 
-    places = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-    state = [[v.value for v in place] for place in places]
+    groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+    state = [[v.value for v in group] for group in groups]
 
-    def take(*batch: np.ndarray) -> float:
+    def take_step(*batch: np.ndarray) -> float:
         value, state[:] = step(*state, *batch)
         return value
 
     def finish() -> None:
-        for place, values in zip(places, state, strict=True):
-            for variable, value in zip(place, values, strict=True):
+        for group, values in zip(groups, state, strict=True):
+            for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
 
-    return take, finish
+    return take_step, finish

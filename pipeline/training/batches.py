@@ -1,4 +1,4 @@
-"""Which rows make the steps of an epoch: batches of similar length, in random order."""
+"""The batches of an epoch: rows of similar length, in random order."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,31 @@ import numpy as np
 
 from ..inference.network import steps
 
+Batch = tuple[int, np.ndarray]  # padded length, row numbers
 
-def by_length(array: np.ndarray, lengths: Sequence[int]) -> list[tuple[int, np.ndarray]]:
-    """Return the rows by the shortest of the padded `lengths` that fits them: (length, row numbers), ascending.
 
+def by_length(array: np.ndarray, lengths: Sequence[int]) -> list[Batch]:
+    """Group the rows by the shortest of the padded `lengths` that fits them.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_rows, length) or (n_rows, length, width)
+        Token ids or frames, right-padded with 0.
+    lengths : sequence of int
+        Padded lengths, ascending.
+
+    Returns
+    -------
+    list of (int, ndarray of int64)
+        For each padded length, in this order, the numbers of its rows, ascending.
+
+    Examples
+    --------
     >>> by_length(np.array([[1, 2, 0], [1, 0, 0]]), (1, 3))
     [(1, array([1])), (3, array([0]))]
     """
-    classes = np.searchsorted(lengths, steps(array))
-    return [(length, np.flatnonzero(classes == number)) for number, length in enumerate(lengths)]
+    length_classes = np.searchsorted(lengths, steps(array))
+    return [(length, np.flatnonzero(length_classes == number)) for number, length in enumerate(lengths)]
 
 
 def batches(
@@ -24,45 +40,54 @@ def batches(
     random: np.random.Generator,
     *,
     classes: np.ndarray | None = None,
-) -> list[tuple[int, np.ndarray]]:
-    """Cut the rows of an epoch into batches of similar length, in random order.
+) -> list[Batch]:
+    """Divide the rows of an epoch into batches of similar length, in random order.
 
     Parameters
     ----------
     array : ndarray of shape (n_rows, lengths[-1]) or (n_rows, lengths[-1], width)
         Token ids or frames, right-padded with 0.
     lengths : sequence of int
-        The padded lengths there are, ascending.
+        Padded lengths, ascending.
     batch_size : int
-        Rows a batch, all of the same size: rows that do not fill one join the next longer ones, and at the end are
-        left out of the epoch.
+        Rows of every batch. Rows that do not fill a batch join the next longer ones; at the end, they are left out of
+        the epoch.
     random : Generator
-        Draws which rows go together.
+        Decides which rows go together.
     classes : ndarray of shape (n_rows,), int, optional
-        Class numbers: then every batch has its part of each class, as far as their lengths allow.
+        Class numbers; if given, every batch has the same mix of classes, as far as the lengths allow.
 
     Returns
     -------
-    list of (int, ndarray)
+    list of (int, ndarray of int64)
         Padded length and row numbers of each batch.
+
+    Examples
+    --------
+    >>> batches(np.array([[1, 2, 0], [1, 0, 0], [3, 0, 0]]), (1, 3), 3, np.random.default_rng(0))
+    [(3, array([1, 2, 0]))]
     """
     batch_size = min(batch_size, len(array))
-    taken, rest = [], np.empty(0, dtype=np.int64)
+    selected: list[Batch] = []
+    rest = np.empty(0, dtype=np.int64)
     for length, rows in by_length(array, lengths):
         rows = random.permutation(rows)
         if classes is not None:
-            rows = rows[np.argsort(_places(classes[rows]), kind="stable")]
+            rows = rows[np.argsort(_positions(classes[rows]), kind="stable")]
         rows = np.concatenate([rest, rows])
         full = len(rows) // batch_size * batch_size
-        taken += [(length, each) for each in rows[:full].reshape(-1, batch_size)]
+        selected += [(length, batch) for batch in rows[:full].reshape(-1, batch_size)]
         rest = rows[full:]
-    return [taken[i] for i in random.permutation(len(taken))]
+    return [selected[i] for i in random.permutation(len(selected))]
 
 
-def _places(classes: np.ndarray) -> np.ndarray:
-    """Of each row among those of its class, from 0 to 1: in their order, every stretch has its part of each class."""
-    places = np.empty(len(classes))
+def _positions(classes: np.ndarray) -> np.ndarray:
+    """Return the position of each row among those of its class, from 0 to 1.
+
+    Rows in the order of their positions have the same mix of classes in every stretch.
+    """
+    positions = np.empty(len(classes))
     for number in np.unique(classes):
         members = np.flatnonzero(classes == number)
-        places[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return places
+        positions[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return positions

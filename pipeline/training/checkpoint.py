@@ -1,4 +1,4 @@
-"""Checkpoint: what a training needs to go on after a kill, in one file that is there whole or not at all."""
+"""Checkpoints: all that a training needs to resume after a kill, in one file that is written atomically."""
 
 import json
 import shutil
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     import keras
 
 FOLDER = Path(".state/checkpoints")
-KEPT = 7 * 24 * 3600.0  # seconds after which a training that has written nothing more is not waited for
+MAX_AGE = 7 * 24 * 3600.0  # seconds since its last write after which a training counts as given up
 NAME = "checkpoint.npz"
-# What zipfile and NumPy raise on bytes that are no archive of arrays.
+# What zipfile and NumPy raise on bytes that are not an archive of arrays.
 TORN = (OSError, ValueError, KeyError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds."""
+    """Contents of a checkpoint."""
 
     values: list[np.ndarray]  # of the variables, in their order
-    best: list[np.ndarray]  # the best epoch's weights
-    told: dict[str, Any]  # the rest, as JSON holds it
+    best: list[np.ndarray]  # weights of the best epoch
+    metadata: dict[str, Any]  # everything else, as JSON
 
     def restore(self, variables: Sequence["keras.Variable"]) -> None:
-        """Give the variables their values back."""
+        """Assign the saved values to the variables."""
         for variable, value in zip(variables, self.values, strict=True):
             variable.assign(value)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training keeps what it carries from one epoch to the next.
+    """Where a training saves its state after each epoch.
 
     Parameters
     ----------
     path : Path, optional
-        The file; None keeps nothing.
+        The file; None saves nothing.
     key : str
-        What the training depends on, as a digest: a file that holds another one is never used.
+        Digest of all that the training depends on: a file with another key is never used.
     """
 
     path: Path | None = None
@@ -55,63 +55,85 @@ class Checkpoint:
 
     @classmethod
     def of(cls, state: str, backend: str, root: Path) -> "Checkpoint":
-        """That of a pipeline state on a backend, in the checkout at `root`; those long given up are removed.
+        """Return the checkpoint of a pipeline state on a backend, and remove old ones.
 
-        Other trainings may be at work in the same checkout, in DVC's temporary folders: only age tells who is not.
+        Other trainings may be running in the same checkout, in DVC's temporary folders: only its age shows that a
+        checkpoint is no longer needed.
+
+        Parameters
+        ----------
+        state : str
+            See `base.state`.
+        backend : str
+            See `backend.description`.
+        root : Path
+            The main checkout.
         """
         key = sha256_json([state, backend])
         for folder in (root / FOLDER).glob("*"):
-            if folder.name != key and folder.stat().st_mtime < time.time() - KEPT:
+            if folder.name != key and folder.stat().st_mtime < time.time() - MAX_AGE:
                 shutil.rmtree(folder, ignore_errors=True)
         return cls(root / FOLDER / key / NAME, key)
 
     def load(self, phase: str) -> Saved | None:
-        """What was saved last, if it was in this phase of the training.
+        """Return what was saved last, if it was saved in this phase of the training.
 
-        A file that is torn, or another training's, is removed, and the user is told.
+        A file that is damaged or belongs to another training is removed, with a message.
         """
         if self.path is None or not self.path.is_file():
             return None
         try:
-            # Sums of all bytes first: NumPy would believe an altered shape.
+            # Checksums first: NumPy would not notice an altered shape.
             with zipfile.ZipFile(self.path) as archive:
-                torn = archive.testzip() is not None
+                valid = archive.testzip() is None
             with np.load(self.path, allow_pickle=False) as arrays:
-                told = json.loads(str(arrays["told"]))
+                header = json.loads(str(arrays["header"]))
                 saved = {
-                    kind: [arrays[f"{kind}_{number}"] for number in range(told[kind])] for kind in ("values", "best")
+                    kind: [arrays[f"{kind}_{number}"] for number in range(header[kind])] for kind in ("values", "best")
                 }
-            torn |= told["key"] != self.key
+            valid &= header["key"] == self.key
         except TORN:
-            torn = True
-        if torn:
-            print(f"{self.path} is torn or of another training: it is left out, and training starts afresh")
+            valid = False
+        if not valid:
+            print(f"{self.path} is damaged or belongs to another training; training starts from the beginning")
             self.path.unlink()
             return None
-        return Saved(**saved, told=told["told"]) if told["phase"] == phase else None
+        return Saved(**saved, metadata=header["metadata"]) if header["phase"] == phase else None
 
     def save(
         self,
         phase: str,
         variables: Sequence["keras.Variable"],
-        told: dict[str, Any],
+        metadata: dict[str, Any],
         best: Sequence[np.ndarray] = (),
     ) -> None:
-        """Keep what `load` gives back, in place of what was saved before."""
+        """Save what `load` returns, replacing what was saved before.
+
+        Parameters
+        ----------
+        phase : {"pretraining", "training"}
+            Part of the training.
+        variables : sequence of keras.Variable
+            Their values are saved.
+        metadata : dict
+            Anything that JSON can hold.
+        best : sequence of ndarray
+            Weights of the best epoch so far.
+        """
         if self.path is None:
             return
         values = [np.asarray(variable.value) for variable in variables]
-        named = {
-            f"{kind}_{number}": each
-            for kind, of in (("values", values), ("best", best))
-            for number, each in enumerate(of)
+        arrays = {
+            f"{kind}_{number}": array
+            for kind, group in (("values", values), ("best", best))
+            for number, array in enumerate(group)
         }
-        text = {"key": self.key, "phase": phase, "values": len(values), "best": len(best), "told": told}
+        header = {"key": self.key, "phase": phase, "values": len(values), "best": len(best), "metadata": metadata}
         with atomic(self.path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **named, told=np.array(json.dumps(text)))
+            np.savez(stream, allow_pickle=False, **arrays, header=np.array(json.dumps(header)))
 
     def remove(self) -> None:
-        """Forget it: the training's outputs are written."""
+        """Remove the checkpoint, once the outputs of the training are written."""
         if self.path is not None:
             shutil.rmtree(self.path.parent, ignore_errors=True)
 

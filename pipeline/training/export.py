@@ -1,4 +1,4 @@
-"""Export: a trained model becomes a folder that predicts without TensorFlow, its network written as ONNX too."""
+"""Write a trained model to a folder, with its network as ONNX, so that prediction needs no TensorFlow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from .onnx_graph import to_onnx
 if TYPE_CHECKING:
     import keras
 
-TOLERANCE = 1e-5  # most that a log-probability of the two networks may differ, by its size where that is above 1
-CHECKED = 64  # rows of each length class that they are compared on
+TOLERANCE = 1e-5  # of a log-probability of the ONNX network; relative where the log-probability is below -1
+CHECKED = 64  # rows of each length class on which the two networks are compared
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A trained network, and what its encoder built it with."""
+    """A trained network, and the arguments with which its encoder built it."""
 
     model: "keras.Model"
     options: dict[str, Any]
@@ -47,28 +47,28 @@ def save(
 ) -> None:
     """Write a model folder: weights, networks as ONNX, processors, n-grams if any, and a manifest with their digests.
 
-    The weights are a file of their own because a `.keras` file contains its date, and so differs between equal models.
+    The weights are in a separate file, since a `.keras` file contains its date, and so differs between equal models.
 
     Parameters
     ----------
     folder : Path
-        A new one.
+        Path of the new folder.
     networks, processors : mapping
         By modality.
     ngrams : Ngrams or None
         The two linear models on texts.
     classes, calibration, class_shares, state
-        As the manifest has them, see `Manifest`.
+        See `Manifest`.
 
     Raises
     ------
     PipelineError
-        An ONNX network is not the Keras network; see `check`.
+        An ONNX network differs from the Keras network; see `check_onnx`.
     """
     names, files = list(networks), []
     contents = {name: to_onnx(network.model) for name, network in networks.items()}
     for name, network in networks.items():
-        check(network.model, OnnxNetwork(contents[name]), processors[name].lengths)
+        check_onnx(network.model, OnnxNetwork(contents[name]), processors[name].lengths)
     folder.mkdir(parents=True)
     for name, network in networks.items():
         weights, onnx = (network_file(file, name, names) for file in (WEIGHTS, ONNX))
@@ -96,13 +96,22 @@ def save(
     write_json(folder / MANIFEST, manifest)
 
 
-def check(model: "keras.Model", network: OnnxNetwork, lengths: Sequence[int]) -> None:
-    """Compare a network with the Keras model that it was made of, on random rows of every length class.
+def check_onnx(model: "keras.Model", network: OnnxNetwork, lengths: Sequence[int]) -> None:
+    """Compare an ONNX network with the Keras network that it was converted from, on random rows of each length class.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The original network.
+    network : OnnxNetwork
+        The converted one.
+    lengths : sequence of int
+        Padded lengths, ascending.
 
     Raises
     ------
     PipelineError
-        A log-probability differs by more than 0.00001, or than as much of itself where it is below -1.
+        A log-probability differs by more than 0.00001, or by more than that share of it where it is below -1.
     """
     random = np.random.default_rng(0)
     shortest = 1
@@ -112,18 +121,18 @@ def check(model: "keras.Model", network: OnnxNetwork, lengths: Sequence[int]) ->
         array = _random_rows(model, lengths[-1], random)
         array[np.arange(lengths[-1]) >= tokens[:, None]] = 0
         expected = log_probabilities(model, array, lengths)
-        # Float32 holds seven digits: an unlikely class, with a large logarithm, is as exact as they are.
+        # Float32 has seven digits: the large log-probability of an unlikely class has a large absolute error.
         difference = (np.abs(network.log_probabilities(array) - expected) / np.maximum(1, np.abs(expected))).max()
         if not difference <= TOLERANCE:  # also where it is NaN
             raise PipelineError(
                 f"the ONNX network differs from the Keras network by {difference:.1e} on rows of {shortest} to "
-                f"{length} steps, {TOLERANCE:.0e} is allowed; train with a lower train.learning_rate, or report it"
+                f"{length} steps (allowed: {TOLERANCE:.0e}); train with a lower train.learning_rate, or report a bug"
             )
         shortest = length + 1
 
 
 def _random_rows(model: "keras.Model", length: int, random: np.random.Generator) -> np.ndarray:
-    """Return token ids, (CHECKED, length), or frames, (CHECKED, length, width), without padding."""
+    """Return token ids (CHECKED, length), int32, or frames (CHECKED, length, width), float32, without padding."""
     embedding = Layers.of(model).embedding
     if embedding is not None:
         return random.integers(1, embedding.input_dim, (CHECKED, length), dtype=np.int32)

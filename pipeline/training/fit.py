@@ -1,4 +1,4 @@
-"""Training as the parameters describe it, on what the stages before wrote; the steps themselves are in loop.py."""
+"""Training by the parameters, on the outputs of the earlier stages; the training loop is in loop.py."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,22 +19,24 @@ from .backend import make_repeatable
 from .checkpoint import NOWHERE, Checkpoint
 from .export import TrainedNetwork
 from .forward import log_probabilities
-from .loop import Figures, OnEpoch, fit
+from .loop import EpochMetrics, LoopSettings, OnEpoch, TrainRows, fit
 from .ngrams import fit_ngrams
 from .pretraining import pretrain
 from .rebalancing import Plan
 from .settings import Train
 
-PRETRAINING_TOKENS = 1_500_000  # that pretraining sees: as long again as training itself
+PRETRAINING_TOKENS = 1_500_000  # over all epochs of pretraining, which then takes about as long as training
 
 
 def sizes(rows: int) -> tuple[int, int, int]:
-    """Batch size, most epochs and patience for a number of training rows.
+    """Return batch size, maximum epochs and patience for a number of training rows.
 
-    Few rows need small steps to take enough of them, many rows larger ones to be done in time: about 600 steps an
-    epoch, 8,000 steps in all, in powers of two from 32 to 128 rows and from 3 to 40 epochs. Patience is two epochs, or
-    about 300 steps where those are more: of few rows, the validation loss rises now and then before the LSTM has
-    learned anything.
+    Few rows need small batches for enough steps, many rows larger ones to save time: about 600 steps per epoch and
+    8,000 in total, in batches of 32, 64 or 128 rows and in 3 to 40 epochs. Patience is two epochs, or about 300 steps
+    if that is more: with few rows, the validation loss sometimes rises before the LSTM has learned anything.
+
+    >>> sizes(25_000)
+    (32, 10, 2)
     """
     batch_size = 2 ** int(np.clip(round(np.log2(rows / 600)), 5, 7))
     epochs, patience = (round(steps * batch_size / rows) for steps in (8_000, 300))
@@ -43,7 +45,7 @@ def sizes(rows: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Data:
-    """What the stages before made: all that training reads.
+    """Everything that training reads: outputs of the earlier stages.
 
     Parameters
     ----------
@@ -56,9 +58,9 @@ class Data:
     labels : mapping of str to ndarray of shape (n_rows,), int32
         Class numbers, by split.
     plan : Plan
-        What training does about the classes.
+        How training treats the classes.
     correction : float
-        How far calibration takes the classes back to their natural priors.
+        How far calibration restores the natural class priors, see `calibration.fit`.
     """
 
     classes: list[str]
@@ -70,7 +72,7 @@ class Data:
 
     @classmethod
     def load(cls) -> "Data":
-        """Read the outputs of the stages before."""
+        """Read the outputs of the earlier stages."""
         splits = ("train", "validation")
         arrays = {split: read_arrays(paths.TOKENIZE_ARRAYS[split]) for split in splits}
         tables = {split: read_table(paths.CLEAN_TABLES[split]) for split in splits}
@@ -102,39 +104,48 @@ class Data:
         return next(iter(self.processors))
 
     def calibrate(self, parts: Sequence[np.ndarray], rows: slice = slice(None)) -> Calibration:
-        """Fit the calibration on some validation `rows`.
+        """Fit the calibration on validation rows.
 
         Parameters
         ----------
         parts : sequence of ndarray of shape (n_rows, n_classes), float64
-            Logarithms of the probabilities that each part gives for these rows.
+            Log-probabilities of each part for these rows.
         rows : slice
-            Which they are.
+            Which validation rows; all by default.
         """
         labels = self.labels["validation"][rows]
         return calibration.fit(labels, parts, self.plan.shift, self.correction, self.prior_shift)
 
     @property
     def prior_shift(self) -> np.ndarray:
-        """How the class priors differ from training to validation rows, see `calibration.prior_shift`."""
-        rows = {split: np.bincount(labels, minlength=len(self.classes)) for split, labels in self.labels.items()}
-        return calibration.prior_shift(rows["train"], rows["validation"])
+        """Difference of the class priors between training and validation rows, see `calibration.prior_shift`."""
+        counts = {split: np.bincount(labels, minlength=len(self.classes)) for split, labels in self.labels.items()}
+        return calibration.prior_shift(counts["train"], counts["validation"])
 
 
 def train_network(
     data: Data,
     settings: Train,
-    on_epoch: OnEpoch = lambda epoch, figures: None,
+    on_epoch: OnEpoch = lambda epoch, metrics: None,
     checkpoint: Checkpoint = NOWHERE,
-) -> tuple[TrainedNetwork, list[Figures]]:
-    """Build the LSTM that the parameters describe, and train it.
+) -> tuple[TrainedNetwork, list[EpochMetrics]]:
+    """Build the LSTM by the parameters, and train it.
+
+    Parameters
+    ----------
+    data : Data
+        Outputs of the earlier stages.
+    settings : Train
+        Section `train` of the parameters.
+    on_epoch, checkpoint
+        See `loop.fit`.
 
     Returns
     -------
     network : TrainedNetwork
-        Of the best epoch.
+        With the weights of the best epoch.
     history : list of dict
-        As `loop.fit` returns it.
+        Metrics by epoch, see `loop.fit`.
     """
     name = data.modality
     processor, encoder = data.processors[name], module_of("encoder", name)
@@ -143,30 +154,50 @@ def train_network(
     make_repeatable(threads=settings.threads, seed=settings.seed)
     model = encoder.build(**options)
     chosen = resolved(data, settings)
-    first = chosen.pop("pretraining_epochs")
-    if first and not checkpoint.load("training"):
-        pretrain(model, train, processor.lengths, epochs=first, seed=settings.seed, checkpoint=checkpoint)
-    plan = data.plan
+    pretraining_epochs = chosen.pop("pretraining_epochs")
+    if pretraining_epochs and not checkpoint.load("training"):
+        pretrain(model, train, processor.lengths, epochs=pretraining_epochs, seed=settings.seed, checkpoint=checkpoint)
     history = fit(
         model,
-        (train[plan.rows], data.labels["train"][plan.rows], plan.weights),
+        train_rows(train, data.labels["train"], data.plan),
         (validation, data.labels["validation"]),
+        LoopSettings(
+            **chosen,
+            learning_rate=settings.learning_rate,
+            adversarial=settings.adversarial,
+            seed=settings.seed,
+        ),
         lengths=processor.lengths,
-        learning_rate=settings.learning_rate,
-        adversarial=settings.adversarial,
-        seed=settings.seed,
-        margins=plan.margins,
-        gamma=plan.gamma,
-        draw=plan.draw if plan.draw.any() else None,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
-        **chosen,
     )
     return TrainedNetwork(model, options), history
 
 
+def train_rows(inputs: np.ndarray, labels: np.ndarray, plan: Plan) -> TrainRows:
+    """Select and weight the training rows by a plan.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n_rows, length), int32, or (n_rows, length, width), float32
+        Token ids or frames of all training rows.
+    labels : ndarray of shape (n_rows,), int32
+        Their class numbers.
+    plan : Plan
+        As returned by `rebalancing.rebalance`.
+    """
+    return TrainRows(
+        inputs[plan.rows],
+        labels[plan.rows],
+        plan.weights,
+        margins=plan.margins,
+        gamma=plan.gamma,
+        draw=plan.draw if plan.draw.any() else None,
+    )
+
+
 def train_ngrams(data: Data) -> Ngrams | None:
-    """Fit the n-gram models on the texts that the LSTM was trained on, by class weight; None without texts."""
+    """Fit the n-gram models on the rows that the LSTM is trained on, weighted by class; None if there are no texts."""
     tokenizer = data.processors.get("text")
     if not isinstance(tokenizer, Tokenizer):
         return None
@@ -178,17 +209,17 @@ def train_ngrams(data: Data) -> Ngrams | None:
 
 
 def part_names(data: Data, ngrams: Ngrams | None) -> list[str]:
-    """Return the names of a model's parts, in the order of `part_log_probabilities`."""
+    """Return the names of the parts of a model, in the order of `part_log_probabilities`."""
     return [network_name(data.modality), *(NGRAM_PARTS if ngrams else ())]
 
 
 def part_log_probabilities(data: Data, network: TrainedNetwork, ngrams: Ngrams | None, split: str) -> list[np.ndarray]:
-    """Return the logarithms of class probabilities of every part, the network's by Keras.
+    """Return the log-probabilities of every part on the rows of a split; those of the network by Keras.
 
     Returns
     -------
     list of ndarray of shape (n_rows, n_classes), float64
-        In the order that `Predictor.parts` has.
+        In the order of `Predictor.parts`.
     """
     name, inputs = data.modality, data.inputs[split]
     lstm = log_probabilities(network.model, inputs.arrays[name], data.processors[name].lengths)
@@ -196,16 +227,21 @@ def part_log_probabilities(data: Data, network: TrainedNetwork, ngrams: Ngrams |
 
 
 def resolved(data: Data, settings: Train) -> dict[str, int]:
-    """Return batch size, epochs, patience and epochs of pretraining: the parameters', or by the data where null.
+    """Return `batch_size`, `epochs`, `patience` and `pretraining_epochs`, chosen by the data where they are null.
 
-    Pretraining, of texts only, sees some 1,500,000 tokens, in ten epochs at most.
+    Pretraining is for texts only, on about 1,500,000 tokens in at most ten epochs.
     """
     batch_size, epochs, patience = sizes(len(data.plan.rows))
-    first = 0
+    pretraining_epochs = 0
     if data.modality == "text" and settings.pooling != "last":
         tokens = np.count_nonzero(data.inputs["train"].arrays["text"])
-        first = int(min(round(PRETRAINING_TOKENS / tokens), 10))
-    chosen = {"batch_size": batch_size, "epochs": epochs, "patience": patience, "pretraining_epochs": first}
+        pretraining_epochs = int(min(round(PRETRAINING_TOKENS / tokens), 10))
+    chosen = {
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "patience": patience,
+        "pretraining_epochs": pretraining_epochs,
+    }
     given = {key: getattr(settings, key) for key in chosen}
     if data.modality != "text":
         given["pretraining_epochs"] = 0

@@ -1,4 +1,4 @@
-"""The network's answers while it is trained, by Keras; `inference.network` gives those of a finished model."""
+"""Predictions of a network in training, by Keras; those of a finished model are in `inference.network`."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -13,7 +13,7 @@ from .batches import by_length
 if TYPE_CHECKING:
     import keras
 
-# Rows of one prediction step: fixed, so that each length is compiled once.
+# Rows per prediction step; fixed, so that each length is compiled once.
 PREDICTION_BATCH = 64
 
 
@@ -23,28 +23,28 @@ def _compiled(model: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
 
 
 def log_probabilities(model: "keras.Model", array: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
-    """Return the logarithms of the class probabilities of rows.
+    """Return the log-probabilities of the classes.
 
     Parameters
     ----------
     model : keras.Model
-        As an encoder builds it.
+        As built by an encoder.
     array : ndarray of shape (n_rows, lengths[-1]) or (n_rows, lengths[-1], width)
         Token ids or frames, right-padded with 0.
     lengths : sequence of int
-        The padded lengths there are, ascending: a row is cut to the shortest that fits it.
+        Padded lengths, ascending: a row is cut to the shortest that fits it.
 
     Returns
     -------
     ndarray of shape (n_rows, num_classes), float64
-        A row's result depends on that row alone: on its own length, and on no other row, since all steps have the same
-        number of rows (the last is filled up).
+        The result for a row depends on that row only, not on others in the same step: all steps have the same number
+        of rows (the last one is padded).
     """
     logits = np.empty((len(array), model.output_shape[-1]), dtype=np.float64)
     for length, rows in by_length(array, lengths):
         for start in range(0, len(rows), PREDICTION_BATCH):
-            chosen = rows[start : start + PREDICTION_BATCH]
+            selected = rows[start : start + PREDICTION_BATCH]
             batch = np.ones((PREDICTION_BATCH, length, *array.shape[2:]), dtype=array.dtype)
-            batch[: len(chosen)] = array[chosen, :length]
-            logits[chosen] = _compiled(model)(batch)[: len(chosen)]
+            batch[: len(selected)] = array[selected, :length]
+            logits[selected] = _compiled(model)(batch)[: len(selected)]
     return log_softmax(logits)

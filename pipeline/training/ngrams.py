@@ -1,4 +1,4 @@
-"""Fit the wide branch: two linear models over n-grams of words and characters (Cheng et al. 2016)."""
+"""Fit the two linear models on n-grams of words and characters, the wide part of the model (Cheng et al. 2016)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ from ..text.languages import UNITS
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-MOST_GRAMS = 500_000  # n-grams kept, the most frequent ones
-MOST_ROWS = 200_000  # training rows used: more cost time and memory, and change little
-FEW = 10  # classes; with more, which cost time and memory too, both bounds are lowered by as much
-LONG = 100  # units of the median text above which characters, many and slow, give way to runs of three words
-# Inverse strengths of the penalty, by the validation rows of six data sets.
+MAX_GRAMS = 500_000  # the most frequent ones
+MAX_ROWS = 200_000  # training rows: more cost time and memory, and change little
+FEW_CLASSES = 10  # with more classes, which cost time and memory too, both limits are lowered in proportion
+LONG = 100  # units of the median text above which runs of three words replace characters, which are many and slow
+# Inverse strengths of the penalty, chosen on the validation rows of six data sets.
 TFIDF_C, NB_C = 3.0, 0.05
 
 
@@ -29,23 +29,25 @@ def fit_ngrams(texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *,
     labels : ndarray of shape (n_texts,), int
         Class numbers.
     weights : ndarray of shape (n_texts,), float
-        Weight of each text in the loss; 0 for one left out.
+        Weight of each text in the loss; 0 to leave it out.
     num_classes : int
         Number of classes.
     unit : str
-        What `Tokenizer` splits by.
+        Unit of the `Tokenizer`, a key of `UNITS`.
     """
     from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
     from threadpoolctl import threadpool_limits
 
-    fewer = max(num_classes / FEW, 1)
-    rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // int(MOST_ROWS / fewer))]
+    excess = max(num_classes / FEW_CLASSES, 1)
+    rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // int(MAX_ROWS / excess))]
     texts, labels, weights = [texts[row] for row in rows], labels[rows], weights[rows]
-    spaced = texts[:: -(-len(texts) // 2_000)]  # the rows are ordered by class: the first would be of one only
+    spaced = texts[
+        :: -(-len(texts) // 2_000)
+    ]  # the rows are ordered by class: the first ones would be of one class only
     long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in spaced])) > LONG
-    most = int(MOST_GRAMS / fewer)
+    max_grams = int(MAX_GRAMS / excess)
     counting = CountVectorizer(
-        analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=most, dtype=np.float32
+        analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=max_grams, dtype=np.float32
     )
     counts = counting.fit_transform(texts)
     weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
@@ -59,34 +61,40 @@ def fit_ngrams(texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *,
 def _logistic(
     features: "csr_matrix", labels: np.ndarray, weights: np.ndarray, num_classes: int, strength: float = TFIDF_C
 ) -> np.ndarray:
-    """Weights and, in the last row, intercepts of logistic regression; two classes share them, with opposite signs."""
+    """Fit logistic regression.
+
+    Returns
+    -------
+    ndarray of shape (n_features + 1, num_classes), float32
+        Weights and, in the last row, intercepts; those of two classes are equal, with opposite signs.
+    """
     from sklearn.linear_model import LogisticRegression
 
     linear = LogisticRegression(C=strength, max_iter=1_000).fit(features, labels, sample_weight=weights)
-    found = np.vstack([linear.coef_.T, linear.intercept_])
+    fitted = np.vstack([linear.coef_.T, linear.intercept_])
     if len(linear.classes_) == 2:
-        found = np.hstack([-found / 2, found / 2])
-    # A class without a row, which undersampling cannot make but a tiny file can, is never the answer.
-    columns = np.zeros((len(found), num_classes))
+        fitted = np.hstack([-fitted / 2, fitted / 2])
+    # A class without rows, which only a tiny file has, is never predicted.
+    columns = np.zeros((len(fitted), num_classes))
     columns[-1] = -30
-    columns[:, linear.classes_] = found
+    columns[:, linear.classes_] = fitted
     return columns.astype(np.float32)
 
 
 def _naive_bayes(occurs: "csr_matrix", labels: np.ndarray, weights: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weights and intercepts of each class against the rest, on n-grams scaled by their log-count ratios."""
+    """Fit each class against the rest, on n-grams scaled by their log-count ratios; result as in `_logistic`."""
     present = np.unique(labels)
     columns = np.zeros((occurs.shape[1] + 1, num_classes), dtype=np.float32)
     columns[-1] = -30
-    for number in present[1:] if len(present) == 2 else present:  # of two, one says it all
+    for number in present[1:] if len(present) == 2 else present:  # of two classes, one is enough
         own = labels == number
         inside, outside = (1 + np.asarray(occurs[rows].sum(axis=0), dtype=np.float64).ravel() for rows in (own, ~own))
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
         scaled = occurs.copy()
         scaled.data = ratio.astype(np.float32)[scaled.indices]
-        found = _logistic(scaled, own.astype(np.int64), weights, 2, NB_C)
-        found[:-1] *= ratio[:, None]
-        columns[:, number] = found[:, 1] if len(present) == 2 else 2 * found[:, 1]
+        fitted = _logistic(scaled, own.astype(np.int64), weights, 2, NB_C)
+        fitted[:-1] *= ratio[:, None]
+        columns[:, number] = fitted[:, 1] if len(present) == 2 else 2 * fitted[:, 1]
         if len(present) == 2:
-            columns[:, present[0]] = found[:, 0]
+            columns[:, present[0]] = fitted[:, 0]
     return columns

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, written by hand: of the same bytes for the same weights."""
+"""Write a network as an ONNX graph, node by node, so that equal weights give equal bytes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,13 +10,13 @@ from .encoders.chain import Layers
 if TYPE_CHECKING:
     import keras
 
-OPSET, IR_VERSION = 17, 8  # old enough for every onnxruntime of the last years
+OPSET, IR_VERSION = 17, 8  # supported by every onnxruntime of the last years
 
 
 def to_onnx(model: "keras.Model") -> bytes:
-    """Write a network that an encoder built as an ONNX model.
+    """Convert a network that an encoder built to an ONNX model.
 
-    ONNX's LSTM is given the number of steps of each row, so that padding changes nothing, as the masks do in Keras.
+    Padding changes nothing: the LSTM gets the number of steps of each row, where Keras has masks.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def to_onnx(model: "keras.Model") -> bytes:
     graph.lstm(layers)
     graph.pool(layers.pooling)
     graph.add("Gemm", ["summary", "kernel", "bias"], "logits")
-    made = helper.make_model(
+    onnx_model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "lstm",
@@ -49,12 +49,12 @@ def to_onnx(model: "keras.Model") -> bytes:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    content: bytes = made.SerializeToString(deterministic=True)
+    content: bytes = onnx_model.SerializeToString(deterministic=True)
     return content
 
 
 def _constants(layers: Layers) -> dict[str, np.ndarray]:
-    """Return the weights and the few numbers that the graph needs, by name."""
+    """Return the weights and the other constants of the graph, by name."""
     parts = zip(*(_lstm_weights(lstm) for lstm in layers.lstms), strict=True)
     input_weights, recurrent, biases = (np.stack(arrays) for arrays in parts)
     kernel, bias = (np.asarray(array) for array in layers.dense.get_weights())
@@ -77,7 +77,7 @@ def _constants(layers: Layers) -> dict[str, np.ndarray]:
 
 
 class _Graph:
-    """The nodes of a graph, in their order."""
+    """The nodes of a graph, in order."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -114,7 +114,7 @@ class _Graph:
         )
 
     def pool(self, pooling: str) -> None:
-        """Add `summary`, what the classes are predicted from, (n_rows, width)."""
+        """Add `summary`, the pooled states, (n_rows, width)."""
         from onnx import TensorProto
 
         if pooling == "last":
@@ -124,7 +124,7 @@ class _Graph:
         self.add("Cast", ["is_token_by_step"], "real_by_step", to=TensorProto.FLOAT)
         self.add("Unsqueeze", ["real_by_step", "around"], "real")
         pooled = []
-        if "max" in pooling:  # a state is above -1, and what is padding below
+        if "max" in pooling:  # states are above -1, padding is below
             self.add("Sub", ["one", "real"], "padding")
             self.add("Mul", ["padding", "two"], "lowered_by")
             self.add("Sub", ["states", "lowered_by"], "lowered")
@@ -141,21 +141,27 @@ class _Graph:
         self.add("Concat", pooled, "summary", axis=1)
 
     def flatten(self, states: str, name: str) -> None:
-        """Add (directions, n_rows, units) as (n_rows, directions * units)."""
+        """Reshape (directions, n_rows, units) to (n_rows, directions * units)."""
         self.add("Transpose", [states], f"{name}_by_row", perm=[1, 0, 2])
         self.add("Reshape", [f"{name}_by_row", "side_by_side"], name)
 
 
 def _lstm_weights(lstm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return Keras's weights as ONNX has them.
+    """Return the weights of a Keras LSTM in ONNX's layout.
 
-    Keras has the gates by column: input, forget, candidate, output; ONNX by row: input, output, forget, candidate, and
-    a second bias, of the state, which Keras does not have.
+    Keras has the gates by column: input, forget, candidate, output. ONNX has them by row: input, output, forget,
+    candidate; and a second bias, for the state, which Keras lacks.
+
+    Returns
+    -------
+    input_weights : ndarray of shape (4 * units, width), float32
+    recurrent : ndarray of shape (4 * units, units), float32
+    biases : ndarray of shape (8 * units,), float32
     """
     kernel, recurrent, bias = (np.asarray(array) for array in lstm.get_weights())
 
-    def in_order(weights: np.ndarray) -> np.ndarray:
+    def reorder(weights: np.ndarray) -> np.ndarray:
         i, f, c, o = np.split(weights, 4, axis=-1)
         return np.concatenate([i, o, f, c], axis=-1)
 
-    return in_order(kernel).T, in_order(recurrent).T, np.concatenate([in_order(bias), np.zeros_like(bias)])
+    return reorder(kernel).T, reorder(recurrent).T, np.concatenate([reorder(bias), np.zeros_like(bias)])

@@ -1,8 +1,8 @@
-"""Rebalancing: what each strategy against imbalance makes of the training rows."""
+"""Strategies against class imbalance: what each does with the training rows, and the parameters that choose one."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -11,79 +11,28 @@ from ..base.errors import PipelineError
 from ..base.params import AnyLabel, Section, Seed
 
 Target = float | Mapping[str, int] | None
-# Strategies of rebalance that aim at a number of rows for each class, and those with a strength, by its default.
-AIMED = ("random_over", "random_under", "class_weight", "balanced_batches", "logit_adjustment")
-STRENGTHS = {"effective_number": 0.9999, "focal": 2.0, "logit_adjustment": 1.0}
-
-TargetSetting = Annotated[  # told apart first, so that an error is of one of them
-    Annotated[float, Field(gt=0, le=1), Tag("as-ratio")]
-    | Annotated[dict[AnyLabel, Annotated[int, Field(ge=1)]], Tag("as-rows")],
-    Discriminator(lambda value: "as-rows" if isinstance(value, dict) else "as-ratio"),
-]
-
-
-class Rebalance(Section):
-    name = "rebalance"
-    strategy: Literal[
-        "auto",
-        "none",
-        "random_over",
-        "random_under",
-        "class_weight",
-        "effective_number",
-        "focal",
-        "balanced_batches",
-        "logit_adjustment",
-    ]
-    target: TargetSetting | None
-    strength: Annotated[float, Field(gt=0, le=10)] | None
-    prior_correction: Annotated[float, Field(ge=0, le=1)]
-    seed: Seed
-
-    @field_validator("strategy", mode="before")
-    @classmethod
-    def _no_mixture(cls, value: Any) -> Any:
-        name = re.sub(r"\W|_", "", str(value)).lower()
-        if "smote" in name or name in {"adasyn", "rose", "mixup", "clustercentroids"}:
-            raise ValueError(
-                f"rebalance.strategy {value} makes rows between rows, but between the ids of two words there is no "
-                "word; random_over repeats whole texts"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _of_the_strategy(self) -> "Rebalance":
-        if self.target is not None and self.strategy not in AIMED:
-            raise ValueError(f"rebalance.target is for {', '.join(AIMED)}; the strategy is {self.strategy}")
-        if self.strength is not None and self.strategy not in STRENGTHS:
-            raise ValueError(f"rebalance.strength is for {', '.join(STRENGTHS)}; the strategy is {self.strategy}")
-        if self.strategy == "effective_number" and self.strength is not None and self.strength >= 1:
-            raise ValueError(f"rebalance.strength of effective_number must be below 1, got {self.strength}")
-        return self
-
-
-EQUAL = 1.5  # rows of the largest class by those of the smallest, up to which "auto" leaves the classes alone
+NEARLY_EQUAL = 1.5  # largest class by smallest class, in rows, up to which "auto" leaves the classes unchanged
 
 
 class Plan(NamedTuple):
-    """What training is told to do about the classes.
+    """How training treats the classes.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_chosen,), int64
+    rows : ndarray of shape (n_selected,), int64
         Row numbers, ascending; with repetitions under "random_over".
-    weights : ndarray of shape (n_chosen,), float32
-        Weight of each chosen row in the loss, 1 on average.
+    weights : ndarray of shape (n_selected,), float32
+        Weight of each selected row in the loss, 1 on average.
     draw : ndarray of shape (n_classes,), int64
-        How many rows of each class every epoch draws anew; 0 where each chosen row is taken once.
+        Number of rows of each class that every epoch draws; 0 to use each selected row once.
     margins : ndarray of shape (n_classes,), float32
-        What is added to the logits in the loss, and nowhere else.
+        Added to the logits in the loss, but not in prediction.
     gamma : float
         The loss of a row is scaled by (1 - the probability of its class) to this power.
     counts_as : ndarray of shape (n_classes,), float64
-        Rows that each class counts for under all this, in total as many as there are.
+        Effective number of rows of each class; their sum is the number of training rows.
     shift : ndarray of shape (n_classes,), float64
-        Logarithm of each class's natural share by the share that it counts for: what calibration may add to the logits
+        Logarithm of each class's natural share divided by its effective share: what calibration may add to the logits
         (Elkan 2001, "The Foundations of Cost-Sensitive Learning").
     """
 
@@ -96,49 +45,236 @@ class Plan(NamedTuple):
     shift: np.ndarray
 
 
-def choose(counts: np.ndarray) -> str:
-    """The strategy that "auto" stands for, by the training rows of each class; docs/imbalance.md says why."""
-    return "class_weight" if counts.max() > EQUAL * counts.min() else "none"
+class Imbalance(NamedTuple):
+    """What a strategy plans from.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows,), int
+        Class numbers of the training rows.
+    counts : ndarray of shape (n_classes,), int
+        Training rows of each class, 1 or more.
+    goal : ndarray of shape (n_classes,), float64
+        Number of rows that each class should count for, by `rebalance.target`; `counts` if the strategy has no target.
+    strength : float
+        `rebalance.strength`; 0 if the strategy has none.
+    seed : int
+        For strategies that sample.
+    """
+
+    labels: np.ndarray
+    counts: np.ndarray
+    goal: np.ndarray
+    strength: float
+    seed: int
+
+    def plan(self, counts_as: np.ndarray) -> Plan:
+        """Use every row once, with weight 1; each strategy replaces what it does differently.
+
+        `counts_as`, of shape (n_classes,), is the effective number of rows of each class, up to a common factor.
+        """
+        counts_as = counts_as / counts_as.sum() * len(self.labels)
+        return Plan(
+            rows=np.arange(len(self.labels), dtype=np.int64),
+            weights=np.ones(len(self.labels), dtype=np.float32),
+            draw=np.zeros(len(self.counts), dtype=np.int64),
+            margins=np.zeros(len(self.counts), dtype=np.float32),
+            gamma=0.0,
+            counts_as=counts_as,
+            shift=np.log(self.counts / counts_as),
+        )
+
+    def sampled(self, sampler: type[Any]) -> Plan:
+        """Resample the rows to the goal with a sampler of imbalanced-learn, which gets row numbers, not token ids."""
+        goal = {number: int(rows) for number, rows in enumerate(self.goal)}
+        numbers = np.arange(len(self.labels), dtype=np.int64).reshape(-1, 1)
+        sampled, _ = sampler(sampling_strategy=goal, random_state=self.seed).fit_resample(numbers, self.labels)
+        rows = np.sort(sampled.ravel())
+        return self.plan(self.goal)._replace(rows=rows, weights=np.ones(len(rows), dtype=np.float32))
+
+    def weighted(self, counts_as: np.ndarray) -> Plan:
+        """Weight the rows of each class so that it counts as so many rows."""
+        plan = self.plan(counts_as)
+        return plan._replace(weights=(plan.counts_as / self.counts)[self.labels].astype(np.float32))
 
 
-def aim(counts: np.ndarray, classes: Sequence[str], *, strategy: str, target: Target) -> np.ndarray:
-    """Rows that each class should count for, shape (n_classes,), float64.
+def _none(data: Imbalance) -> Plan:
+    return data.plan(data.counts)
+
+
+def _random_over(data: Imbalance) -> Plan:
+    from imblearn.over_sampling import RandomOverSampler
+
+    return data.sampled(RandomOverSampler)
+
+
+def _random_under(data: Imbalance) -> Plan:
+    from imblearn.under_sampling import RandomUnderSampler
+
+    return data.sampled(RandomUnderSampler)
+
+
+def _class_weight(data: Imbalance) -> Plan:
+    """King and Zeng 2001, "Logistic Regression in Rare Events Data"; for equal classes scikit-learn's "balanced"."""
+    return data.weighted(data.goal)
+
+
+def _effective_number(data: Imbalance) -> Plan:
+    """Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples"; the strength is beta."""
+    beta = data.strength  # n rows count as (1 - beta^n) / (1 - beta)
+    return data.weighted(data.counts * (1 - beta) / (1 - beta**data.counts))
+
+
+def _focal(data: Imbalance) -> Plan:
+    """Lin et al. 2017, "Focal Loss for Dense Object Detection"; the strength is gamma."""
+    return data.plan(data.counts)._replace(gamma=data.strength)
+
+
+def _balanced_batches(data: Imbalance) -> Plan:
+    """Kang et al. 2020, "Decoupling Representation and Classifier for Long-Tailed Recognition"."""
+    plan = data.plan(data.goal)
+    return plan._replace(draw=np.maximum(np.round(plan.counts_as), 1).astype(np.int64))
+
+
+def _logit_adjustment(data: Imbalance) -> Plan:
+    """Menon et al. 2021, "Long-Tail Learning via Logit Adjustment"; the strength is tau."""
+    plan = data.plan(data.counts * (data.goal / data.counts) ** data.strength)
+    return plan._replace(margins=(plan.shift - plan.shift.mean()).astype(np.float32))
+
+
+class Strategy(NamedTuple):
+    """One strategy: what it does, and which parameters it accepts."""
+
+    plan: Callable[[Imbalance], Plan]
+    description: str  # for the model card
+    has_target: bool = False  # whether it accepts `rebalance.target`
+    default_strength: float | None = None  # of `rebalance.strength`; None if it has no strength
+
+
+# By the names of `rebalance.strategy`.
+STRATEGIES = {
+    "none": Strategy(_none, "every row has the same weight"),
+    "random_over": Strategy(_random_over, "rows of smaller classes are repeated at random", has_target=True),
+    "random_under": Strategy(_random_under, "rows of larger classes are left out at random", has_target=True),
+    "class_weight": Strategy(
+        _class_weight, "rows of smaller classes have a larger weight in the loss", has_target=True
+    ),
+    "effective_number": Strategy(
+        _effective_number,
+        "classes are weighted by their effective number of rows (Cui et al. 2019)",
+        default_strength=0.9999,
+    ),
+    "focal": Strategy(
+        _focal,
+        "rows that the model gets right have a smaller weight (focal loss, Lin et al. 2017)",
+        default_strength=2.0,
+    ),
+    "balanced_batches": Strategy(
+        _balanced_batches, "each epoch draws the same number of rows of each class", has_target=True
+    ),
+    "logit_adjustment": Strategy(
+        _logit_adjustment,
+        "margins in the loss favour smaller classes (Menon et al. 2021)",
+        has_target=True,
+        default_strength=1.0,
+    ),
+}
+
+
+TargetSetting = Annotated[  # the type is chosen first, so that an error is about one of the two
+    Annotated[float, Field(gt=0, le=1), Tag("as-ratio")]
+    | Annotated[dict[AnyLabel, Annotated[int, Field(ge=1)]], Tag("as-rows")],
+    Discriminator(lambda value: "as-rows" if isinstance(value, dict) else "as-ratio"),
+]
+
+
+class Rebalance(Section):
+    name = "rebalance"
+    strategy: str  # "auto" or a key of STRATEGIES
+    target: TargetSetting | None
+    strength: Annotated[float, Field(gt=0, le=10)] | None
+    prior_correction: Annotated[float, Field(ge=0, le=1)]
+    seed: Seed
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _known_strategy(cls, value: Any) -> Any:
+        name = re.sub(r"\W|_", "", str(value)).lower()
+        if "smote" in name or name in {"adasyn", "rose", "mixup", "clustercentroids"}:
+            raise ValueError(
+                f"rebalance.strategy: {value} is not supported: it interpolates between samples, which is meaningless "
+                "for token ids; use random_over"
+            )
+        *names, last = map(repr, ("auto", *STRATEGIES))
+        if value not in ("auto", *STRATEGIES):
+            raise ValueError(f"rebalance.strategy must be {', '.join(names)} or {last}, got {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _accepted_by_strategy(self) -> "Rebalance":
+        with_target = [name for name, strategy in STRATEGIES.items() if strategy.has_target]
+        with_strength = [name for name, strategy in STRATEGIES.items() if strategy.default_strength is not None]
+        if self.target is not None and self.strategy not in with_target:
+            raise ValueError(f"rebalance.target is for {', '.join(with_target)}; the strategy is {self.strategy}")
+        if self.strength is not None and self.strategy not in with_strength:
+            raise ValueError(f"rebalance.strength is for {', '.join(with_strength)}; the strategy is {self.strategy}")
+        if self.strategy == "effective_number" and self.strength is not None and self.strength >= 1:
+            raise ValueError(f"rebalance.strength of effective_number must be below 1, got {self.strength}")
+        return self
+
+
+def auto_strategy(counts: np.ndarray) -> str:
+    """Return the strategy that "auto" stands for, by the training rows of each class; see docs/imbalance.md.
+
+    >>> auto_strategy(np.array([150, 100])), auto_strategy(np.array([151, 100]))
+    ('none', 'class_weight')
+    """
+    return "class_weight" if counts.max() > NEARLY_EQUAL * counts.min() else "none"
+
+
+def target_counts(counts: np.ndarray, classes: Sequence[str], *, strategy: str, target: Target) -> np.ndarray:
+    """Return the number of rows that each class should count for, of shape (n_classes,), float64.
 
     Parameters
     ----------
     counts : ndarray of shape (n_classes,), int
         Training rows of each class, 1 or more.
     classes : sequence of str
-        Their names.
+        Class names.
     strategy : str
-        "random_under" lowers the larger classes; every other raises the smaller ones.
+        "random_under" lowers the larger classes; every other one raises the smaller ones.
     target : float, mapping of str to int, or None
-        The smallest class's rows by the largest's, at least; or rows by class name, the others staying as they are;
-        None for equal classes.
+        Minimum of smallest class by largest class, in rows; or rows by class name, the other classes staying as they
+        are; None for equal classes.
 
     Raises
     ------
     PipelineError
-        A class is unknown, or its number cannot be reached by a sampler.
+        A class is unknown, or a sampler cannot reach its number of rows.
+
+    Examples
+    --------
+    >>> target_counts(np.array([6, 3, 1]), ["a", "b", "c"], strategy="class_weight", target=0.5)
+    array([6., 3., 3.])
     """
     if not isinstance(target, Mapping):
         ratio = 1.0 if target is None else target
         lowered, raised = np.ceil(counts.min() / ratio), np.ceil(counts.max() * ratio)
-        wanted: np.ndarray = np.clip(counts, *((0, lowered) if strategy == "random_under" else (raised, None)))
-        return wanted
-    found = dict(zip(classes, counts.astype(np.float64), strict=True))
+        limits = (0, lowered) if strategy == "random_under" else (raised, None)
+        clipped: np.ndarray = np.clip(counts, *limits).astype(np.float64)
+        return clipped
+    goal = dict(zip(classes, counts.astype(np.float64), strict=True))
     for name, rows in target.items():
-        if name not in found:
-            raise PipelineError(f"rebalance.target names {name!r}, which is no class; classes: {', '.join(classes)}")
-        has = int(found[name])
-        if (strategy == "random_over" and rows < has) or (strategy == "random_under" and rows > has):
-            how = "fewer" if rows < has else "more"
+        if name not in goal:
+            raise PipelineError(f"rebalance.target: unknown class {name!r}; classes: {', '.join(classes)}")
+        available = int(goal[name])
+        if (strategy == "random_over" and rows < available) or (strategy == "random_under" and rows > available):
             raise PipelineError(
-                f"rebalance.target.{name} is {rows:,}, {how} than its {has:,} training rows: {strategy} cannot make "
-                "that; class_weight can"
+                f"rebalance.target.{name} is {rows:,}, {'fewer' if rows < available else 'more'} than its "
+                f"{available:,} training rows: {strategy} cannot reach that; class_weight can"
             )
-        found[name] = rows
-    return np.array(list(found.values()), dtype=np.float64)
+        goal[name] = rows
+    return np.array(list(goal.values()), dtype=np.float64)
 
 
 def rebalance(
@@ -150,85 +286,36 @@ def rebalance(
     strength: float | None = None,
     seed: int = 0,
 ) -> Plan:
-    """Plan how training meets the imbalance of its rows.
-
-    Samplers get row numbers, never token ids: a sampler that interpolates would invent ids without meaning.
+    """Plan how training treats the imbalance of its rows.
 
     Parameters
     ----------
     labels : ndarray of shape (n_rows,), int
-        Class numbers of the training rows; no class without a row.
+        Class numbers of the training rows; each class has a row.
     classes : sequence of str
-        Their names.
+        Class names.
     strategy : str
-        - "none": every row once.
-        - "random_over": rows of smaller classes repeated (imbalanced-learn, `RandomOverSampler`).
-        - "random_under": rows of larger classes left out (imbalanced-learn, `RandomUnderSampler`).
-        - "class_weight": rows of smaller classes count more in the loss (King and Zeng 2001, "Logistic Regression in
-          Rare Events Data"; of equal classes, scikit-learn's "balanced").
-        - "effective_number": the same by the effective number of rows, (1 - beta^n) / (1 - beta) of n; `strength` is
-          beta (Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples").
-        - "focal": rows that the model is sure of count less; `strength` is gamma (Lin et al. 2017, "Focal Loss for
-          Dense Object Detection").
-        - "balanced_batches": every epoch draws as many rows anew, of smaller classes more often, and every batch has
-          its part of each (Kang et al. 2020, "Decoupling Representation and Classifier for Long-Tailed Recognition").
-        - "logit_adjustment": the logits of larger classes have a head start in the loss, and nowhere else; `strength`
-          is tau (Menon et al. 2021, "Long-Tail Learning via Logit Adjustment").
+        A key of `STRATEGIES`.
     target : float, mapping of str to int, or None
-        As in `aim`; "none", "effective_number" and "focal" have none.
+        See `target_counts`; ignored by strategies without a target.
     strength : float, optional
-        Of the three that have one; None for `params.STRENGTHS`.
+        None for the strategy's default.
     seed : int
-        Which rows a sampler draws.
+        Decides which rows a sampler selects.
 
     Raises
     ------
     PipelineError
         The target cannot be reached.
+
+    Examples
+    --------
+    >>> rebalance(np.array([0, 0, 1]), ["a", "b"], strategy="class_weight").weights
+    array([0.75, 0.75, 1.5 ], dtype=float32)
     """
-    counts = np.bincount(labels, minlength=len(classes))
-    strength = STRENGTHS.get(strategy, 0.0) if strength is None else strength
-    wanted = aim(counts, classes, strategy=strategy, target=target) if strategy in AIMED else counts
-    counts_as = wanted
-    if strategy == "effective_number":
-        counts_as = counts * (1 - strength) / (1 - strength**counts)
-    if strategy == "logit_adjustment":
-        counts_as = counts * (counts_as / counts) ** strength
-    counts_as = counts_as / counts_as.sum() * len(labels)
-    shift = np.log(counts / counts_as)
-
-    rows, weights, draw = np.arange(len(labels), dtype=np.int64), np.ones(len(classes)), np.zeros(len(classes))
-    margins, gamma = np.zeros(len(classes)), 0.0
-    if strategy in {"random_over", "random_under"}:
-        rows = _sample(labels, wanted, strategy, seed)
-    elif strategy in {"class_weight", "effective_number"}:
-        weights = counts_as / counts
-    elif strategy == "balanced_batches":
-        draw = np.maximum(np.round(counts_as), 1)
-    elif strategy == "logit_adjustment":
-        margins = shift - shift.mean()
-    elif strategy == "focal":
-        gamma = strength
-    elif strategy != "none":
-        raise ValueError(f"unknown strategy {strategy!r}")
-    return Plan(
-        rows,
-        weights[labels[rows]].astype(np.float32),
-        draw.astype(np.int64),
-        margins.astype(np.float32),
-        gamma,
-        counts_as,
-        shift,
-    )
-
-
-def _sample(labels: np.ndarray, wanted: np.ndarray, strategy: str, seed: int) -> np.ndarray:
-    """Row numbers, ascending, with `wanted` rows of each class."""
-    from imblearn.over_sampling import RandomOverSampler
-    from imblearn.under_sampling import RandomUnderSampler
-
-    sampler = RandomOverSampler if strategy == "random_over" else RandomUnderSampler
-    of_each = {number: int(rows) for number, rows in enumerate(wanted)}
-    rows = np.arange(len(labels), dtype=np.int64).reshape(-1, 1)
-    sampled, _ = sampler(sampling_strategy=of_each, random_state=seed).fit_resample(rows, labels)
-    return np.sort(sampled.ravel())
+    if strategy not in STRATEGIES:
+        raise ValueError(f"unknown strategy {strategy!r}; expected one of {', '.join(STRATEGIES)}")
+    chosen, counts = STRATEGIES[strategy], np.bincount(labels, minlength=len(classes))
+    goal = target_counts(counts, classes, strategy=strategy, target=target) if chosen.has_target else counts
+    strength = chosen.default_strength if strength is None else strength
+    return chosen.plan(Imbalance(labels, counts, goal, strength or 0.0, seed))

@@ -1,4 +1,4 @@
-"""Parameters of train, and the presets that fill in what is null."""
+"""Parameters of train, and the presets that replace null."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -21,9 +21,9 @@ FAST: Values = {
     "learning_rate": 0.001,
     "patience": None,
 }
-# What `null` means under train: the preset's value, or None: chosen by the size of the data, see training/fit.py.
+# Null under train means the preset's value; where that is None, the size of the data decides, see training/fit.py.
 PRESETS: dict[str, Values] = {
-    "textbook": {  # the plain model that most tutorials teach
+    "textbook": {  # the plain model of most tutorials
         "ngrams": False,
         "embedding_dim": 64,
         "units": 64,
@@ -64,7 +64,7 @@ class Train(Section):
     seed: Seed
 
     @model_validator(mode="after")
-    def _every_state(self) -> "Train":
+    def _pretraining_needs_states(self) -> "Train":
         if self.pretraining_epochs and self.pooling == "last":
             raise ValueError("train.pretraining_epochs needs the states of all tokens: set train.pooling to max")
         return self

@@ -1,4 +1,4 @@
-"""Small models of texts, written as training writes them."""
+"""Model folders of small text models, as training writes them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ def save_text_model(
     class_shares: Sequence[float],
     state: str,
 ) -> None:
+    """Write a model folder; `network` holds the arguments of `text.build`, the others are those of `export.save`."""
     export.save(
         folder,
         {"text": export.TrainedNetwork(model, network)},

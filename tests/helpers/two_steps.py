@@ -28,9 +28,9 @@ def batch(rows: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def two_steps(keras: ModuleType, folder: Path) -> Any:
-    """Two steps of the whole network, without dropout, from the same weights; saved, with what it then says."""
+    """Two steps of the whole network, without dropout, from the same weights; saves weights and predictions."""
     model, random = build(**LSTM), np.random.default_rng(2)
-    model.set_weights([random.normal(size=each.shape) for each in model.get_weights()])
+    model.set_weights([random.normal(size=array.shape) for array in model.get_weights()])
     step, finish = backend.training_step(model, keras.optimizers.Adam(0.01), loss=weighted_loss, adversarial=1.0)
     ids, labels, weights = batch()
     ids[::2, 2:] = 0  # padding
@@ -38,5 +38,5 @@ def two_steps(keras: ModuleType, folder: Path) -> Any:
         step(ids, labels, weights)
     finish()
     model.save_weights(folder / "model.weights.h5")
-    np.save(folder / "said.npy", forward.log_probabilities(model, ids, (2, LENGTH)))
+    np.save(folder / "log_probabilities.npy", forward.log_probabilities(model, ids, (2, LENGTH)))
     return model

@@ -195,17 +195,17 @@ def test_higher_weight_raises_a_class(fitted: Ngrams) -> None:
 
 
 def test_limits_of_rows_and_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngrams) -> None:
-    monkeypatch.setattr(ngrams, "MOST_ROWS", 60)
+    monkeypatch.setattr(ngrams, "MAX_ROWS", 60)
     limited = fit(3)  # every third of 150 rows
     spaced = fit_ngrams(TEXTS[::3], LABELS[::3], WEIGHTS[::3], num_classes=3, unit="word")
     assert limited.grams == spaced.grams != fitted.grams
     np.testing.assert_array_equal(limited.nb, spaced.nb)
-    monkeypatch.setattr(ngrams, "MOST_GRAMS", 7)
+    monkeypatch.setattr(ngrams, "MAX_GRAMS", 7)
     assert len(fit(3).grams) == 7
-    monkeypatch.setattr(ngrams, "FEW", 1.5)  # twice as many classes: half the rows and half the n-grams
-    monkeypatch.setattr(ngrams, "MOST_ROWS", 120)
+    monkeypatch.setattr(ngrams, "FEW_CLASSES", 1.5)  # twice as many classes: half the rows and half the n-grams
+    monkeypatch.setattr(ngrams, "MAX_ROWS", 120)
     assert len(fit(3).grams) == 3
-    monkeypatch.setattr(ngrams, "MOST_GRAMS", 100_000)
+    monkeypatch.setattr(ngrams, "MAX_GRAMS", 100_000)
     assert fit(3).grams == spaced.grams
 
 

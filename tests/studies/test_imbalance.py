@@ -208,7 +208,7 @@ def test_two_strategies_as_dvc_experiments(small: Project, tmp_path: Path) -> No
 
 
 def test_strategies_are_those_of_the_parameters() -> None:
-    assert set(imbalance.STRATEGIES) >= {"none", *rebalancing.AIMED, *rebalancing.STRENGTHS}
+    assert set(imbalance.STRATEGIES) == set(rebalancing.STRATEGIES)
     assert read_yaml(ROOT / "params.yaml")["rebalance"]["strategy"] in {
         "auto",
         *imbalance.STRATEGIES,

@@ -141,15 +141,10 @@ def test_training_can_be_stopped_early() -> None:
     with pytest.raises(TrialPruned):
         loop.fit(
             model,
-            (ids, labels, np.ones(16, dtype=np.float32)),
+            loop.TrainRows(ids, labels, np.ones(16, dtype=np.float32)),
             (ids, labels),
+            loop.LoopSettings(batch_size=8, epochs=5, learning_rate=0.01, adversarial=0.0, patience=5, seed=0),
             lengths=[2],
-            batch_size=8,
-            epochs=5,
-            learning_rate=0.01,
-            adversarial=0.0,
-            patience=5,
-            seed=0,
             on_epoch=on_epoch,
         )
     assert called == [1]

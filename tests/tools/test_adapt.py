@@ -64,15 +64,10 @@ def base(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     train, validation = slice(0, 400), slice(400, None)
     loop.fit(
         model,
-        (ids[train], labels[train], np.ones(400, dtype=np.float32)),
+        loop.TrainRows(ids[train], labels[train], np.ones(400, dtype=np.float32)),
         (ids[validation], labels[validation]),
+        loop.LoopSettings(batch_size=32, epochs=8, learning_rate=0.01, adversarial=0.0, patience=3, seed=0),
         lengths=(8,),
-        batch_size=32,
-        epochs=8,
-        learning_rate=0.01,
-        adversarial=0.0,
-        patience=3,
-        seed=0,
     )
     cleaned = table["text"].to_list()
     ngrams = fit_ngrams(cleaned[train], labels[train], np.ones(400), num_classes=2, unit="word")

@@ -1,4 +1,4 @@
-"""The network and the predictor on tiny data."""
+"""Networks and the predictor on tiny data."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from pipeline.inference.network import log_softmax
 from pipeline.inference.ngrams import Ngrams
 from pipeline.inference.predictor import Predictor, ServedModel
 from pipeline.text.processor import Tokenizer
-from pipeline.training import batches, forward, loop
+from pipeline.training import forward, loop
 from pipeline.training.encoders.text import build
 from pipeline.training.ngrams import fit_ngrams
 
@@ -40,7 +40,7 @@ class Trained:
 
 
 def texts(count: int) -> tuple[list[str], np.ndarray]:
-    """Texts of one to five words whose first decides the label."""
+    """Texts of one to five words, the first of which decides the label."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, count).astype(np.int32)
     ends = [" ".join(random.choice(["film", "the"], random.integers(0, 5))) for _ in range(count)]
@@ -49,26 +49,21 @@ def texts(count: int) -> tuple[list[str], np.ndarray]:
 
 @pytest.fixture(scope="module")
 def trained(keras: ModuleType) -> Trained:
-    keras.utils.set_random_seed(0)  # whatever tests ran before
+    keras.utils.set_random_seed(0)  # independent of earlier tests
     model = build(**SIZES)
-    given, labels = texts(300)
-    ids = TOKENIZER.encode(given)
+    cells, labels = texts(300)
+    ids = TOKENIZER.encode(cells)
     loop.fit(
         model,
-        (ids, labels, np.ones(300, dtype=np.float32)),
+        loop.TrainRows(ids, labels, np.ones(300, dtype=np.float32)),
         (ids[:70], labels[:70]),
+        loop.LoopSettings(batch_size=16, epochs=4, learning_rate=0.05, adversarial=0.0, patience=2, seed=0),
         lengths=(6,),
-        batch_size=16,
-        epochs=4,
-        learning_rate=0.05,
-        adversarial=0.0,
-        patience=2,
-        seed=0,
     )
-    return Trained(model, fit_ngrams(given, labels, np.ones(300), num_classes=2, unit="word"))
+    return Trained(model, fit_ngrams(cells, labels, np.ones(300), num_classes=2, unit="word"))
 
 
-def test_the_textbook_network(keras: ModuleType) -> None:
+def test_textbook_network(keras: ModuleType) -> None:
     model = build(num_ids=10_002, num_classes=3, embedding_dim=64, units=64)
     assert [layer.name for layer in model.layers if layer.weights] == ["embedding", "lstm", "logits"]
     assert model.count_params() == 10_002 * 64 + 4 * 64 * (64 + 64 + 1) + 65 * 3
@@ -77,16 +72,14 @@ def test_the_textbook_network(keras: ModuleType) -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("pooling", ["last", "max", "mean", "max_mean"])
-def test_the_classes_are_told_from_what_the_parameters_say(
-    keras: ModuleType, pooling: str, bidirectional: bool
-) -> None:
+def test_pooling_and_direction_set_the_width(keras: ModuleType, pooling: str, bidirectional: bool) -> None:
     model = build(**SIZES | {"bidirectional": bidirectional, "pooling": pooling, "num_classes": 3})
     width = 4 * (1 + bidirectional) * (1 + (pooling == "max_mean"))
     assert model.get_layer("logits").kernel.shape == (width, 3)
     assert model.count_params() == 5 * 4 + (1 + bidirectional) * 4 * 4 * (4 + 4 + 1) + (width + 1) * 3
 
 
-def test_dropout_is_what_the_parameters_say(keras: ModuleType) -> None:
+def test_dropout_rates(keras: ModuleType) -> None:
     model = build(**SIZES, embedding_dropout=0.2, dropout=0.4)
     layers = [model.get_layer(name) for name in ("embedding_dropout", "dropout")]
     assert [layer.rate for layer in layers] == [0.2, 0.4]
@@ -98,7 +91,7 @@ def test_dropout_is_what_the_parameters_say(keras: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("pooling", ["last", "max_mean"])
-def test_padding_changes_nothing(keras: ModuleType, pooling: str) -> None:
+def test_padding_changes_no_result(keras: ModuleType, pooling: str) -> None:
     model = build(**SIZES | {"pooling": pooling})
     ids = TOKENIZER.encode(texts(100)[0])
     one_length = forward.log_probabilities(model, ids, (6,))
@@ -108,31 +101,24 @@ def test_padding_changes_nothing(keras: ModuleType, pooling: str) -> None:
     np.testing.assert_allclose(one_length, log_softmax(np.asarray(model(ids), dtype=float)), atol=1e-5)
 
 
-def test_a_prediction_depends_on_its_text_alone(trained: Trained) -> None:
+def test_prediction_depends_on_its_text_only(trained: Trained) -> None:
     ids = TOKENIZER.encode(texts(150)[0])
     together = forward.log_probabilities(trained.network, ids, TOKENIZER.lengths)
     assert together.shape == (150, 2)
     np.testing.assert_allclose(np.exp(together).sum(axis=1), 1)
-    chosen = np.random.default_rng(1).permutation(150)
-    shuffled = forward.log_probabilities(trained.network, ids[chosen], TOKENIZER.lengths)
-    np.testing.assert_array_equal(shuffled, together[chosen])
+    order = np.random.default_rng(1).permutation(150)
+    shuffled = forward.log_probabilities(trained.network, ids[order], TOKENIZER.lengths)
+    np.testing.assert_array_equal(shuffled, together[order])
     for row in range(5):
         alone = forward.log_probabilities(trained.network, ids[row : row + 1], TOKENIZER.lengths)
         np.testing.assert_array_equal(alone, together[row : row + 1])
     assert forward.log_probabilities(trained.network, ids[:0], TOKENIZER.lengths).shape == (0, 2)
 
 
-def test_log_softmax_is_exact_and_overflows_never() -> None:
+def test_log_softmax_is_exact_and_does_not_overflow() -> None:
     logits = np.array([[[np.log(3), 0.0], [1e4, 0.0]], [[-1e4, -1e4], [5.0, 5.0]]])
     expected = np.array([[[np.log(0.75), np.log(0.25)], [0, -1e4]], [[np.log(0.5)] * 2] * 2])
     np.testing.assert_allclose(log_softmax(logits), expected)
-
-
-def test_by_length_gives_each_row_the_shortest_length_that_holds_it() -> None:
-    ids = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
-    found = [(length, rows.tolist()) for length, rows in batches.by_length(ids, (2, 3, 5))]
-    assert found == [(2, [0, 2]), (3, [3]), (5, [1, 4])]
-    assert [rows.tolist() for _, rows in batches.by_length(ids[:1], (2, 3, 5))] == [[0], [], []]
 
 
 def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
@@ -155,7 +141,7 @@ def folder(trained: Trained, tmp_path: Path) -> Path:
     return save(tmp_path / "model", trained)
 
 
-def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained) -> None:
+def test_predictor_labels_raw_texts(folder: Path, trained: Trained) -> None:
     predictor = Predictor.load(folder)
     table = predictor.predict(["GOOD <br/> film", "bad film!"])
     assert list(table.columns) == ["predicted_label", "confidence", "p_happy", "p_sad"]
@@ -169,22 +155,22 @@ def test_the_predictor_gives_labels_from_raw_text(folder: Path, trained: Trained
     assert predictor.predict([]).shape == (0, 4)
 
 
-def test_other_class_shares_at_prediction_time(folder: Path) -> None:
+def test_prediction_with_other_class_priors(folder: Path) -> None:
     predictor = Predictor.load(folder)
-    given = texts(200)[0]
-    plain = predictor.probabilities(given)
-    odds = predictor.probabilities(given, '{"sad": 0.9, "happy": 0.1}')
+    cells = texts(200)[0]
+    plain = predictor.probabilities(cells)
+    odds = predictor.probabilities(cells, '{"sad": 0.9, "happy": 0.1}')
     np.testing.assert_allclose(odds[:, 1] / odds[:, 0], plain[:, 1] / plain[:, 0] * (0.9 / 0.4) / (0.1 / 0.6))
-    np.testing.assert_allclose(predictor.probabilities(given, '{"happy": 0.6, "sad": 0.4}'), plain)
-    happy = [text for text in given if text.startswith("good")]
+    np.testing.assert_allclose(predictor.probabilities(cells, '{"happy": 0.6, "sad": 0.4}'), plain)
+    happy = [text for text in cells if text.startswith("good")]
     assert predictor.probabilities(happy, "estimate")[:, 0].mean() > predictor.probabilities(happy)[:, 0].mean()
-    served = ServedModel(predictor).predict(pd.DataFrame({"text": given}), {"class_shares": "estimate"})
+    served = ServedModel(predictor).predict(pd.DataFrame({"text": cells}), {"class_shares": "estimate"})
     assert not np.allclose(served["p_sad"], plain[:, 1])
     assert predictor.predict([], "estimate").shape == (0, 4)
 
 
 @pytest.mark.parametrize(
-    ("shares", "sentence"),
+    ("shares", "message"),
     [
         ("half", "class_shares must be estimate, or a JSON object with a share of 0 or more for each of happy, sad"),
         ('{"happy": 1}', "for each of happy, sad, got '{\"happy\": 1}'"),
@@ -195,12 +181,12 @@ def test_other_class_shares_at_prediction_time(folder: Path) -> None:
         ('{"happy": 0.5, "sad": 0.2}', "class_shares must sum to 1, got 0.7"),
     ],
 )
-def test_what_are_no_class_shares(shares: str, sentence: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+def test_invalid_class_shares_raise(shares: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         predictor.parse_class_priors(shares, CLASSES)
 
 
-def test_each_part_has_its_place(folder: Path) -> None:
+def test_parts_are_in_order(folder: Path) -> None:
     model = Predictor.load(folder)
     assert [part.name for part in model.parts] == ["lstm", "tfidf", "nb"]
     parts = model.log_probabilities(texts(20)[0])
@@ -208,7 +194,7 @@ def test_each_part_has_its_place(folder: Path) -> None:
     assert not np.allclose(parts[1], parts[2])
 
 
-def test_a_model_may_have_no_ngrams(trained: Trained, tmp_path: Path) -> None:
+def test_model_without_ngrams(trained: Trained, tmp_path: Path) -> None:
     folder = save(tmp_path / "model", trained, ngrams=False)
     assert {file.name for file in folder.iterdir()} == set(FILES) - {"ngrams.json", "ngrams.npz"}
     predictor = Predictor.load(folder)
@@ -220,7 +206,7 @@ def test_a_model_may_have_no_ngrams(trained: Trained, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, 3, float("nan")])
-def test_the_served_model_refuses_what_is_no_text(folder: Path, text: object) -> None:
+def test_served_model_rejects_cells_that_are_not_text(folder: Path, text: object) -> None:
     served = predictor._load_pyfunc(str(folder))
     with pytest.raises(ValueError, match="row 2 of column text must be a string"):
         served.predict(pd.DataFrame({"text": pd.Series(["fine", text], dtype=object)}))
@@ -234,7 +220,7 @@ def test_equal_models_have_equal_bytes(folder: Path, trained: Trained, tmp_path:
 
 
 @pytest.mark.parametrize("name", FILES[1:])
-def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+def test_altered_model_is_rejected(folder: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(folder, tmp_path / "bad")
     file = tmp_path / "bad" / name
     file.write_bytes(file.read_bytes()[:-1])
@@ -242,7 +228,7 @@ def test_an_altered_model_is_refused(folder: Path, tmp_path: Path, name: str) ->
         predictor.Predictor.load(tmp_path / "bad")
 
 
-def test_a_model_that_vouches_for_none_of_its_files_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_model_without_digests_is_rejected(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "bad")
     manifest = json.loads((tmp_path / "bad/model.json").read_text(encoding="utf-8"))
     (tmp_path / "bad/model.json").write_text(json.dumps(manifest | {"sha256": {}}), encoding="utf-8")
@@ -250,7 +236,7 @@ def test_a_model_that_vouches_for_none_of_its_files_is_refused(folder: Path, tmp
         predictor.Predictor.load(tmp_path / "bad")
 
 
-def test_another_format_is_refused(folder: Path) -> None:
+def test_other_format_is_rejected(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({key: value for key, value in manifest.items() if key != "format"}))
     with pytest.raises(PipelineError, match="has format None, this code reads 6"):
@@ -260,15 +246,15 @@ def test_another_format_is_refused(folder: Path) -> None:
         predictor.Predictor.load(folder)
 
 
-def test_class_shares_that_sum_to_about_1_are_made_to() -> None:
-    found = predictor.parse_class_priors('{"sad": 0.402, "happy": 0.6}', CLASSES)
-    assert found.tolist() == pytest.approx([0.6 / 1.002, 0.402 / 1.002])
+def test_class_shares_are_normalised() -> None:
+    shares = predictor.parse_class_priors('{"sad": 0.402, "happy": 0.6}', CLASSES)
+    assert shares.tolist() == pytest.approx([0.6 / 1.002, 0.402 / 1.002])
 
 
-def test_estimated_shares_are_those_that_explain_the_texts(folder: Path) -> None:
+def test_class_shares_can_be_estimated(folder: Path) -> None:
     predictor = Predictor.load(folder)
-    given = [text for text in texts(200)[0] if text.startswith("good")]
-    plain, before = predictor.probabilities(given), np.array([0.6, 0.4])
+    cells = [text for text in texts(200)[0] if text.startswith("good")]
+    plain, before = predictor.probabilities(cells), np.array([0.6, 0.4])
     expected = reweigh(plain, before, estimate_class_priors(plain, before))
-    np.testing.assert_allclose(predictor.probabilities(given, "estimate"), expected)
+    np.testing.assert_allclose(predictor.probabilities(cells, "estimate"), expected)
     assert not np.allclose(expected, reweigh(plain, before, plain.mean(axis=0)), atol=1e-5)  # more than one step

@@ -4,20 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...base.markdown import pipe_table
+from ...training.rebalancing import STRATEGIES
 from ..facts import Facts
 from ..titles import part_title
-
-# What the strategies of rebalance do, by their names in params.yaml.
-STRATEGIES = {
-    "none": "every row has the same weight",
-    "random_over": "rows of smaller classes are repeated at random",
-    "random_under": "rows of larger classes are left out at random",
-    "class_weight": "rows of smaller classes have a larger weight in the loss",
-    "effective_number": "classes are weighted by their effective number of rows (Cui et al. 2019)",
-    "focal": "rows that the model gets right have a smaller weight (focal loss, Lin et al. 2017)",
-    "balanced_batches": "each epoch draws the same number of rows of each class",
-    "logit_adjustment": "margins in the loss favour smaller classes (Menon et al. 2021)",
-}
 
 
 def training(facts: Facts) -> list[str]:
@@ -47,7 +36,7 @@ def training(facts: Facts) -> list[str]:
             "epochs",
             f"{facts.epochs} of at most {settings['epochs']}; epoch {facts.best_epoch} kept, by validation loss",
         ),
-        ("rebalancing", f"`{strategy}`: {STRATEGIES[strategy]}"),
+        ("rebalancing", f"`{strategy}`: {STRATEGIES[strategy].description}"),
         ("seed, threads", f"{settings['seed']}, {settings['threads']}"),
     ]
     if len(weights) > 1:

@@ -1,4 +1,4 @@
-"""What all networks have in common: vectors through an LSTM to class logits; and the layers of such a network."""
+"""The part that all networks share: from vectors through an LSTM to class logits."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-LSTM_OPTIONS = ("units", "bidirectional", "pooling", "dropout")  # of `classify`, by their names under train
+LSTM_OPTIONS = ("units", "bidirectional", "pooling", "dropout")  # arguments of `classify` that are parameters of train
 
 
 def classify(vectors: Any, *, num_classes: int, units: int, bidirectional: bool, pooling: str, dropout: float) -> Any:
-    """Return the logits of masked vectors of shape (n_rows, length, width); parameters as in `text.build`."""
+    """Add LSTM, pooling, dropout and output layer to a network.
+
+    Parameters
+    ----------
+    vectors : KerasTensor of shape (n_rows, length, width), float32
+        With a mask for padding.
+    num_classes, units, bidirectional, pooling, dropout
+        See `text.build`.
+
+    Returns
+    -------
+    KerasTensor of shape (n_rows, num_classes), float32
+        Logits.
+    """
     import keras
 
     from ..layers import LSTM, Dropout, Pooling
@@ -24,20 +37,20 @@ def classify(vectors: Any, *, num_classes: int, units: int, bidirectional: bool,
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a network that an encoder built, whatever they are called.
+    """The layers of a network that an encoder built.
 
     Parameters
     ----------
     embedding : keras.layers.Embedding or None
-        None where the network reads frames.
+        None for frames.
     embedding_dropout : Layer or None
-        What follows the embedding.
+        Dropout after the embedding; None for frames.
     lstms : tuple of LSTM
-        The one that reads from the start and, where the network is bidirectional, the one from the end.
+        Forward LSTM and, if the network is bidirectional, backward LSTM.
     pooling : {"last", "max", "mean", "max_mean"}
-        What the classes are predicted from.
+        How the states are pooled.
     dense : keras.layers.Dense
-        Gives the logits.
+        Output layer.
     """
 
     embedding: Any
@@ -48,7 +61,7 @@ class Layers:
 
     @classmethod
     def of(cls, model: "keras.Model") -> "Layers":
-        """Find them by their types."""
+        """Find the layers by their types."""
         from keras.layers import LSTM, Bidirectional, Dense, Embedding
 
         from ..layers import Dropout, Pooling
@@ -56,7 +69,7 @@ class Layers:
         def first(kind: type[Any]) -> Any:
             return next((layer for layer in model.layers if isinstance(layer, kind)), None)
 
-        embedding, both, pooling = first(Embedding), first(Bidirectional), first(Pooling)
-        lstms = (both.forward_layer, both.backward_layer) if both else (first(LSTM),)
+        embedding, bidirectional, pooling = first(Embedding), first(Bidirectional), first(Pooling)
+        lstms = (bidirectional.forward_layer, bidirectional.backward_layer) if bidirectional else (first(LSTM),)
         dropout = first(Dropout) if embedding else None
         return cls(embedding, dropout, lstms, pooling.kind if pooling else "last", first(Dense))

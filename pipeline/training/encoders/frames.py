@@ -1,4 +1,4 @@
-"""The network of frames: rows of numbers, such as those of a recording, to class logits."""
+"""The network for frames, rows of numbers such as those of a recording, to class logits."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,19 @@ if TYPE_CHECKING:
 
 
 def options(processor: Processor, num_classes: int, settings: Train, *, width: int) -> dict[str, Any]:
-    """Return what `build` is given, for frames of so many numbers."""
+    """Return the arguments of `build`, which a model folder stores in its manifest.
+
+    Parameters
+    ----------
+    processor : Processor
+        Unused: frames have the same width for every fitted processor.
+    num_classes : int
+        Number of classes.
+    settings : Train
+        Section `train` of the parameters.
+    width : int
+        Numbers per frame.
+    """
     return {"width": width, "num_classes": num_classes, **{key: getattr(settings, key) for key in LSTM_OPTIONS}}
 
 
@@ -26,11 +38,18 @@ def build(
 ) -> "keras.Model":
     """Build LSTM -> Dense over frames; frames of zeros are padding, which changes no result.
 
+    Parameters
+    ----------
+    width : int
+        Numbers per frame.
+    num_classes, units, bidirectional, pooling, dropout
+        See `text.build`.
+
     Returns
     -------
     keras.Model
         From float32 frames of shape (n_rows, length, width), right-padded with 0, to float32 logits of shape
-        (n_rows, num_classes); the other parameters are those of `text.build`.
+        (n_rows, num_classes).
     """
     import keras
 

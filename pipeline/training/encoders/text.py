@@ -1,4 +1,4 @@
-"""The network of texts: token ids to class logits."""
+"""The network for texts: from token ids to class logits."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def options(tokenizer: Tokenizer, num_classes: int, settings: Train) -> dict[str, Any]:
-    """Return what `build` is given; a model folder keeps it in its manifest."""
-    own = {key: getattr(settings, key) for key in ("embedding_dim", *LSTM_OPTIONS[:-1], "embedding_dropout", "dropout")}
-    return {"num_ids": tokenizer.num_ids, "num_classes": num_classes, **own}
+    """Return the arguments of `build`, which a model folder stores in its manifest."""
+    keys = ("embedding_dim", *LSTM_OPTIONS[:-1], "embedding_dropout", "dropout")
+    return {"num_ids": tokenizer.num_ids, "num_classes": num_classes, **{key: getattr(settings, key) for key in keys}}
 
 
 def build(
@@ -29,24 +29,24 @@ def build(
 ) -> "keras.Model":
     """Build Embedding -> LSTM -> Dense (Hochreiter and Schmidhuber 1997, "Long Short-Term Memory").
 
-    The padding is masked: it changes no result, however long it is.
+    Padding is masked: it changes no result.
 
     Parameters
     ----------
     num_ids : int
-        Number of token ids, padding and unknown among them.
+        Number of token ids, including padding and unknown.
     num_classes : int
         Number of classes.
     embedding_dim : int
-        Size of a token's vector.
+        Size of the vector of a token.
     units : int
-        Size of the LSTM's state, in each direction.
+        Size of the state of the LSTM, in each direction.
     bidirectional : bool
-        Whether a second LSTM reads the text from its end (Graves and Schmidhuber 2005).
+        Whether a second LSTM reads the text backwards (Graves and Schmidhuber 2005).
     pooling : {"last", "max", "mean", "max_mean"}
-        What the classes are predicted from: the state after the last token, or what `layers.Pooling` makes of all.
+        How the states are pooled: the last one, or as in `layers.Pooling`.
     embedding_dropout, dropout : float
-        Share of the values dropped in training, of the tokens' vectors and of what the classes are predicted from.
+        Share of the values dropped in training, after the embedding and before the output layer.
 
     Returns
     -------
