@@ -52,7 +52,7 @@ def test_command_explains_the_champion(reference: Project) -> None:
         assert json.loads(done.stdout) == expected.to_dict()
     done = reference.run("python", "-m", "pipeline", "explain", "x", "--model", "no", check=False)
     assert done.returncode == 1
-    assert "tweets-lstm" in done.stderr
+    assert "has no no of model tweets-lstm" in done.stderr
 
 
 def test_text_must_be_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
