@@ -1,6 +1,6 @@
 """Sentences of the behavioural tests: those added to test texts, and templates of plain cases.
 
-By language, and then by name of the test. Adding a language here enables these tests for it.
+By language, and then by name of the test. A language added to all three tables gets these tests.
 """
 
 from collections.abc import Sequence
