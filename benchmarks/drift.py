@@ -19,7 +19,8 @@ from pipeline.base import command, params, paths
 from pipeline.base.files import read_table
 from pipeline.data import datasets
 from pipeline.evaluation import drift
-from pipeline.evaluation.measures import MEASURES, Sample, measure
+from pipeline.evaluation.drift_sample import Sample
+from pipeline.evaluation.measures import MEASURES, measure
 from pipeline.evaluation.settings import Drift
 from pipeline.inference.predictor import Predictor
 

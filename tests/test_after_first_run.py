@@ -196,7 +196,7 @@ def test_metrics_are_those_of_the_predictions(reference: Project) -> None:
     for part, name in zip(parts, ("lstm", "tfidf", "nb"), strict=True):
         assert found["parts"][name]["loss"] == pytest.approx(metrics.overall(labels, np.exp(part))["loss"], abs=2e-6)
     lengths = (read_arrays(data / "tokenize/test.npz")["ids"] > 0).sum(axis=1)
-    members = slices.members(test, lengths, None)
+    members = slices.masks(test, lengths, None)
     assert found["slices"] == metrics.slices(labels, said, members)
     kept = pd.read_parquet(data / "evaluate/rows/slices.parquet")
     assert all((kept[name].to_numpy() == rows).all() for name, rows in members.items())

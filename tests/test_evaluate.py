@@ -1,4 +1,4 @@
-"""Evaluate: paired differences, the worst mistakes, and which rows were measured."""
+"""Comparison with baselines, the worst mistakes, and the digest of the measured rows."""
 
 import numpy as np
 import pandas as pd
@@ -7,34 +7,37 @@ import pytest
 from pipeline.evaluation.comparison import MISTAKES, compare_with_baselines, mistakes, rows_digest
 
 
-def test_the_difference_is_paired() -> None:
-    """A baseline that errs on one row more than the model: both vary by 13 points, their difference by far less."""
+def test_differences_are_paired() -> None:
+    """The baseline has one error more than the model: both vary by 13 points, their difference by far less."""
     random = np.random.default_rng(0)
     labels = random.integers(2, size=200)
     wrong = random.random(200) < 0.4
     extra = wrong.copy()
     extra[np.flatnonzero(~wrong)[0]] = True
-    model, baseline = (np.where((labels ^ errs)[:, None] == [0, 1], 0.9, 0.1) for errs in (wrong, extra))
-    figures, intervals = compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
-    assert figures["overall"]["accuracy"] == pytest.approx(1 - wrong.mean())
-    assert figures["baselines"]["other"]["accuracy"] == pytest.approx(1 - extra.mean())
-    assert list(figures["per_class"]) == list(intervals["per_class"]) == ["a", "b"]
-    assert list(intervals["overall"]) == [key for key in figures["overall"] if key != "num_samples"]
-    alone = intervals["overall"]["accuracy"]
-    assert 0.1 < alone["high"] - alone["low"] < 0.16
-    of = intervals["differences"]["other"]["accuracy"]
-    assert of == {"difference": 0.005, "low": 0.0, "high": pytest.approx(0.0175, abs=0.0051)}
+    model, baseline = (np.where((labels ^ errors)[:, None] == [0, 1], 0.9, 0.1) for errors in (wrong, extra))
+    values, intervals = compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
+    assert values["overall"]["accuracy"] == pytest.approx(1 - wrong.mean())
+    assert values["baselines"]["other"]["accuracy"] == pytest.approx(1 - extra.mean())
+    assert list(values["per_class"]) == list(intervals["per_class"]) == ["a", "b"]
+    assert list(intervals["overall"]) == [key for key in values["overall"] if key != "num_samples"]
+    accuracy = intervals["overall"]["accuracy"]
+    assert 0.1 < accuracy["high"] - accuracy["low"] < 0.16
+    assert intervals["differences"]["other"]["accuracy"] == {
+        "difference": 0.005,
+        "low": 0.0,
+        "high": pytest.approx(0.0175, abs=0.0051),
+    }
     again = compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
-    assert again == (figures, intervals)
+    assert again == (values, intervals)
     assert compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=1)[1] != intervals
 
 
-def test_mistakes_are_the_worst_first_and_hold_no_text() -> None:
+def test_worst_mistakes_come_first() -> None:
     rows = pd.DataFrame({"id": list("abcd"), "source": "s", "row": [7, 8, 9, 10]})
     probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.9, 0.1], [0.7, 0.3]])
-    found = mistakes(rows, np.array([1, 0, 1, 1]), probabilities, ["neg", "pos"])
-    assert list(found.columns) == ["id", "source", "row", "actual", "predicted", "confidence", "p_actual"]
-    assert found.to_numpy().tolist() == [
+    worst = mistakes(rows, np.array([1, 0, 1, 1]), probabilities, ["neg", "pos"])
+    assert list(worst.columns) == ["id", "source", "row", "actual", "predicted", "confidence", "p_actual"]
+    assert worst.to_numpy().tolist() == [
         ["c", "s", 9, "pos", "neg", 0.9, 0.1],
         ["d", "s", 10, "pos", "neg", 0.7, 0.3],
         ["a", "s", 7, "pos", "neg", 0.6, 0.4],
@@ -49,7 +52,7 @@ def test_mistakes_are_the_worst_first_and_hold_no_text() -> None:
     assert mistakes(rows, np.zeros(4, dtype=int), probabilities, ["neg", "pos"]).empty
 
 
-def test_the_digest_of_the_rows_ignores_their_order_alone() -> None:
+def test_rows_digest_ignores_only_the_order() -> None:
     rows, labels = np.array(["a", "b"]), np.array([0, 1])
     digest = rows_digest(rows, labels)
     assert rows_digest(rows[::-1], labels[::-1]) == digest
@@ -57,20 +60,20 @@ def test_the_digest_of_the_rows_ignores_their_order_alone() -> None:
     assert rows_digest(rows[:1], labels[:1]) != digest
 
 
-def test_a_figure_that_is_undefined_has_no_interval() -> None:
+def test_undefined_metric_has_no_interval() -> None:
     rows = np.tile([0.9, 0.1], (50, 1))
-    figures, intervals = compare_with_baselines(
+    values, intervals = compare_with_baselines(
         np.zeros(50, dtype=int), rows, {"other": rows}, ["a", "b"], resamples=9, seed=0
     )
-    assert "roc_auc" not in figures["overall"]
-    assert list(intervals["overall"]) == [key for key in figures["overall"] if key != "num_samples"]
+    assert "roc_auc" not in values["overall"]
+    assert list(intervals["overall"]) == [key for key in values["overall"] if key != "num_samples"]
 
 
-def test_seed_and_resamples_decide_the_intervals_of_classes() -> None:
+def test_seed_and_resamples_decide_class_intervals() -> None:
     random = np.random.default_rng(0)
     labels, model = random.integers(2, size=60), random.dirichlet([1, 1], size=60)
-    found = [
+    results = [
         compare_with_baselines(labels, model, {}, ["a", "b"], resamples=resamples, seed=seed)[1]["per_class"]
         for resamples, seed in ((101, 0), (101, 1), (400, 0))
     ]
-    assert len({str(each) for each in found}) == 3
+    assert len({str(result) for result in results}) == 3

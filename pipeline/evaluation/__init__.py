@@ -1,1 +1,1 @@
-"""What a model is worth: metrics, intervals, curves, behaviour, drift, explanations."""
+"""Evaluation of models: metrics, intervals, curves, behaviour, drift, explanations."""

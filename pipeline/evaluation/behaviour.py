@@ -1,249 +1,195 @@
-"""Behaviour: whether the model does what anyone would expect of it, whatever its test figures are.
+"""Behavioural tests: whether a model does what people expect of it, independently of its test metrics.
 
 Tests as in CheckList (Ribeiro et al. 2020, "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList"):
 invariance (INV), directional expectation (DIR) and minimum functionality (MFT).
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice, product
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from .text.perturbations import Version, of_language
+from .text.polarity import polarity
+from .text.sentences import ADDED, FULL_STOP, TEMPLATES
 
-MOST_ROWS = 500  # test rows in each test, the first by their hash
-MIN_SAMPLES = 20  # a test with fewer says nothing for or against a model
-TOLERANCE = 0.1  # by which a sentence may raise the opposite classes' probability, as in CheckList
-
-# What classes are called whose feeling anyone knows. Numbers are none of them: 1 may stand for anything.
-_CALLED = {
-    "positive": "positive pos good happy happiness joy love like admiration amusement approval caring excitement "
-    "gratitude optimism pride relief enthusiasm fun 4star 5star 正面 正向 积极 好评 喜悦 高兴 开心 快乐 喜欢 "
-    "4星 5星 四星 五星",
-    "neutral": "neutral neu 3star 中性 中立 中评 3星 三星",
-    "negative": "negative neg bad sad sadness anger angry fear disgust hate dislike worry annoyance disappointment "
-    "disapproval embarrassment grief nervousness remorse 1star 2star 负面 负向 消极 差评 愤怒 生气 悲伤 难过 厌恶 讨厌 "
-    "恐惧 害怕 1星 2星 一星 二星",
-}
-_POLARITY = {name: polarity for polarity, names in _CALLED.items() for name in names.split()}
-_DEGREE = re.compile(r"^(?:very|extremely|strongly|mostly|slightly|somewhat|weakly|非常)")
-
-ADDED = {
-    "en": {
-        "added_positive": ("positive", "i loved it."),
-        "added_negative": ("negative", "i hated it."),
-        "added_negation": ("negative", "i do not like it."),
-    },
-    "zh": {
-        "added_positive": ("positive", "我很喜欢。"),
-        "added_negative": ("negative", "我很讨厌。"),
-        "added_negation": ("negative", "我不喜欢。"),
-    },
-}
-_STOP = {"en": ". ", "zh": "。"}
-
-_SUBJECTS = ("it was", "this is", "that was", "everything was", "the whole thing was", "all of it is")
-_CHINESE_SUBJECTS = ("这个东西", "质量", "服务", "整体感觉", "效果", "内容")
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_CHINESE_DAYS = ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日")
-# By language and test: what the label must be, or must not be, and the parts of the texts.
-TEMPLATES: dict[str, dict[str, tuple[str, tuple[Sequence[str], ...], str]]] = {
-    "en": {
-        "positive_words": (
-            "positive",
-            (_SUBJECTS, ("good", "great", "excellent", "wonderful", "amazing", "fantastic")),
-            "{} {}.",
-        ),
-        "negative_words": (
-            "negative",
-            (_SUBJECTS, ("bad", "terrible", "awful", "horrible", "disappointing", "the worst")),
-            "{} {}.",
-        ),
-        "neutral_facts": (
-            "neutral",
-            (("it is on", "it opens on", "we are there on", "the next one is on", "this is from"), _DAYS),
-            "{} {}.",
-        ),
-        "negated_positive": (
-            "negative",
-            (_SUBJECTS, ("good", "great", "nice", "helpful", "worth it", "what i wanted")),
-            "{} not {}.",
-        ),
-        "negated_negative": (
-            "not negative",
-            (_SUBJECTS, ("bad", "terrible", "awful", "horrible", "disappointing", "a problem")),
-            "{} not {} at all.",
-        ),
-    },
-    "zh": {
-        "positive_words": (
-            "positive",
-            (_CHINESE_SUBJECTS, ("很好", "非常好", "很棒", "很不错", "令人满意", "太好了")),
-            "{}{}。",
-        ),
-        "negative_words": (
-            "negative",
-            (_CHINESE_SUBJECTS, ("很差", "非常差", "很糟糕", "太差了", "令人失望", "很烂")),
-            "{}{}。",
-        ),
-        "neutral_facts": ("neutral", (_CHINESE_DAYS, ("开门", "送到", "开始", "有", "去的")), "{}{}。"),
-        "negated_positive": (
-            "negative",
-            (_CHINESE_SUBJECTS, ("不好", "不太好", "并不好", "一点也不好", "不能令人满意", "不怎么样")),
-            "{}{}。",
-        ),
-        "negated_negative": (
-            "not negative",
-            (_CHINESE_SUBJECTS, ("不差", "一点也不差", "并不差", "不算差", "不糟糕", "没有让人失望")),
-            "{}{}。",
-        ),
-    },
-}
+MAX_ROWS = 500  # test rows in each test, those of lowest hash
+MIN_SAMPLES = 20  # tests with fewer samples are shown, but not judged
+MAX_RISE = 0.1  # allowed rise of the opposite classes' probability by an added sentence, as in CheckList
 
 NO_WORDS = "no words for this language here"
 NO_POLARITY = "no classes known as positive and negative"
 NO_NEUTRAL = "no class known as neutral"
 NO_ROWS = "no test row has what it changes"
 
+Sample = list[Version]  # a text and its variants; a single text in MFT
 
-def polarity(name: str) -> str | None:
-    """Whether a class of this name is positive, neutral or negative; None where that is not known.
+# The largest difference between two groups' mean probabilities of a class.
+Gap = TypedDict("Gap", {"gap": float, "class": str, "highest": str, "lowest": str})
 
-    Case, separators, a degree before the word ("very_negative") and the plural of stars do not matter.
+
+class BehaviourResult(TypedDict):
+    """The result of one test.
+
+    `kind` is INV, DIR or MFT, `pass_rate` the fraction of samples that pass. INV also has `mean_change`, the mean
+    absolute change of the first label's probability, and tests that name people have `gaps`, by grouping.
     """
-    word = re.sub(r"[\s_-]+", "", name).lower()
-    word = re.sub(r"stars$", "star", _DEGREE.sub("", word))
-    return _POLARITY.get(word)
+
+    kind: str
+    num_samples: int
+    pass_rate: float
+    mean_change: NotRequired[float]
+    gaps: NotRequired[dict[str, Gap]]
 
 
-def measure(
+class BehaviourReport(TypedDict):
+    """Content of `behaviour.json`, without texts: results by test, and why the other tests do not apply."""
+
+    tests: dict[str, BehaviourResult]
+    not_applicable: dict[str, str]
+
+
+def run_tests(
     probabilities: Callable[[Sequence[str]], np.ndarray],
     texts: Sequence[str],
     rows: Sequence[str],
     classes: Sequence[str],
     *,
     language: str,
-) -> dict[str, Any]:
-    """Run every test that applies to a model of this language and these classes.
+) -> BehaviourReport:
+    """Run every test that applies to a model with this language and these classes.
 
     Parameters
     ----------
     probabilities : callable
-        Raw texts to class probabilities of shape (n_texts, n_classes), such as `Predictor.probabilities`; called once.
+        Maps raw texts to class probabilities of shape (n_texts, n_classes), such as `Predictor.probabilities`; called
+        once.
     texts : sequence of str
-        Test texts. Cleaned ones will do: what cleaning removes is added by the perturbations.
+        Test texts. They may be clean: the perturbations add what cleaning removes.
     rows : sequence of str
-        Their hashes, which decide which 500 take part and what is changed of them.
+        Hashes of the texts, which decide which 500 are used and what is changed in them.
     classes : sequence of str
         Class names.
     language : str
-        Of the texts, two letters.
-
-    Returns
-    -------
-    dict
-        `tests`: by name, `kind` (INV, DIR or MFT), `num_samples`, `pass_rate` (share of the samples that behave), for
-        INV `mean_change` (mean absolute change of the first label's probability), and for tests that name people
-        `gaps`: by grouping, the largest difference between two groups' mean probabilities of a class. `not_applicable`:
-        the reasons of the others. No texts.
+        Language of the texts, two letters.
     """
     order = sorted(range(len(texts)), key=lambda i: rows[i])
     polarities = [polarity(name) for name in classes]
-    samples, left_out = _samples([(texts[i], rows[i]) for i in order], polarities, language)
-    number = {text: i for i, text in enumerate(dict.fromkeys(v.text for s in samples.values() for vs in s for v in vs))}
-    found = probabilities(list(number)) if number else np.zeros((0, len(classes)))
-    tests = {}
-    for name, of in samples.items():
-        rated = [found[[number[version.text] for version in versions]] for versions in of]
-        tests[name] = _figures(name, of, rated, polarities, classes, language)
-    return {"tests": tests, "not_applicable": left_out}
+    samples, not_applicable = _samples([(texts[i], rows[i]) for i in order], polarities, language)
+    versions = (version for tests in samples.values() for sample in tests for version in sample)
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(version.text for version in versions))}
+    predicted = probabilities(list(numbers)) if numbers else np.zeros((0, len(classes)))
+    results = {}
+    for name, of_test in samples.items():
+        scores = [predicted[[numbers[version.text] for version in sample]] for sample in of_test]
+        results[name] = _result(name, of_test, scores, polarities, classes, language)
+    return {"tests": results, "not_applicable": not_applicable}
 
 
-def counted(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The tests with samples enough to judge a model by."""
-    return {name: of for name, of in found["tests"].items() if of["num_samples"] >= MIN_SAMPLES}
+def judged(report: BehaviourReport) -> dict[str, BehaviourResult]:
+    """Return the results with at least `MIN_SAMPLES` samples."""
+    return {name: result for name, result in report["tests"].items() if result["num_samples"] >= MIN_SAMPLES}
 
 
-def line(found: Mapping[str, Any]) -> str:
-    """The weakest test, in a line."""
-    tests = counted(found)
+def weakest_line(report: BehaviourReport) -> str:
+    """Return the weakest test's result as one line.
+
+    >>> weakest_line({"tests": {"case": {"kind": "INV", "num_samples": 20, "pass_rate": 0.9}}, "not_applicable": {}})
+    'behaviour: the weakest of 1 tests is case (INV): 90.0% of 20 samples pass'
+    """
+    tests = judged(report)
     if not tests:
         return f"behaviour: no test has {MIN_SAMPLES} samples"
     name = min(tests, key=lambda name: tests[name]["pass_rate"])
-    of = tests[name]
+    result = tests[name]
     return (
-        f"behaviour: the weakest of {len(tests)} tests is {name} ({of['kind']}): "
-        f"{of['pass_rate']:.1%} of {of['num_samples']} samples pass"
+        f"behaviour: the weakest of {len(tests)} tests is {name} ({result['kind']}): "
+        f"{result['pass_rate']:.1%} of {result['num_samples']} samples pass"
     )
 
 
 def _samples(
     texts: Sequence[tuple[str, str]], polarities: Sequence[str | None], language: str
-) -> tuple[dict[str, list[list[Version]]], dict[str, str]]:
-    """The samples of each test, each the versions of one text, and why the others have none."""
-    samples: dict[str, list[list[Version]]] = {}
-    left_out = {}
+) -> tuple[dict[str, list[Sample]], dict[str, str]]:
+    """Return the samples of each test, from texts and their hashes, and why the other tests have none."""
+    samples: dict[str, list[Sample]] = {}
+    reasons = {}
     for name, perturb in of_language(language).items():
-        samples[name] = list(islice((made for text, row in texts if (made := perturb(text, row))), MOST_ROWS))
+        samples[name] = list(islice((sample for text, row in texts if (sample := perturb(text, row))), MAX_ROWS))
         if not samples[name]:
-            left_out[name] = NO_ROWS
+            reasons[name] = NO_ROWS
     if language not in ADDED:
-        left_out |= dict.fromkeys(("names", "gender", *ADDED["en"], *TEMPLATES["en"]), NO_WORDS)
+        reasons |= dict.fromkeys(("names", "gender", *ADDED["en"], *TEMPLATES["en"]), NO_WORDS)
     elif not {"positive", "negative"} <= set(polarities):
-        left_out |= dict.fromkeys((*ADDED[language], *TEMPLATES[language]), NO_POLARITY)
+        reasons |= dict.fromkeys((*ADDED[language], *TEMPLATES[language]), NO_POLARITY)
     else:
-        for name, (_, sentence) in ADDED[language].items():
-            samples[name] = [[Version(text), Version(_with(text, sentence, language))] for text, _ in texts[:MOST_ROWS]]
-        for name, (_, parts, form) in TEMPLATES[language].items():
-            samples[name] = [[Version(form.format(*words))] for words in product(*parts)]
+        for name, added in ADDED[language].items():
+            samples[name] = [
+                [Version(text), Version(_with_sentence(text, added.sentence, language))] for text, _ in texts[:MAX_ROWS]
+            ]
+        for name, template in TEMPLATES[language].items():
+            samples[name] = [[Version(template.form.format(*words))] for words in product(*template.parts)]
         if "neutral" not in polarities:
-            left_out["neutral_facts"] = NO_NEUTRAL
-    return {name: of for name, of in samples.items() if of and name not in left_out}, left_out
+            reasons["neutral_facts"] = NO_NEUTRAL
+    return {name: of_test for name, of_test in samples.items() if of_test and name not in reasons}, reasons
 
 
-def _with(text: str, sentence: str, language: str) -> str:
-    return text + (_STOP[language] if text[-1:].isalnum() else _STOP[language][1:]) + sentence
+def _with_sentence(text: str, sentence: str, language: str) -> str:
+    stop = FULL_STOP[language]
+    return text + (stop if text[-1:].isalnum() else stop[1:]) + sentence
 
 
-def _figures(
+def _result(
     name: str,
-    samples: Sequence[Sequence[Version]],
-    rated: Sequence[np.ndarray],
+    samples: Sequence[Sample],
+    scores: Sequence[np.ndarray],
     polarities: Sequence[str | None],
     classes: Sequence[str],
     language: str,
-) -> dict[str, Any]:
-    """One test's figures; `rated` holds the probabilities of each sample's versions, shape (n_versions, n_classes)."""
-    figures: dict[str, Any] = {"kind": "INV", "num_samples": len(samples)}
-    if name in ADDED.get(language, {}):
-        figures["kind"], said = "DIR", ADDED[language][name][0]
-        opposite = [of in {"positive", "negative"} and of != said for of in polarities]
-        passed = [bool((of[1] - of[0])[opposite].sum() <= TOLERANCE) for of in rated]
-    elif name in TEMPLATES.get(language, {}):
-        figures["kind"], expected = "MFT", TEMPLATES[language][name][0]
-        called = [polarities[int(of[0].argmax())] for of in rated]
-        passed = [of != "negative" if expected == "not negative" else of == expected for of in called]
+) -> BehaviourResult:
+    """Return a test's result from the probabilities of each sample's versions, shape (n_versions, n_classes)."""
+    kind = "DIR" if name in ADDED.get(language, {}) else "MFT" if name in TEMPLATES.get(language, {}) else "INV"
+    if kind == "DIR":
+        passed = _not_against(scores, ADDED[language][name].polarity, polarities)
+    elif kind == "MFT":
+        passed = _as_expected(scores, TEMPLATES[language][name].expected, polarities)
     else:
-        passed = [len(set(of.argmax(axis=1))) == 1 for of in rated]
-    figures["pass_rate"] = round(float(np.mean(passed)), 6)
-    if figures["kind"] == "INV":
-        changes = [np.abs(of[1:] - of[0])[:, int(of[0].argmax())].mean() for of in rated]
-        figures["mean_change"] = round(float(np.mean(changes)), 6)
-    if samples[0][0].groups:
-        figures["gaps"] = {axis: _gap(axis, samples, rated, classes) for axis in samples[0][0].groups}
-    return figures
+        passed = [len(set(rows.argmax(axis=1))) == 1 for rows in scores]
+    result: BehaviourResult = {
+        "kind": kind,
+        "num_samples": len(samples),
+        "pass_rate": round(float(np.mean(passed)), 6),
+    }
+    if kind == "INV":
+        changes = [np.abs(rows[1:] - rows[0])[:, int(rows[0].argmax())].mean() for rows in scores]
+        result["mean_change"] = round(float(np.mean(changes)), 6)
+    groupings = samples[0][0].groups
+    if groupings:
+        result["gaps"] = {grouping: _gap(grouping, samples, scores, classes) for grouping in groupings}
+    return result
 
 
-def _gap(
-    axis: str, samples: Sequence[Sequence[Version]], rated: Sequence[np.ndarray], classes: Sequence[str]
-) -> dict[str, Any]:
-    """The largest difference between two groups' mean probabilities of any class, and of which class and groups."""
+def _not_against(scores: Sequence[np.ndarray], added: str, polarities: Sequence[str | None]) -> list[bool]:
+    """Return which samples' probability of the classes opposite to the added sentence rises by at most `MAX_RISE`."""
+    opposite = [polarity in {"positive", "negative"} and polarity != added for polarity in polarities]
+    return [bool((rows[1] - rows[0])[opposite].sum() <= MAX_RISE) for rows in scores]
+
+
+def _as_expected(scores: Sequence[np.ndarray], expected: str, polarities: Sequence[str | None]) -> list[bool]:
+    """Return which samples' predicted class has the expected polarity."""
+    predicted = [polarities[int(rows[0].argmax())] for rows in scores]
+    if expected == "not negative":
+        return [polarity != "negative" for polarity in predicted]
+    return [polarity == expected for polarity in predicted]
+
+
+def _gap(grouping: str, samples: Sequence[Sample], scores: Sequence[np.ndarray], classes: Sequence[str]) -> Gap:
+    """Return the largest difference between two groups' mean probabilities of any class."""
     by_group: dict[str, list[np.ndarray]] = {}
-    for versions, of in zip(samples, rated, strict=True):
-        for version, probabilities in zip(versions, of, strict=True):
-            by_group.setdefault(version.groups[axis], []).append(probabilities)
+    for sample, rows in zip(samples, scores, strict=True):
+        for version, probabilities in zip(sample, rows, strict=True):
+            by_group.setdefault(version.groups[grouping], []).append(probabilities)
     groups = sorted(by_group)
     means = np.array([np.mean(by_group[group], axis=0) for group in groups])
     widest = int(np.ptp(means, axis=0).argmax())

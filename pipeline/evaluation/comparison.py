@@ -1,27 +1,58 @@
-"""Comparison."""
+"""Comparison of a model with baselines, its worst mistakes, and a digest of the rows that were measured."""
 
 import hashlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from . import metrics
-from .intervals import bootstrap, interval, per_class_intervals
+from .intervals import Interval, bootstrap, interval, per_class_intervals
+from .metrics import Measured, Metrics
 
-MISTAKES = 100  # the worst ones listed
+MISTAKES = 100  # number of mistakes listed
+MODEL = ""  # the model's name among the baselines' names
+
+
+class EvaluationMetrics(TypedDict):
+    """Content of `metrics.json`.
+
+    All but `baselines` are the model's; `baselines`, `per_class`, `parts` and `slices` are by name.
+    `compare_with_baselines` returns the first three, and the stage adds the others.
+    """
+
+    overall: Metrics
+    baselines: dict[str, Metrics]
+    per_class: dict[str, Metrics]
+    uncalibrated: NotRequired[Metrics]
+    temperature: NotRequired[float]
+    parts: NotRequired[dict[str, Metrics]]
+    slices: NotRequired[dict[str, Metrics]]
+
+
+class EvaluationIntervals(TypedDict):
+    """Content of `intervals.json`: 95 % intervals.
+
+    `overall` (by metric) and `per_class` (by class and metric) are the model's. `differences` are the model minus each
+    baseline, by baseline and metric, and also have the `difference` itself.
+    """
+
+    overall: dict[str, Interval]
+    per_class: dict[str, dict[str, Interval]]
+    differences: dict[str, dict[str, Interval]]
 
 
 def compare_with_baselines(
     labels: np.ndarray,
     model: np.ndarray,
-    others: dict[str, np.ndarray],
-    classes: list[str],
+    baselines: Mapping[str, np.ndarray],
+    classes: Sequence[str],
     *,
     resamples: int,
     seed: int,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The model's figures and the baselines', and the 95 % intervals of the figures and of their differences.
+) -> tuple[EvaluationMetrics, EvaluationIntervals]:
+    """Measure a model and baselines on the same rows and the same resamples of them.
 
     Parameters
     ----------
@@ -29,61 +60,61 @@ def compare_with_baselines(
         True class numbers.
     model : ndarray of shape (n_rows, n_classes), float
         The model's probabilities.
-    others : dict of str to ndarray of shape (n_rows, n_classes), float
-        Those of the baselines, by name.
-    classes : list of str
+    baselines : mapping of str to ndarray of shape (n_rows, n_classes), float
+        Probabilities of the baselines, by name.
+    classes : sequence of str
         Class names.
     resamples, seed : int
-        As in `metrics.bootstrap`.
-
-    Returns
-    -------
-    figures : dict
-        `overall`: the model's; `baselines`: {name: figures}; `per_class`: {class: figures}, the model's.
-    intervals : dict
-        `overall`: {figure: {low, high}} and `per_class`: {class: {figure: {low, high}}}, the model's; `differences`:
-        {baseline: {figure: {difference, low, high}}}, model minus baseline, both measured on the same resamples.
+        As in `intervals.bootstrap`.
     """
-    measured = {name: metrics.Measured(labels, rows) for name, rows in {"": model, **others}.items()}
-    figures = {name: of.overall() for name, of in measured.items()}
+    measured = {name: Measured(labels, rows) for name, rows in {MODEL: model, **baselines}.items()}
     drawn = bootstrap(measured, resamples=resamples, seed=seed)
-    own = figures.pop("")
-    intervals = {
-        "overall": {key: interval(values) for key, values in drawn[""].items() if key in own},
-        "per_class": per_class_intervals(measured[""], classes, resamples=resamples, seed=seed),
+    others = {name: predictions.overall() for name, predictions in measured.items()}
+    own = others.pop(MODEL)
+    intervals: EvaluationIntervals = {
+        "overall": {key: interval(values) for key, values in drawn[MODEL].items() if key in own},
+        "per_class": per_class_intervals(measured[MODEL], classes, resamples=resamples, seed=seed),
         "differences": {
             name: {
-                key: {
-                    "difference": round(own[key] - other[key], 6),
-                    **interval(drawn[""][key] - drawn[name][key]),
-                }
+                key: {"difference": round(own[key] - other[key], 6)} | interval(drawn[MODEL][key] - drawn[name][key])
                 for key in drawn[name]
                 if key in own and key in other
             }
-            for name, other in figures.items()
+            for name, other in others.items()
         },
     }
-    return {"overall": own, "baselines": figures, "per_class": metrics.per_class(labels, model, classes)}, intervals
+    own_metrics: EvaluationMetrics = {
+        "overall": own,
+        "baselines": others,
+        "per_class": metrics.per_class(labels, model, classes),
+    }
+    return own_metrics, intervals
 
 
-def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """The rows that the model gets most wrong: at most 100, the least probable true class first, without their texts.
+def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Return the worst mistakes, at most 100: the wrong predictions with the least probable true class first.
 
     Parameters
     ----------
     rows : DataFrame of shape (n_rows, n_columns)
-        What tells where a row comes from: `id`, `source`, `row`.
+        Columns that identify a row, such as `id`, `source` and `row`; no texts.
     labels : ndarray of shape (n_rows,), int
         True class numbers.
     probabilities : ndarray of shape (n_rows, n_classes), float
         Predicted probabilities.
-    classes : list of str
+    classes : sequence of str
         Class names.
 
     Returns
     -------
     DataFrame
         The columns of `rows`, and `actual`, `predicted`, `confidence` and `p_actual`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"id": ["x", "y"]})
+    >>> mistakes(rows, np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]), ["sad", "glad"]).to_numpy().tolist()
+    [['y', 'glad', 'sad', 0.7, 0.3]]
     """
     names, predicted = np.array(classes, dtype=object), probabilities.argmax(axis=1)
     actual = probabilities[np.arange(len(labels)), labels]
@@ -98,7 +129,7 @@ def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, 
 
 
 def rows_digest(rows: np.ndarray, labels: np.ndarray) -> str:
-    """SHA-256 of which rows were measured, in any order: two models with the same one can be compared.
+    """Return the SHA-256 digest of the measured rows, in any order: models with equal digests can be compared.
 
     Parameters
     ----------
@@ -106,6 +137,11 @@ def rows_digest(rows: np.ndarray, labels: np.ndarray) -> str:
         Row ids.
     labels : ndarray of shape (n_rows,), int32
         Class numbers.
+
+    Examples
+    --------
+    >>> rows_digest(np.array(["a", "b"]), np.array([0, 1])) == rows_digest(np.array(["b", "a"]), np.array([1, 0]))
+    True
     """
     lines = sorted(f"{row} {label}" for row, label in zip(rows, labels, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

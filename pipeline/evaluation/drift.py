@@ -1,4 +1,4 @@
-"""Drift."""
+"""Samples that drift is measured on: the reference rows of the current state, and incoming rows in the same form."""
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from ..inference.predictor import Predictor
 from ..text.cleaning import clean_text
 from ..text.languages import UNITS
 from ..text.processor import Tokenizer
-from .measures import Sample
+from .drift_sample import Sample
 
-MOST_ROWS = 20_000  # of a sample, drawn by hash: more show no smaller shift that matters
+MAX_ROWS = 20_000  # of a sample, those of lowest hash: more rows only detect shifts too small to matter
 
 
 def sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenizer) -> Sample:
@@ -24,46 +24,57 @@ def sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenize
     table : DataFrame of shape (n_rows, >= 2)
         Has `id` and `text` (cleaned), and may have `label`, null or "" where missing; see `prepare`.
     predictor : Predictor or None
-        The model whose answers are compared; None for none.
+        The model whose predictions are compared; None to compare none.
     tokenizer : Tokenizer
-        That of the model, or of the state.
+        The model's or the state's tokenizer.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"text": ["good film", "bad"]})
+    >>> sample(table, None, Tokenizer(("good", "bad"), length=2)).unknown.tolist()
+    [0.5, 0.0]
     """
     from scipy.sparse import csr_matrix
 
-    table = selection.sample(table, MOST_ROWS)
+    table = selection.sample(table, MAX_ROWS)
     texts = table["text"].to_list()
-    numbers, split = {unit: number for number, unit in enumerate(tokenizer.vocabulary)}, UNITS[tokenizer.unit]
-    lengths, unknown, held, ends = [], [], [], [0]
+    column_of, split = {unit: column for column, unit in enumerate(tokenizer.vocabulary)}, UNITS[tokenizer.unit]
+    lengths, unknown, columns, row_ends = [], [], [], [0]
     for text in texts:
         units = split(text)
-        known = [numbers[unit] for unit in units if unit in numbers]
+        known = [column_of[unit] for unit in units if unit in column_of]
         lengths.append(len(units))
         unknown.append(1 - len(known) / max(len(units), 1))
-        held.extend(sorted(set(known)))
-        ends.append(len(held))
+        columns.extend(sorted(set(known)))
+        row_ends.append(len(columns))
     labels = table["label"].fillna("") if "label" in table else pd.Series("", index=table.index)
+    ones = np.ones(len(columns), np.float32)
     return Sample(
-        labels.to_numpy(dtype=object),
-        np.array(lengths, dtype=np.int64),
-        np.array(unknown, dtype=np.float64),
-        csr_matrix((np.ones(len(held), np.float32), held, ends), shape=(len(texts), len(numbers))),
-        tokenizer.vocabulary,
-        predictor.classes if predictor else (),
-        combine(predictor.log_probabilities(texts), predictor.calibration) if predictor else np.empty((len(texts), 0)),
+        labels=labels.to_numpy(dtype=object),
+        lengths=np.array(lengths, dtype=np.int64),
+        unknown=np.array(unknown, dtype=np.float64),
+        terms=csr_matrix((ones, columns, row_ends), shape=(len(texts), len(column_of))),
+        vocabulary=tokenizer.vocabulary,
+        classes=predictor.classes if predictor else (),
+        probabilities=(
+            combine(predictor.log_probabilities(texts), predictor.calibration)
+            if predictor
+            else np.empty((len(texts), 0))
+        ),
     )
 
 
 def reference(predictor: Predictor | None, tokenizer: Tokenizer) -> Sample:
-    """The validation and test rows of the current state; parameters as in `sample`.
+    """Measure the validation and test rows of the current state; parameters as in `sample`.
 
-    Training rows would look too familiar: the vocabulary was made of them, and the model is too sure of them.
+    Training rows would look too familiar: the vocabulary was built from them, and the model is overconfident on them.
     """
     rows = pd.concat([read_table(paths.CLEAN_TABLES[split]) for split in ("validation", "test")], ignore_index=True)
     return sample(rows, predictor, tokenizer)
 
 
 def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Bring raw rows into the form that the reference has: cleaned, each text once, and new to the current state.
+    """Bring raw rows into the form of the reference: cleaned, each text once, and not in the current state.
 
     Parameters
     ----------
@@ -73,16 +84,16 @@ def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     Returns
     -------
     table : DataFrame
-        `id`, `text`, `label` ("" where missing) and more.
+        `id`, `text`, `label` ("" where missing) and further columns.
     dropped : dict of str to int
-        Rows left out, by reason: as in `clean.unusable`, and "known" to the state.
+        Number of rows left out, by reason: those of `selection.unusable`, and "known" for texts in the state.
     """
     table = tables.complete(raw, source="incoming")
     cleaned = [clean_text(text) for text in raw["text"].fillna("")]
     table = table.assign(text=pd.Series(cleaned, index=raw.index, dtype="str"), label=table["label"].fillna(""))
-    reasons = selection.unusable(table)
-    texts = [read_table(path)["text"] for path in paths.CLEAN_TABLES.values()]
-    gone = np.logical_or.reduce(list(reasons.values()))
-    reasons["known"] = table["text"].isin(pd.concat(texts)).to_numpy() & ~gone
-    left = table[~gone & ~reasons["known"]].reset_index(drop=True)
-    return left, {reason: int(rows.sum()) for reason, rows in reasons.items() if rows.any()}
+    masks = selection.unusable(table)
+    unusable = np.logical_or.reduce(list(masks.values()))
+    state_texts = pd.concat([read_table(path)["text"] for path in paths.CLEAN_TABLES.values()])
+    masks["known"] = table["text"].isin(state_texts).to_numpy() & ~unusable
+    usable = table[~unusable & ~masks["known"]].reset_index(drop=True)
+    return usable, {reason: int(mask.sum()) for reason, mask in masks.items() if mask.any()}

@@ -1,20 +1,21 @@
-"""Explanation: what each piece of an input, such as a word, adds to the score of each class.
+"""Explanations: what each piece of an input, such as a word, adds to the score of each class.
 
-A class's score is the logarithm of its probability, less the mean of these logarithms over the classes (the centred
-log-ratio, Aitchison 1982): 0 for all where the model cannot decide, and the difference of two classes' scores is the
-logarithm of their odds. Softmax makes the probabilities of the scores again, so that they explain the whole prediction;
-and the contributions of the parts add up in them, which they do not in the probabilities: each part's centred logits to
-a power, and offsets (`calibration.combine`). What a word adds is therefore the sum of what it adds to each part.
+A class's score is the logarithm of its probability minus the mean of these logarithms over the classes (centred
+log-ratio, Aitchison 1982): 0 for every class if the model is undecided. The difference of two classes' scores is the
+logarithm of their odds, and the softmax of the scores gives the probabilities. The contributions of the parts of a
+model add up in scores, but not in probabilities, because a model's scores are a weighted sum of its parts' centred
+logits plus offsets (`calibration.combine`). A word's contribution is therefore the sum of its contributions to the
+parts.
 
-How a part's contributions are found is registered by its type (`way`): by leaving the pieces out one by one, unless
-there is a faster or exact way. It needs neither Keras nor TensorFlow.
+How a part is explained is registered by its type (`explainer_of`): by occlusion, unless there is a faster or exact
+method. Neither Keras nor TensorFlow is imported.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol, TypedDict
 
 import numpy as np
 
@@ -25,37 +26,37 @@ from ..inference.ngrams import NgramPart
 from ..inference.part import Inputs, Part
 from ..inference.predictor import Predictor
 from ..text.processor import Tokenizer
-from .attribution import TOLERANCE, Contributions, Network, Span, centred, locate
-from .text.contributions import GradientWay, NgramWay
+from .attribution import TOLERANCE, Contributions, NumpyNetwork, Span, centred, locate
+from .text.contributions import GradientExplainer, NgramExplainer
 from .text.words import trace
 
 
-class Way(Protocol):
-    """How the contributions to one part are found."""
+class PartExplainer(Protocol):
+    """A method to explain one part."""
 
-    exact: bool  # whether it misses nothing; the other ways come after, and know what these found
+    exact: bool  # exact methods run first, so that the others know how large the explained difference is
 
     def contributions(
         self, inputs: Inputs, spans: Sequence[Span], others: np.ndarray, tolerance: float
     ) -> Contributions:
-        """Return what each piece of one row adds to the part's centred logits.
+        """Return what each piece of one input adds to the part's centred logits.
 
         Parameters
         ----------
         inputs : Inputs
             One row.
         spans : sequence of (int, int)
-            Where its pieces stand in the clean cell.
+            Spans of its pieces in the clean cell.
         others : ndarray of shape (n_classes,), float
-            What other parts add to the difference of input and baseline, in this part's unit.
+            What other parts add to the difference between input and baseline, in this part's unit.
         tolerance : float
-            How far the sum may be from the largest class's difference, as a share of that.
+            Allowed error of the sum, relative to the largest class's difference.
         """
 
 
 @dataclass(frozen=True)
-class Occlusion:
-    """Leave out each piece of the cell, and look what changes (Zeiler and Fergus 2014): works for any part."""
+class OcclusionExplainer:
+    """Any part: remove each piece from the cell, and compare the logits (Zeiler and Fergus 2014)."""
 
     part: Part
     processor: Processor
@@ -72,23 +73,44 @@ class Occlusion:
 
 
 @singledispatch
-def way(part: Part, predictor: Predictor, folder: Path) -> Way:
-    """Return how the contributions to a part of a model folder's predictor are found."""
-    return Occlusion(part, predictor.processors[part.modality])
+def explainer_of(part: Part, predictor: Predictor, folder: Path) -> PartExplainer:
+    """Return the explainer of a part of the predictor in a model folder."""
+    return OcclusionExplainer(part, predictor.processors[part.modality])
 
 
-@way.register
-def _(part: NetworkPart, predictor: Predictor, folder: Path) -> Way:
+@explainer_of.register
+def _(part: NetworkPart, predictor: Predictor, folder: Path) -> PartExplainer:
     if part.modality != "text":
-        return Occlusion(part, predictor.processors[part.modality])
+        return OcclusionExplainer(part, predictor.processors[part.modality])
     manifest = read_manifest(folder)
     weights = folder / network_file(WEIGHTS, part.modality, modalities(manifest))
-    return GradientWay(Network.read(weights, manifest["network"]), predictor.tokenizer)
+    return GradientExplainer(NumpyNetwork.read(weights, manifest["network"]), predictor.tokenizer)
 
 
-@way.register
-def _(part: NgramPart, predictor: Predictor, folder: Path) -> Way:
-    return NgramWay(part)
+@explainer_of.register
+def _(part: NgramPart, predictor: Predictor, folder: Path) -> PartExplainer:
+    return NgramExplainer(part)
+
+
+class ExplainedWord(TypedDict):
+    """One word of an `ExplanationDict`."""
+
+    word: str
+    span: list[int]
+    source: list[int] | None
+    adds: dict[str, float]
+
+
+class ExplanationDict(TypedDict):
+    """An explanation as JSON; see docs/explanation.md."""
+
+    text: str
+    predicted_label: str
+    confidence: float
+    probabilities: dict[str, float]
+    scores: dict[str, float]
+    baseline: dict[str, float]
+    words: list[ExplainedWord]
 
 
 @dataclass(frozen=True)
@@ -98,24 +120,24 @@ class Explanation:
     Parameters
     ----------
     text : str
-        The cleaned text: what the model reads.
+        The clean text, which the model reads.
     words : tuple of str
-        Its units, as the model splits it: words, characters, or Chinese words.
+        Its units: words, characters, or Chinese words.
     spans : tuple of (int, int)
-        Where each stands in the cleaned text, in characters: start and end.
+        Span of each word in the clean text, in characters: start and end.
     sources : tuple of (int, int) or None
-        Where each stands in the raw text, None where cleaning left no trace that is sure.
+        Span of each word in the raw text; None if cleaning left no reliable trace.
     classes : tuple of str
         Class names.
     contributions : ndarray of shape (n_words, n_classes), float64
         What each word adds to each class's score.
     baseline : ndarray of shape (n_classes,), float64
-        The scores without words: with the contributions' sum, `scores`.
+        The scores without words: with the sum of the contributions, `scores`.
     scores : ndarray of shape (n_classes,), float64
-        The classes' scores; their softmax are the probabilities.
-    left : float
-        How far the steps of integration missed the difference of scores and baseline before that was spread over the
-        words, as a share of the largest such difference.
+        The classes' scores.
+    residual : float
+        Error of the sum of contributions before it was distributed over the words, relative to the largest difference
+        of scores and baseline.
     """
 
     text: str
@@ -126,22 +148,22 @@ class Explanation:
     contributions: np.ndarray
     baseline: np.ndarray
     scores: np.ndarray
-    left: float
+    residual: float
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Shape (n_classes,), float64: those that `Predictor.probabilities` gives."""
+        """Probabilities of the classes, as returned by `Predictor.probabilities`: shape (n_classes,), float64."""
         odds = np.exp(self.scores - self.scores.max())
-        found: np.ndarray = odds / odds.sum()
-        return found
+        probabilities: np.ndarray = odds / odds.sum()
+        return probabilities
 
     @property
     def best(self) -> int:
-        """The number of the most probable class."""
+        """Number of the most probable class."""
         return int(self.scores.argmax())
 
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can hold it: lists and names, rounded to six decimals."""
+    def to_dict(self) -> ExplanationDict:
+        """Convert to lists and dicts for JSON, rounded to six decimals."""
 
         def by_class(values: np.ndarray) -> dict[str, float]:
             return {name: round(float(value), 6) for name, value in zip(self.classes, values, strict=True)}
@@ -162,22 +184,31 @@ class Explanation:
         }
 
 
+class CellContributions(NamedTuple):
+    """Pieces of a clean cell and their contributions; the fields are those of `Explanation`."""
+
+    words: tuple[str, ...]
+    contributions: np.ndarray
+    baseline: np.ndarray
+    residual: float
+
+
 @dataclass(frozen=True)
 class Explainer:
-    """A model, and how the contributions to each of its parts are found."""
+    """A model, with an explainer for each of its parts."""
 
     predictor: Predictor
-    ways: tuple[Way, ...]
+    part_explainers: tuple[PartExplainer, ...]
 
     @classmethod
     def load(cls, folder: Path) -> "Explainer":
         """Load a model folder, after checking its digests."""
-        return cls.beside(Predictor.load(folder), folder)
+        return cls.from_predictor(Predictor.load(folder), folder)
 
     @classmethod
-    def beside(cls, predictor: Predictor, folder: Path) -> "Explainer":
-        """Explain a loaded predictor: only what prediction does not need is read from its folder."""
-        return cls(predictor, tuple(way(part, predictor, folder) for part in predictor.parts))
+    def from_predictor(cls, predictor: Predictor, folder: Path) -> "Explainer":
+        """Explain a loaded predictor; only what prediction does not need is read from its folder."""
+        return cls(predictor, tuple(explainer_of(part, predictor, folder) for part in predictor.parts))
 
     @property
     def modality(self) -> str:
@@ -185,40 +216,48 @@ class Explainer:
         return next(iter(self.predictor.processors))
 
     def explain(self, raw: str) -> Explanation:
-        """Explain what the model predicts of a raw cell."""
+        """Explain the prediction for a raw cell."""
         cleaned, processor = modality(self.modality).clean(raw), self.predictor.processors[self.modality]
-        units, contributions, baseline, left = self.contributions(cleaned)
-        sources: Sequence[Span | None] = [None] * len(units)
+        words, contributions, baseline, residual = self.contributions(cleaned)
+        sources: Sequence[Span | None] = [None] * len(words)
         if isinstance(processor, Tokenizer):
-            sources = list(trace(raw, units, processor.unit))
+            sources = list(trace(raw, words, processor.unit))
         return Explanation(
             text=cleaned,
-            words=units,
-            spans=tuple(locate(cleaned, units)),
+            words=words,
+            spans=tuple(locate(cleaned, words)),
             sources=tuple(sources),
             classes=self.predictor.classes,
             contributions=contributions,
             baseline=baseline,
             scores=baseline + contributions.sum(axis=0),
-            left=left,
+            residual=residual,
         )
 
-    def contributions(
-        self, cleaned: str, tolerance: float = TOLERANCE
-    ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, float]:
-        """Return pieces, contributions, baseline and what was left of a clean cell, as an `Explanation` has them."""
+    def contributions(self, cleaned: str, tolerance: float = TOLERANCE) -> CellContributions:
+        """Return the pieces of a clean cell and what each adds to each class's score.
+
+        Parameters
+        ----------
+        cleaned : str
+            The clean cell.
+        tolerance : float
+            Allowed error of the sum, relative to the largest class's difference.
+        """
         processors, calibration = self.predictor.processors, self.predictor.calibration
         units = processors[self.modality].units(cleaned)
         spans, inputs = tuple(locate(cleaned, units)), Inputs.of({self.modality: [cleaned]}, processors)
-        adds = np.zeros((len(units), len(self.predictor.classes)))
+        contributions = np.zeros((len(units), len(self.predictor.classes)))
         baseline = centred(np.asarray(calibration.offsets))
         residual = np.zeros(len(baseline))
-        powers = np.asarray(calibration.weights) / calibration.temperature
-        for power, found in sorted(zip(powers, self.ways, strict=True), key=lambda pair: not pair[1].exact):
-            others = adds.sum(axis=0) / max(power, np.finfo(float).tiny)
-            part = found.contributions(inputs, spans, others, tolerance)
-            adds += power * part.units
-            baseline = baseline + power * part.baseline
-            residual += power * part.residual
-        difference = np.abs(adds.sum(axis=0)).max(initial=0)
-        return tuple(units), adds, baseline, float(residual.max() / difference) if difference else 0.0
+        weights = np.asarray(calibration.weights) / calibration.temperature
+        exact_first = sorted(zip(weights, self.part_explainers, strict=True), key=lambda pair: not pair[1].exact)
+        for weight, explainer in exact_first:
+            others = contributions.sum(axis=0) / max(weight, np.finfo(float).tiny)
+            part = explainer.contributions(inputs, spans, others, tolerance)
+            contributions += weight * part.units
+            baseline = baseline + weight * part.baseline
+            residual += weight * part.residual
+        difference = np.abs(contributions.sum(axis=0)).max(initial=0)
+        relative = float(residual.max() / difference) if difference else 0.0
+        return CellContributions(tuple(units), contributions, baseline, relative)

@@ -1,71 +1,93 @@
-"""Intervals."""
+"""Bootstrap confidence intervals of metrics (Efron 1979)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from .metrics import Measured, _by_class, _rounded
+from .metrics import Measured, precision_recall_f1, rounded
 
-RANKING_BUDGET = 250_000_000  # rows x classes x resamples that they may pass over for each model: some seconds
+RANKING_BUDGET = 250_000_000  # rows x classes x resamples for `roc_auc` and `pr_auc` of each model: some seconds
 MIN_RESAMPLES = 100
+
+Interval = dict[str, float]  # `low` and `high`; empty if undefined
 
 
 def bootstrap(
     models: Mapping[str, Measured], *, resamples: int, seed: int, rankings: bool = True
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Measure models of the same rows on the same resamples of them (Efron 1979).
+    """Measure several models' predictions for the same rows on the same resamples of these rows.
 
     Parameters
     ----------
     models : mapping of str to Measured
-        By name; all of the same rows.
+        Predictions by name; all for the same rows.
     resamples : int
-        How often as many rows as there are get drawn with replacement. For `roc_auc` and `pr_auc` it is fewer, though
-        no less than 100, where rows times classes times resamples exceed `RANKING_BUDGET`.
+        Number of resamples, each of as many rows as there are, drawn with replacement. `roc_auc` and `pr_auc` get
+        fewer, but at least 100, if rows times classes times resamples exceed `RANKING_BUDGET`.
     seed : int
-        Which rows are drawn.
+        Seed of the draws.
     rankings : bool
-        Whether to measure `roc_auc` and `pr_auc` as well.
+        Whether to compute `roc_auc` and `pr_auc`.
 
     Returns
     -------
     dict of str to dict of str to ndarray of shape (n_resamples,)
-        By model and figure: its values; NaN where a resample leaves one undefined. The n-th values of all models are
-        of the same resample, and so can be paired.
+        Values by model and metric; NaN where a metric is undefined for a resample. The n-th values of all models are
+        from the same resample, so that their differences are paired.
     """
-
     drawn: dict[str, dict[str, list[float]]] = {name: {} for name in models}
     first = next(iter(models.values()))
-    rows = len(first.labels)
-    ranked = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, rows * first.num_classes))
-    for number, weights in enumerate(resampled(rows, resamples, seed)):
+    num_rows = len(first.labels)
+    ranking_resamples = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, num_rows * first.num_classes))
+    for number, weights in enumerate(resampled(num_rows, resamples, seed)):
         for name, model in models.items():
-            for key, value in model(weights, rankings=rankings and number < ranked).items():
+            for key, value in model(weights, rankings=rankings and number < ranking_resamples).items():
                 drawn[name].setdefault(key, []).append(value)
-    return {name: {key: np.array(values) for key, values in of.items()} for name, of in drawn.items()}
+    return {name: {key: np.array(values) for key, values in metrics.items()} for name, metrics in drawn.items()}
 
 
 def per_class_intervals(
     measured: Measured, classes: Sequence[str], *, resamples: int, seed: int
-) -> dict[str, dict[str, dict[str, float]]]:
-    """By class name: the 95 % intervals of `precision`, `recall` and `f1`, on the resamples of `bootstrap`."""
-    drawn = [_by_class(measured.confusion(weights)) for weights in resampled(len(measured.labels), resamples, seed)]
+) -> dict[str, dict[str, Interval]]:
+    """Return the intervals of each class's `precision`, `recall` and `f1`, by class name; resampled as in `bootstrap`.
+
+    Parameters
+    ----------
+    measured : Measured
+        A model's predictions.
+    classes : sequence of str
+        Class names.
+    resamples, seed : int
+        As in `bootstrap`.
+    """
+    drawn = [
+        precision_recall_f1(measured.confusion(weights)) for weights in resampled(len(measured.labels), resamples, seed)
+    ]
     return {
-        name: {key: interval(np.array([of[key][number] for of in drawn])) for key in drawn[0]}
+        name: {key: interval(np.array([columns[key][number] for columns in drawn])) for key in drawn[0]}
         for number, name in enumerate(classes)
     }
 
 
-def resampled(rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each row gets drawn, shape (rows,), for each resample."""
+def resampled(num_rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield for each resample how often each row is drawn, shape (num_rows,), float64.
+
+    >>> [int(weights.sum()) for weights in resampled(3, resamples=2, seed=0)]
+    [3, 3]
+    """
     random = np.random.default_rng(seed)
     for _ in range(resamples):
-        yield np.bincount(random.integers(rows, size=rows), minlength=rows).astype(float)
+        yield np.bincount(random.integers(num_rows, size=num_rows), minlength=num_rows).astype(float)
 
 
-def interval(values: np.ndarray) -> dict[str, float]:
-    """The 95 % percentile interval of a figure's bootstrap values, without those that are undefined."""
+def interval(values: np.ndarray) -> Interval:
+    """Return the 95 % percentile interval of a metric's bootstrap values, ignoring NaN; empty if all are NaN.
+
+    >>> interval(np.array([0.0, 1.0, np.nan]))
+    {'low': 0.025, 'high': 0.975}
+    """
     defined = values[~np.isnan(values)]
-    return (
-        _rounded(dict(zip(("low", "high"), np.percentile(defined, [2.5, 97.5]), strict=True))) if len(defined) else {}
-    )
+    if not len(defined):
+        return {}
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return rounded({"low": low, "high": high})

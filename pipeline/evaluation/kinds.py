@@ -1,10 +1,10 @@
-"""What evaluation does with one modality only: simpler models, named parts of the rows, words, behaviour."""
+"""What evaluation does for one modality only: baselines, slices, words and behavioural tests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from ..inference.predictor import Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .behaviour import BehaviourReport
 
 Baselines = dict[str, np.ndarray]  # class probabilities of the test rows, (n_rows, n_classes), by baseline
 
@@ -30,8 +32,9 @@ def majority(labels: np.ndarray, num_classes: int, num_rows: int) -> np.ndarray:
 def _majority_only(
     train: "pd.DataFrame", test: "pd.DataFrame", classes: Sequence[str], predictor: Predictor, max_rows: int
 ) -> Baselines:
-    numbers = train["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=np.int64)
-    return {"majority": majority(numbers, len(classes), len(test))}
+    number_of = {name: number for number, name in enumerate(classes)}
+    labels = train["label"].map(number_of).to_numpy(dtype=np.int64)
+    return {"majority": majority(labels, len(classes), len(test))}
 
 
 def _no_slices(test: "pd.DataFrame", array: np.ndarray, bounds: Sequence[int] | None) -> dict[str, np.ndarray]:
@@ -44,34 +47,36 @@ def _no_words(predictor: Predictor, folder: Path, test: "pd.DataFrame") -> "pd.D
     return pd.DataFrame(columns=["class", "word", "contribution", "rows"])
 
 
-def _no_behaviour(predictor: Predictor, test: "pd.DataFrame", classes: Sequence[str]) -> dict[str, Any]:
+def _no_behaviour(predictor: Predictor, test: "pd.DataFrame", classes: Sequence[str]) -> "BehaviourReport":
     return {"tests": {}, "not_applicable": {}}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What `evaluate` asks of a modality; by default only the baseline that knows nothing of it.
+    """The functions that `evaluate` calls for a modality; by default only the majority baseline.
 
     Parameters
     ----------
     baselines : callable
-        Class probabilities of the test rows by simpler models, "majority" among them.
+        (train, test, classes, predictor, max_rows) -> class probabilities of the test rows by baseline, "majority"
+        among them.
     slices : callable
-        Masks of named parts of the test rows, by the rows, their array and `evaluate.length_bounds`.
+        (test, array of the test rows, `evaluate.length_bounds`) -> masks of the test rows by slice.
     words : callable
-        Which pieces of the inputs add most to each class: `class`, `word`, `contribution`, `rows`.
+        (predictor, model folder, test) -> table of the pieces of the inputs that add most to each class, with the
+        columns `class`, `word`, `contribution` and `rows`.
     behaviour : callable
-        Tests of behaviour, as `behaviour.measure` returns them.
+        (predictor, test, classes) -> results of the behavioural tests.
     """
 
-    baselines: Callable[..., Baselines] = _majority_only
-    slices: Callable[..., dict[str, np.ndarray]] = _no_slices
-    words: Callable[..., "pd.DataFrame"] = _no_words
-    behaviour: Callable[..., dict[str, Any]] = _no_behaviour
+    baselines: Callable[["pd.DataFrame", "pd.DataFrame", Sequence[str], Predictor, int], Baselines] = _majority_only
+    slices: Callable[["pd.DataFrame", np.ndarray, Sequence[int] | None], dict[str, np.ndarray]] = _no_slices
+    words: Callable[[Predictor, Path, "pd.DataFrame"], "pd.DataFrame"] = _no_words
+    behaviour: Callable[[Predictor, "pd.DataFrame", Sequence[str]], "BehaviourReport"] = _no_behaviour
 
 
 def kind_of(modality: str) -> Kind:
-    """Return what `pipeline/evaluation/MODALITY/kind.py` declares; the default where there is no such folder."""
+    """Return the `KIND` in `pipeline/evaluation/MODALITY/kind.py`; the default if there is no such folder."""
     if find_spec(f"{__package__}.{modality}") is None:
         return Kind()
     kind: Kind = module_of("evaluation", modality).KIND

@@ -1,22 +1,23 @@
-"""Metrics: pure functions from labels and probabilities to figures, with their bootstrap intervals.
+"""Metrics of predicted probabilities: pure functions of labels and probabilities.
 
-Everything is measured over row weights: all ones give the plain figures, and the number of times that each row was
-drawn gives those of a bootstrap resample, without copying or sorting a row again.
+All metrics are computed for weighted rows. Weights of 1 give the plain metrics; the number of times that each row was
+drawn gives the metrics of a bootstrap resample, without copying or sorting the rows again. scikit-learn's metrics,
+which the tests compare with these, sort them on every call.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 BINS = 15  # of the calibration error, as in Guo et al. 2017
-RANKINGS = ("roc_auc", "pr_auc")  # dear: they pass over all rows once a class
+RANKINGS = ("roc_auc", "pr_auc")  # expensive: a pass over all rows for each class
 
-Figures = dict[str, float]
+Metrics = dict[str, float]  # value by name of the metric; undefined metrics are left out
 
 
 class Measured:
-    """The predictions of one model, sorted once, measured under any row weights.
+    """Predictions of one model, sorted once and measured under any row weights.
 
     Parameters
     ----------
@@ -24,6 +25,12 @@ class Measured:
         True class numbers.
     probabilities : ndarray of shape (n_rows, n_classes), float
         Predicted probabilities; the predicted class is the most probable one.
+
+    Examples
+    --------
+    >>> measured = Measured(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]))
+    >>> float(measured()["accuracy"]), float(measured(np.array([2, 0]))["accuracy"])
+    (0.5, 1.0)
     """
 
     def __init__(self, labels: np.ndarray, probabilities: np.ndarray) -> None:
@@ -32,68 +39,79 @@ class Measured:
         self.num_classes = exact.shape[1]
         self.predicted = probabilities.argmax(axis=1)
         self._cells = self.labels * self.num_classes + self.predicted
-        # scikit-learn clips at the same number, so that one impossible row does not make the mean infinite.
+        # Clipped like scikit-learn's log loss, so that a single row of probability 0 does not make the mean infinite.
         epsilon = np.finfo(np.float64).eps
         self._losses = -np.log(np.clip(exact[np.arange(len(exact)), self.labels], epsilon, 1 - epsilon))
         confidence = exact.max(axis=1, initial=0)
         self._excess = (self.predicted == self.labels) - confidence
         self._bins = confidence_bins(confidence)
-        # By the figures as given: a division would tell equal ones apart.
-        self._rankings = [_ranked(probabilities[:, i], self.labels == i) for i in range(self.num_classes)]
+        # Ranked by the probabilities as given: normalising them could break ties.
+        self._rankings = [_rank(probabilities[:, i], self.labels == i) for i in range(self.num_classes)]
 
-    def __call__(self, weights: np.ndarray | None = None, *, rankings: bool = True) -> Figures:
-        """All overall figures but `num_samples`, see `overall`; NaN where one is undefined.
+    def __call__(self, weights: np.ndarray | None = None, *, rankings: bool = True) -> Metrics:
+        """Return all metrics of `overall` except `num_samples`; NaN if undefined.
 
         Parameters
         ----------
         weights : ndarray of shape (n_rows,), optional
-            How often each row counts; once by default.
+            Weight of each row; 1 by default.
         rankings : bool
-            Whether to measure `roc_auc` and `pr_auc` as well.
+            Whether to compute `roc_auc` and `pr_auc`.
         """
         weights = np.ones(len(self.labels)) if weights is None else weights
         confusion = self.confusion(weights)
-        total, true, called = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+        total, true, predicted = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
         if not total:
             return {}
         hits = np.diag(confusion)
-        recalls, f1 = _ratio(hits, true), _ratio(2 * hits, true + called)
+        recalls, f1 = _ratio(hits, true), _ratio(2 * hits, true + predicted)
         gaps = np.bincount(self._bins, weights * self._excess, minlength=BINS)
-        figures = {
+        metrics = {
             "accuracy": hits.sum() / total,
             "balanced_accuracy": np.nanmean(recalls),
             "macro_f1": np.nanmean(f1),
             "weighted_f1": np.nansum(true * f1) / total,
-            "mcc": _mcc(total, hits.sum(), true, called),
+            "mcc": _mcc(total, hits.sum(), true, predicted),
         }
         if rankings:
-            figures |= dict(zip(RANKINGS, (_mean(areas) for areas in self.areas(weights, true)), strict=True))
-        return figures | {"loss": weights @ self._losses / total, "ece": np.abs(gaps).sum() / total}
+            metrics |= dict(zip(RANKINGS, (_mean(areas) for areas in self.areas(weights, true)), strict=True))
+        return metrics | {"loss": weights @ self._losses / total, "ece": np.abs(gaps).sum() / total}
 
-    def overall(self) -> Figures:
-        """See the function of this name."""
-        return {"num_samples": len(self.labels)} | _rounded(self())
+    def overall(self) -> Metrics:
+        """Return the metrics over all rows, rounded; see the function `overall`."""
+        return {"num_samples": len(self.labels)} | rounded(self())
 
     def confusion(self, weights: np.ndarray) -> np.ndarray:
-        """Weight by true and predicted class, shape (n_classes, n_classes)."""
+        """Return the sum of weights by true and predicted class, shape (n_classes, n_classes)."""
         flat = np.bincount(self._cells, weights, minlength=self.num_classes**2)
         return flat.reshape(self.num_classes, self.num_classes)
 
     def areas(self, weights: np.ndarray, true: np.ndarray) -> np.ndarray:
-        """ROC-AUC and average precision of each class against the rest, shape (2, n_classes); NaN where undefined."""
+        """Return ROC-AUC and average precision of each class against the rest, shape (2, n_classes).
+
+        NaN for a class with no rows or all of them.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_rows,), float
+            Weight of each row.
+        true : ndarray of shape (n_classes,), float
+            Sum of weights by true class.
+        """
         total, areas = true.sum(), np.full((2, self.num_classes), np.nan)
-        for number, (order, rows, before, upto) in enumerate(self._rankings):
+        for number, (order, own, higher, not_lower) in enumerate(self._rankings):
             if 0 < true[number] < total:
-                called, found = _running(weights[order]), _running(weights[rows])
-                misses = called[upto[0]] - found[upto[1]] + called[before[0]] - found[before[1]]  # a tie counts half
-                areas[0, number] = 1 - weights[rows] @ misses / (2 * true[number] * (total - true[number]))
-                precision = found[upto[1]] / np.maximum(called[upto[0]], 1e-300)
-                areas[1, number] = weights[rows] @ precision / true[number]
+                all_sums, own_sums = _running_sums(weights[order]), _running_sums(weights[own])
+                # Rows of other classes that rank above each row of the class, twice; a tie counts half.
+                misses = all_sums[not_lower[0]] - own_sums[not_lower[1]] + all_sums[higher[0]] - own_sums[higher[1]]
+                areas[0, number] = 1 - weights[own] @ misses / (2 * true[number] * (total - true[number]))
+                precision = own_sums[not_lower[1]] / np.maximum(all_sums[not_lower[0]], 1e-300)
+                areas[1, number] = weights[own] @ precision / true[number]
         return areas
 
 
-def overall(labels: np.ndarray, probabilities: np.ndarray) -> Figures:
-    """Figures over all rows.
+def overall(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
+    """Return the metrics over all rows, rounded to six decimals.
 
     Parameters
     ----------
@@ -105,120 +123,165 @@ def overall(labels: np.ndarray, probabilities: np.ndarray) -> Figures:
     Returns
     -------
     dict of str to float
-        `num_samples`; `accuracy`; `balanced_accuracy`, the mean recall; `macro_f1` and `weighted_f1`, the means of the
-        classes' F1, each class counting the same or by its rows (0 for a class never predicted); `mcc`, Matthews'
-        correlation (Gorodkin 2004 for several classes); `roc_auc` and `pr_auc`, the area under the ROC curve and the
-        average precision, each the mean over the classes against the rest; `loss`, the mean cross-entropy in nats;
-        `ece`, the expected calibration error over 15 bins of confidence (Guo et al. 2017). A mean is over the classes
-        for which it is defined; a figure defined for none is left out.
+        `num_samples`; `accuracy`; `balanced_accuracy`, the mean recall; `macro_f1` and `weighted_f1`, the mean F1 of
+        the classes, each class weighted equally or by its rows (0 for a class that is never predicted); `mcc`,
+        Matthews' correlation coefficient (Gorodkin 2004 for several classes); `roc_auc` and `pr_auc`, the area under
+        the ROC curve and the average precision, each the mean over the classes against the rest; `loss`, the mean
+        cross-entropy in nats; `ece`, the expected calibration error over 15 bins of confidence (Guo et al. 2017).
+        Means are over the classes for which the metric is defined; a metric that is defined for none is left out.
+
+    Examples
+    --------
+    >>> overall(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]))["macro_f1"]
+    0.666667
     """
     return Measured(labels, probabilities).overall()
 
 
-def per_class(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Figures]:
-    """By class name: `num_samples` (true rows), `precision`, `recall`, `f1`, `roc_auc`, `pr_auc`; as in `overall`."""
+def per_class(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Metrics]:
+    """Return each class's metrics by its name; parameters as in `overall`.
+
+    `num_samples` (rows of the true class), `precision`, `recall`, `f1`, `roc_auc` and `pr_auc`.
+    """
     measured = Measured(labels, probabilities)
     weights = np.ones(len(labels))
     confusion = measured.confusion(weights)
     true = confusion.sum(axis=1)
-    columns = {key: np.nan_to_num(values) for key, values in _by_class(confusion).items()}
+    columns = {key: np.nan_to_num(values) for key, values in precision_recall_f1(confusion).items()}
     columns |= dict(zip(RANKINGS, measured.areas(weights, true), strict=True))
     return {
-        name: {"num_samples": int(true[i])} | _rounded({key: values[i] for key, values in columns.items()})
+        name: {"num_samples": int(true[i])} | rounded({key: values[i] for key, values in columns.items()})
         for i, name in enumerate(classes)
     }
 
 
-def _by_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall and F1 of each class, shape (n_classes,); NaN where a class is never called, or has no rows."""
-    true, called, hits = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
-    return {"precision": _ratio(hits, called), "recall": _ratio(hits, true), "f1": _ratio(2 * hits, true + called)}
+def precision_recall_f1(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Return precision, recall and F1 of each class, each of shape (n_classes,).
+
+    NaN if undefined: precision of a class that is never predicted, recall of a class without rows.
+
+    >>> precision_recall_f1(np.array([[2.0, 0.0], [2.0, 0.0]]))["precision"].tolist()
+    [0.5, nan]
+    """
+    true, predicted, hits = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    return {
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, true),
+        "f1": _ratio(2 * hits, true + predicted),
+    }
 
 
-def slices(labels: np.ndarray, probabilities: np.ndarray, members: Mapping[str, np.ndarray]) -> dict[str, Figures]:
-    """`num_samples`, `accuracy`, `balanced_accuracy` and `macro_f1` of each named part of the rows.
+def slices(labels: np.ndarray, probabilities: np.ndarray, masks: Mapping[str, np.ndarray]) -> dict[str, Metrics]:
+    """Return `num_samples`, `accuracy`, `balanced_accuracy` and `macro_f1` of each slice of the rows.
 
-    The two means are over the classes that occur in the part: read them beside its number of rows.
+    The two means are over the classes that occur in the slice: consider them together with its number of rows.
 
     Parameters
     ----------
     labels, probabilities
         As in `overall`.
-    members : mapping of str to ndarray of shape (n_rows,), bool
-        Which rows belong to each slice. A slice with no rows is left out, and one with all rows: it says nothing new.
+    masks : mapping of str to ndarray of shape (n_rows,), bool
+        The rows of each slice. A slice with no rows or all of them is left out.
     """
     measured = Measured(labels, probabilities)
-    figures = {}
-    for name, rows in members.items():
-        if rows.any() and not rows.all():
-            of = measured(rows.astype(float), rankings=False)
-            kept = {key: of[key] for key in ("accuracy", "balanced_accuracy", "macro_f1")}
-            figures[name] = {"num_samples": int(rows.sum())} | _rounded(kept)
-    return figures
+    metrics = {}
+    for name, mask in masks.items():
+        if mask.any() and not mask.all():
+            of_slice = measured(mask.astype(float), rankings=False)
+            selected = {key: of_slice[key] for key in ("accuracy", "balanced_accuracy", "macro_f1")}
+            metrics[name] = {"num_samples": int(mask.sum())} | rounded(selected)
+    return metrics
 
 
 def confidence_bins(confidence: np.ndarray) -> np.ndarray:
-    """The bin of each confidence, shape (n_rows,): 0 to 14, bin b holding those above b/15 up to (b + 1)/15."""
+    """Return the bin of each confidence, 0 to 14, shape (n_rows,); bin b is above b/15, up to (b + 1)/15.
+
+    >>> confidence_bins(np.array([0.0, 1 / 15, 0.5, 1.0])).tolist()
+    [0, 0, 7, 14]
+    """
     bins: np.ndarray = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
     return bins
 
 
 def normalized(probabilities: np.ndarray) -> np.ndarray:
-    """Rows that sum to 1 in double precision (those of a float32 softmax are off by 1e-7)."""
+    """Return rows that sum to 1 in float64; the sums of a float32 softmax are off by 1e-7."""
     exact = probabilities.astype(np.float64)
     rows: np.ndarray = exact / exact.sum(axis=1, keepdims=True)
     return rows
 
 
-def flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested figures as one level of names: {"overall": {"loss": 1}} becomes {"overall/loss": 1}."""
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Flatten nested metrics to one level of names.
+
+    >>> flatten({"overall": {"loss": 1}})
+    {'overall/loss': 1}
+    """
     flat: dict[str, float] = {}
-    for key, value in figures.items():
+    for key, value in nested.items():
         name = f"{prefix}{key}"
         flat |= flatten(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
     return flat
 
 
-def _ranked(scores: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What ranking by `scores` needs of one class; `right` says which rows are of it.
+def rounded(metrics: Mapping[str, float]) -> Metrics:
+    """Round to six decimals, finer than any test set resolves, and leave out undefined metrics.
 
-    Returns
-    -------
-    tuple of ndarray
-        The rows by falling score, shape (n_rows,). Those of the class in the same order, shape (n_right,). For each of
-        these, shape (2, n_right): how many rows, and how many of the class, have a higher score; then the same for
-        higher or equal ones.
+    >>> rounded({"loss": 1 / 3, "roc_auc": np.nan})
+    {'loss': 0.333333}
     """
+    return {key: round(float(value), 6) for key, value in metrics.items() if not np.isnan(value)}
+
+
+class _Ranking(NamedTuple):
+    """The rows ranked by the probability of one class.
+
+    Parameters
+    ----------
+    order : ndarray of shape (n_rows,), int
+        Row numbers by descending probability.
+    own : ndarray of shape (n_own,), int
+        Row numbers of the class, in the same order.
+    higher, not_lower : ndarray of shape (2, n_own), int
+        For each row of the class: the number of rows, and of rows of the class, whose probability is higher (higher or
+        equal).
+    """
+
+    order: np.ndarray
+    own: np.ndarray
+    higher: np.ndarray
+    not_lower: np.ndarray
+
+
+def _rank(scores: np.ndarray, is_own: np.ndarray) -> _Ranking:
+    """Rank the rows by the scores of one class, both of shape (n_rows,)."""
     order = np.argsort(-scores, kind="stable")
-    falling, hits = -scores[order], right[order]
-    found = _running(hits)
-    before, upto = (np.searchsorted(falling, falling[hits], side) for side in ("left", "right"))
-    return order, order[hits], np.stack([before, found[before]]), np.stack([upto, found[upto]])
+    descending, own = -scores[order], is_own[order]
+    own_counts = _running_sums(own)
+    higher, not_lower = (np.searchsorted(descending, descending[own], side) for side in ("left", "right"))
+    return _Ranking(
+        order, order[own], np.stack([higher, own_counts[higher]]), np.stack([not_lower, own_counts[not_lower]])
+    )
 
 
-def _running(weights: np.ndarray) -> np.ndarray:
-    """The sum of the first i weights, for i from 0."""
+def _running_sums(weights: np.ndarray) -> np.ndarray:
+    """Return the sums of the first 0, 1, ... weights, shape (n_weights + 1,)."""
     sums = np.zeros(len(weights) + 1, dtype=np.int64 if weights.dtype == bool else np.float64)
     np.cumsum(weights, out=sums[1:])
     return sums
 
 
-def _mcc(total: float, hits: float, true: np.ndarray, called: np.ndarray) -> float:
-    spread = (total**2 - true @ true) * (total**2 - called @ called)
-    return float((hits * total - true @ called) / np.sqrt(spread)) if spread > 0 else 0.0
+def _mcc(total: float, hits: float, true: np.ndarray, predicted: np.ndarray) -> float:
+    spread = (total**2 - true @ true) * (total**2 - predicted @ predicted)
+    return float((hits * total - true @ predicted) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Share by class; NaN where there is nothing to take a share of."""
-    shares: np.ndarray = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return shares
+    """Divide by class; NaN where the denominator is 0."""
+    ratios: np.ndarray = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return ratios
 
 
 def _mean(values: np.ndarray) -> float:
+    """Return the mean of the defined values; NaN without any, and without a warning, unlike `np.nanmean`."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else np.nan
-
-
-def _rounded(figures: Mapping[str, float]) -> Figures:
-    """Six decimals, more than any test set resolves; without the figures that are undefined."""
-    return {key: round(float(value), 6) for key, value in figures.items() if not np.isnan(value)}

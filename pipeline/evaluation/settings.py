@@ -1,4 +1,4 @@
-"""Parameters of evaluate and drift."""
+"""Sections evaluate and drift of the parameters."""
 
 from typing import Annotated
 

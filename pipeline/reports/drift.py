@@ -10,7 +10,9 @@ import numpy as np
 from ..base.errors import display_name
 from ..base.files import write_json
 from ..base.markdown import bullets, escaped, named, pipe_table
-from ..evaluation.measures import MEASURES, Sample, Shift, class_counts, psi, term_counts
+from ..evaluation.drift_sample import Sample, class_counts, term_counts
+from ..evaluation.measures import MEASURES, Shift
+from ..evaluation.two_sample import psi
 from . import page
 
 MAX_TERMS = 10
@@ -112,7 +114,7 @@ def _measures(measures: Sequence[Mapping[str, Any]]) -> list[str]:
         for measure in measures
     ]
     definitions = (
-        f"**{_title(measure['measure'])}**: {MEASURES[measure['measure']].of} (`drift.{measure['rule']}`)"
+        f"**{_title(measure['measure'])}**: {MEASURES[measure['measure']].definition} (`drift.{measure['rule']}`)"
         + ("" if measure["drifted"] else f"; {escaped(measure['found'])}")
         for measure in measures
     )

@@ -142,7 +142,7 @@ def plot_behaviour(axes: "Axes", results: dict[str, Any]) -> None:
     axes : Axes
         Where to draw.
     results : dict
-        As `behaviour.measure` returns it.
+        As `behaviour.run_tests` returns it.
     """
     tests = results["tests"]
     labels = {

@@ -18,7 +18,7 @@ import numpy as np
 from ..base.errors import PipelineError, without_credentials
 from ..base.files import read_json
 from ..base.modalities import modality
-from ..evaluation.explanation import Explainer
+from ..evaluation.explanation import Explainer, ExplanationDict
 from ..inference.manifest import MANIFEST, TOKENIZER, require_text
 from ..inference.predictor import Predictor
 from ..registry.models import open_version
@@ -49,7 +49,7 @@ class LoadedModel:
     def title(self) -> str:
         return f"{self.name} version {self.version}" if self.version else self.name
 
-    def explanations(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def explanations(self, texts: Sequence[str]) -> list[ExplanationDict]:
         """Explain each raw text; the fields are those of `schemas.ExplainResponse`."""
         return [self.explainer.explain(text).to_dict() for text in texts]
 
@@ -67,7 +67,7 @@ def load_folder(
     try:
         predictor = Predictor.load(folder)
         require_text(read_json(folder / MANIFEST), "serve")
-        explainer = Explainer.beside(predictor, folder)
+        explainer = Explainer.from_predictor(predictor, folder)
         _check_probabilities(predictor)
         explainer.explain(EXAMPLES[0])
     except PipelineError:

@@ -43,8 +43,8 @@ class PersonalComparison:
         `gain`, `low` and `high` of `loss` (champion minus personal) and of `macro_f1` (personal minus champion).
     """
 
-    overall: dict[str, metrics.Figures]
-    gains: dict[str, metrics.Figures]
+    overall: dict[str, metrics.Metrics]
+    gains: dict[str, metrics.Metrics]
 
     @property
     def better(self) -> bool:

@@ -1,4 +1,4 @@
-"""Curves: exact points on tiny arrays, few points on large ones."""
+"""Curves: exact points of tiny arrays, few points of large ones."""
 
 import numpy as np
 import pytest
@@ -11,9 +11,9 @@ LABELS = np.array([0, 0, 1, 1])
 SCORES = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.2, 0.8]])
 
 
-def test_roc() -> None:
+def test_roc_points() -> None:
     table = curves.roc(LABELS, SCORES, ["a", "b"])
-    assert table[table["class"] == "a"].to_numpy().tolist() == [  # the tie of rows 2 and 3 is one step
+    assert table[table["class"] == "a"].to_numpy().tolist() == [  # rows 2 and 3 are tied: one step
         ["a", 0, 0],
         ["a", 0, 0.5],
         ["a", 0.5, 1],
@@ -21,7 +21,7 @@ def test_roc() -> None:
     ]
 
 
-def test_precision_recall() -> None:
+def test_precision_recall_points() -> None:
     table = curves.precision_recall(LABELS, SCORES, ["a", "b"])
     assert table[table["class"] == "b"].to_numpy().tolist() == [
         ["b", 0.5, 1],
@@ -30,7 +30,7 @@ def test_precision_recall() -> None:
     ]
 
 
-def test_reliability() -> None:
+def test_reliability_bins() -> None:
     table = curves.reliability(LABELS, {"uncalibrated": SCORES, "calibrated": np.tile([0.55, 0.45], (4, 1))})
     assert table.to_numpy().tolist() == [
         ["uncalibrated", 9, 0.6, 0.5, 2],
@@ -40,7 +40,7 @@ def test_reliability() -> None:
     ]
 
 
-def test_large_curves_keep_their_area_in_few_points() -> None:
+def test_large_curves_keep_their_area() -> None:
     random = np.random.default_rng(0)
     labels = (random.random(20_000) < 0.02).astype(int)
     high = 1 / (1 + np.exp(-random.normal(size=20_000) - 2 * labels))
@@ -58,7 +58,7 @@ def test_large_curves_keep_their_area_in_few_points() -> None:
     assert area == pytest.approx(sklearn.average_precision_score(labels, high), abs=0.01)
 
 
-def test_a_class_without_rows_has_no_curve() -> None:
+def test_class_without_rows_has_no_curve() -> None:
     table = curves.roc(LABELS, np.column_stack([SCORES, np.zeros(4)]), ["a", "b", "none"])
     assert set(table["class"]) == {"a", "b"}
     assert curves.roc(LABELS[:2], SCORES[:2], ["a", "b"]).empty

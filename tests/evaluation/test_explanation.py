@@ -1,12 +1,8 @@
-"""Explain: contributions add up to what the predictor says, belong to the right words, and lead to the right ones."""
+"""Explanations: contributions sum to the prediction, belong to the right words, and identify words that matter."""
 
-import io
 import json
-import subprocess
-import sys
-from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,13 +10,12 @@ import pandas as pd
 import pytest
 from helpers.faithfulness import faithfulness
 from helpers.models import save_text_model
-from helpers.project import ROOT, Project
+from helpers.project import Project
 
-from pipeline.base.errors import PipelineError
 from pipeline.evaluation.attribution import locate
-from pipeline.evaluation.explanation import Explainer, Explanation, Occlusion
-from pipeline.evaluation.text import words as subject
-from pipeline.evaluation.text.contributions import NgramWay, grams_by_word
+from pipeline.evaluation.explanation import Explainer, Explanation, OcclusionExplainer
+from pipeline.evaluation.text import words
+from pipeline.evaluation.text.contributions import NgramExplainer, grams_by_word
 from pipeline.evaluation.text.words import telling_words, trace
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.ngrams import NgramPart, Ngrams, cut
@@ -29,7 +24,6 @@ from pipeline.inference.predictor import Predictor
 from pipeline.text.cleaning import clean_text
 from pipeline.text.languages import UNITS
 from pipeline.text.processor import Tokenizer
-from pipeline.tools import explain
 from pipeline.training.encoders.text import build
 
 ENGLISH = ["I love this film!", "not good, not good at all", "a bad film @you http://t.co/1", "don't", "so so bad 😀"]
@@ -40,7 +34,7 @@ KINDS = {"word": ENGLISH, "chinese": CHINESE, "character": CHINESE}
 
 
 def fitted(unit: str, classes: int, *, long: bool = False) -> Ngrams:
-    """n-grams that know all of the texts' own, with random weights."""
+    """All n-grams of the texts, with random weights."""
     texts = [text for text in KINDS[unit] for _ in range(2)]
     grams = tuple(sorted({gram for text in texts for gram in cut(clean_text(text), unit, long=long)}))
     random = np.random.default_rng(0)
@@ -81,7 +75,7 @@ def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: b
         ("character", 3, True, False),
     ],
 )
-def test_contributions_add_up_to_the_prediction(
+def test_contributions_sum_to_the_prediction(
     keras: ModuleType, tmp_path: Path, unit: str, classes: int, ngrams: bool, long: bool
 ) -> None:
     folder = saved(keras, tmp_path, unit, classes, ngrams=ngrams, long=long)
@@ -89,64 +83,66 @@ def test_contributions_add_up_to_the_prediction(
     texts = [*KINDS[unit], "", "<br />", "unheard", "word " * 20]
     probabilities = predictor.probabilities(texts)
     for text, expected in zip(texts, probabilities, strict=True):
-        found = explainer.explain(text)
-        np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
-        np.testing.assert_allclose(found.scores, np.log(expected) - np.log(expected).mean(), atol=1e-5)
-        np.testing.assert_allclose(found.baseline + found.contributions.sum(axis=0), found.scores, atol=1e-9)
-        assert found.left < 0.01
-        assert [found.text[start:end] for start, end in found.spans] == list(found.words) == UNITS[unit](found.text)
+        result = explainer.explain(text)
+        np.testing.assert_allclose(result.probabilities, expected, atol=1e-6)
+        np.testing.assert_allclose(result.scores, np.log(expected) - np.log(expected).mean(), atol=1e-5)
+        np.testing.assert_allclose(result.baseline + result.contributions.sum(axis=0), result.scores, atol=1e-9)
+        assert result.residual < 0.01
+        assert [result.text[start:end] for start, end in result.spans] == list(result.words) == UNITS[unit](result.text)
         np.testing.assert_array_equal(
-            Explainer.beside(predictor, folder).explain(text).contributions, found.contributions
+            Explainer.from_predictor(predictor, folder).explain(text).contributions, result.contributions
         )
 
 
-def test_a_word_that_the_lstm_never_reads_has_its_ngrams_alone(keras: ModuleType, tmp_path: Path) -> None:
+def test_lstm_ignores_words_that_it_does_not_read(keras: ModuleType, tmp_path: Path) -> None:
     folder = saved(keras, tmp_path, "word", 3, ngrams=False)
-    found = Explainer.load(folder).explain("film bad not good not bad unheard so")
-    assert not found.contributions[:2].any()
-    assert found.contributions[[2, 3, 4, 5, 7]].all()
-    assert not found.contributions[6].any()  # an unknown word tells it nothing
+    result = Explainer.load(folder).explain("film bad not good not bad unheard so")
+    assert not result.contributions[:2].any()
+    assert result.contributions[[2, 3, 4, 5, 7]].all()
+    assert not result.contributions[6].any()  # an unknown word equals the baseline
 
 
 @pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("chinese", False), ("character", False)])
-def test_the_ngrams_are_those_of_the_model_and_lie_in_their_words(unit: str, long: bool) -> None:
+def test_ngrams_lie_in_their_words(unit: str, long: bool) -> None:
     ngrams = fitted(unit, 2, long=long)
     for text in map(clean_text, [*KINDS[unit], "", "a", "aa bb-cc!"]):
         spans = list(locate(text, UNITS[unit](text)))
-        found = list(grams_by_word(text, spans, ngrams))
-        assert sorted(gram for gram, _, _ in found) == sorted(cut(text, unit, long=long))
-        for gram, first, end in found:
+        result = list(grams_by_word(text, spans, ngrams))
+        assert sorted(gram for gram, _, _ in result) == sorted(cut(text, unit, long=long))
+        for gram, first, end in result:
             touched = text[spans[first][0] : spans[end - 1][1]]
             assert gram.replace("\t", "").replace(" ", "") in touched.replace(" ", "")
             assert 0 <= first < end <= len(spans)
 
 
-def test_an_ngram_is_shared_by_the_words_that_it_touches() -> None:
+def test_ngram_is_divided_among_its_words() -> None:
     nb = np.array([[3, -3], [8, -8], [0, 0]], dtype=np.float32)  # "good", "not good", intercept
     ngrams = Ngrams(("good", "not good"), "word", True, np.ones(2, dtype=np.float32), np.zeros_like(nb), nb)
     text = "not good good"
-    way = NgramWay(NgramPart(ngrams, "nb"))
-    found = way.contributions(Inputs({"text": [text]}, {}, {}), list(locate(text, text.split())), np.zeros(2), 0.0)
-    assert found.units[:, 0].tolist() == [4.0, 4.0 + 1.5, 1.5]  # 8 / 2 a word and 3 / 2 an occurrence
-    assert found.baseline.tolist() == [0.0, 0.0]
+    explainer = NgramExplainer(NgramPart(ngrams, "nb"))
+    result = explainer.contributions(
+        Inputs({"text": [text]}, {}, {}), list(locate(text, text.split())), np.zeros(2), 0.0
+    )
+    assert result.units[:, 0].tolist() == [4.0, 4.0 + 1.5, 1.5]  # 8 / 2 a word and 3 / 2 an occurrence
+    assert result.baseline.tolist() == [0.0, 0.0]
 
 
-def test_occlusion_explains_any_part(keras: ModuleType, tmp_path: Path) -> None:
-    """What is left out of the text changes what the part says by as much as it adds; all add up to the prediction."""
+def test_occlusion_of_any_part(keras: ModuleType, tmp_path: Path) -> None:
+    """A word's contribution is the change of the logits without it; all contributions sum to the logits."""
     folder = saved(keras, tmp_path, "word", 3)
     predictor = Predictor.load(folder)
     text = "not good film"
     spans = list(locate(text, text.split()))
     for part in predictor.parts:
-        found = Occlusion(part, predictor.tokenizer).contributions(
+        result = OcclusionExplainer(part, predictor.tokenizer).contributions(
             Inputs.of({"text": [text]}, predictor.processors), spans, np.zeros(3), 0.0
         )
         whole, without = (
-            part.log_probabilities(Inputs.of({"text": [each]}, predictor.processors))[0]
-            for each in (text, " good film")
+            part.log_probabilities(Inputs.of({"text": [cell]}, predictor.processors))[0]
+            for cell in (text, " good film")
         )
-        np.testing.assert_allclose(found.units[0], (whole - whole.mean()) - (without - without.mean()), atol=1e-6)
-        np.testing.assert_allclose(found.baseline + found.units.sum(axis=0), whole - whole.mean(), atol=1e-6)
+        np.testing.assert_allclose(result.units[0], (whole - whole.mean()) - (without - without.mean()), atol=1e-6)
+        np.testing.assert_allclose(result.baseline + result.units.sum(axis=0), whole - whole.mean(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +164,7 @@ def test_occlusion_explains_any_part(keras: ModuleType, tmp_path: Path) -> None:
         ("", []),
     ],
 )
-def test_words_are_found_in_the_raw_text(raw: str, sources: list[str | None]) -> None:
+def test_trace_words_in_the_raw_text(raw: str, sources: list[str | None]) -> None:
     units = UNITS["word"](clean_text(raw))
     assert [raw[slice(*span)] if span else None for span in trace(raw, units, "word")] == sources
 
@@ -180,12 +176,12 @@ def explanation(text: str, adds: list[list[float]]) -> Explanation:
     return Explanation(text, tuple(units), spans, spans, ("<sad>", "glad"), sums, np.zeros(2), sums.sum(axis=0), 0.0)
 
 
-def test_json_names_everything() -> None:
-    found = explanation("<script> & fun dull", [[-0.5, 0.5], [0.01, -0.01], [-2.0, 2.0], [1.0, -1.0]])
-    told = json.loads(json.dumps(found.to_dict()))
-    assert told["predicted_label"] == "glad"
-    assert told["confidence"] == pytest.approx(1 / (1 + np.exp(-2.98)), abs=1e-6)
-    assert told["words"][2] == {
+def test_explanation_as_json() -> None:
+    result = explanation("<script> & fun dull", [[-0.5, 0.5], [0.01, -0.01], [-2.0, 2.0], [1.0, -1.0]])
+    content = json.loads(json.dumps(result.to_dict()))
+    assert content["predicted_label"] == "glad"
+    assert content["confidence"] == pytest.approx(1 / (1 + np.exp(-2.98)), abs=1e-6)
+    assert content["words"][2] == {
         "word": "fun",
         "span": [11, 14],
         "source": [11, 14],
@@ -193,7 +189,7 @@ def test_json_names_everything() -> None:
     }
 
 
-def test_telling_words_are_of_the_vocabulary_common_and_no_placeholder(
+def test_telling_words_are_frequent_vocabulary(
     keras: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer = Explainer.load(saved(keras, tmp_path, "word", 3))
@@ -211,69 +207,15 @@ def test_telling_words_are_of_the_vocabulary_common_and_no_placeholder(
     for row in table[table["word"] == "bad"].itertuples():
         assert row.contribution == pytest.approx(expected[int(row[1].split()[1])], abs=1e-4)
     assert (table.groupby("class")["contribution"].diff().dropna() <= 0).all()
-    monkeypatch.setattr(subject, "MOST_TEXTS", 4)
+    monkeypatch.setattr(words, "MAX_TEXTS", 4)
     assert telling_words(explainer, texts + texts[:1] * 3).empty
-    monkeypatch.setattr(subject, "MOST_TEXTS", 1_000)
-    monkeypatch.setattr(subject, "MOST_UNITS", 8)
+    monkeypatch.setattr(words, "MAX_TEXTS", 1_000)
+    monkeypatch.setattr(words, "MAX_UNITS", 8)
     assert telling_words(explainer, texts + texts[:1] * 3).empty
     assert telling_words(explainer, []).empty
 
 
-def test_the_words_that_add_most_matter_more_than_random_ones(reference: Project) -> None:
+def test_important_words_matter_more_than_random_ones(reference: Project) -> None:
     test = pd.read_parquet(reference.folder / "data/clean/test.parquet").sort_values("id")
     gain, low, high = faithfulness(reference.folder / "data/train/model", test["text"].head(150).to_list())
     assert 0.1 < low < gain < high
-
-
-WITHOUT = """
-import sys
-for name in ("keras", "tensorflow", "jax", "mlflow", "sklearn"):
-    sys.modules[name] = None
-from pipeline.tools.explain import main
-main()
-"""
-
-
-def test_the_command_explains_without_keras_or_tensorflow(reference: Project, tmp_path: Path) -> None:
-    def call(*arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", WITHOUT, *arguments, "--model", str(reference.folder / "data/train/model")]
-        return subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False)
-
-    done = call("-", given="I love you!\n")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert [word["word"] for word in told["words"]] == ["i", "love", "you", "!"]
-    assert call("I love you!").stdout == done.stdout
-    page = call("I love you!", "--html", str(tmp_path / "page.html"))
-    assert page.stdout.startswith(told["predicted_label"])
-    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    bad = call("I", "--html", str(tmp_path))
-    assert bad.returncode == 1
-
-
-@pytest.mark.slow  # half a minute
-def test_the_command_explains_the_champion(reference: Project) -> None:
-    own = Explainer.load(reference.folder / "data/train/model").explain("worst flight ever")
-    for which in ("champion", "1"):
-        done = reference.run("python", "-m", "pipeline", "explain", "worst flight ever", "--model", which)
-        assert json.loads(done.stdout) == own.to_dict()
-    done = reference.run("python", "-m", "pipeline", "explain", "x", "--model", "no", check=False)
-    assert "has no no of model tweets-lstm" in done.stderr
-
-
-def test_text_that_is_not_utf8_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["explain", "-"])
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="utf-8"))
-    with pytest.raises(PipelineError, match="the text is not UTF-8"):
-        explain.main()
-
-
-def test_json_is_utf8_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "argv", ["explain", "good \u2614"])
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
-    said = explanation("good \u2614", [[1.0, 2.0], [0.0, 0.0]])
-    monkeypatch.setattr(explain, "open_model", lambda which: nullcontext(SimpleNamespace(folder=which)))
-    monkeypatch.setattr(explain.Explainer, "load", lambda folder: SimpleNamespace(explain=lambda _: said))
-    explain.main()
-    assert json.loads(written.getvalue().decode("utf-8"))["text"] == "good \u2614"

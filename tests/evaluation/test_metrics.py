@@ -1,4 +1,4 @@
-"""Metrics: exact figures on tiny literal arrays, and scikit-learn's on larger ones."""
+"""Metrics: exact values for literal arrays, and scikit-learn's values for larger ones."""
 
 import warnings
 
@@ -16,37 +16,37 @@ PROBABILITIES = np.array(
 
 
 @pytest.fixture(autouse=True)
-def no_warning_noise() -> None:
+def warnings_are_errors() -> None:
     warnings.simplefilter("error")
 
 
-def test_overall() -> None:
-    figures = metrics.overall(LABELS, PROBABILITIES)
-    assert list(figures) == [
+def test_overall_metrics() -> None:
+    values = metrics.overall(LABELS, PROBABILITIES)
+    assert list(values) == [
         *("num_samples", "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"),
         *("mcc", "roc_auc", "pr_auc", "loss", "ece"),
     ]
-    assert figures["num_samples"] == 5
-    assert figures["accuracy"] == 0.6
-    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3, abs=1e-6)
-    assert figures["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3, abs=1e-6)  # class 2 is never predicted
-    assert figures["weighted_f1"] == pytest.approx((3 * 2 / 3 + 2 / 3 + 0) / 5, abs=1e-6)
-    assert figures["mcc"] == pytest.approx((3 * 5 - 11) / np.sqrt((25 - 11) * (25 - 13)), abs=1e-6)
+    assert values["num_samples"] == 5
+    assert values["accuracy"] == 0.6
+    assert values["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3, abs=1e-6)
+    assert values["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3, abs=1e-6)  # class 2 is never predicted
+    assert values["weighted_f1"] == pytest.approx((3 * 2 / 3 + 2 / 3 + 0) / 5, abs=1e-6)
+    assert values["mcc"] == pytest.approx((3 * 5 - 11) / np.sqrt((25 - 11) * (25 - 13)), abs=1e-6)
     # Pairs won: class 0 has 2 + 2 + 0 of 3 x 2; class 1 has 3 of 4; class 2 has 3 of 4.
-    assert figures["roc_auc"] == pytest.approx((4 / 6 + 3 / 4 + 3 / 4) / 3, abs=1e-6)
-    assert figures["pr_auc"] == pytest.approx(((1 + 1 + 3 / 5) / 3 + 1 / 2 + 1 / 2) / 3, abs=1e-6)
-    assert figures["loss"] == pytest.approx(-np.log([0.8, 0.6, 0.1, 0.5, 0.25]).mean(), abs=1e-6)
+    assert values["roc_auc"] == pytest.approx((4 / 6 + 3 / 4 + 3 / 4) / 3, abs=1e-6)
+    assert values["pr_auc"] == pytest.approx(((1 + 1 + 3 / 5) / 3 + 1 / 2 + 1 / 2) / 3, abs=1e-6)
+    assert values["loss"] == pytest.approx(-np.log([0.8, 0.6, 0.1, 0.5, 0.25]).mean(), abs=1e-6)
     # 0.8 | 0.6 | 0.7 wrong | 0.5 right and 0.5 wrong share a bin, the others have one of their own.
-    assert figures["ece"] == pytest.approx((0.2 + 0.4 + 0.7 + 0) / 5, abs=1e-6)
+    assert values["ece"] == pytest.approx((0.2 + 0.4 + 0.7 + 0) / 5, abs=1e-6)
 
 
-def test_the_bins_of_confidence_are_open_below_and_closed_above() -> None:
+def test_confidence_bins_are_closed_above() -> None:
     confidence = np.array([0.0, 1e-9, 1 / 15, 1 / 15 + 1e-9, 0.5, 1.0])
     assert list(metrics.confidence_bins(confidence)) == [0, 0, 0, 1, 7, 14]
 
 
 def sample(rows: int, classes: int, decimals: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities with many ties, and how often each row was drawn."""
+    """Random labels, probabilities with many ties, and bootstrap weights."""
     random = np.random.default_rng(classes)
     labels = random.integers(classes, size=rows)
     scores = random.normal(size=(rows, classes)) + 1.5 * np.eye(classes)[labels]
@@ -58,7 +58,7 @@ def sample(rows: int, classes: int, decimals: int) -> tuple[np.ndarray, np.ndarr
 
 @pytest.mark.parametrize("resampled", [False, True])
 @pytest.mark.parametrize(("rows", "classes", "decimals"), [(200, 2, 1), (300, 3, 1), (500, 7, 2)])
-def test_the_figures_are_those_of_scikit_learn(rows: int, classes: int, decimals: int, resampled: bool) -> None:
+def test_metrics_equal_those_of_scikit_learn(rows: int, classes: int, decimals: int, resampled: bool) -> None:
     labels, probabilities, drawn = sample(rows, classes, decimals)
     weights = drawn if resampled else None
     assert len(np.unique(probabilities[:, 0])) < rows / 2
@@ -77,44 +77,44 @@ def test_the_figures_are_those_of_scikit_learn(rows: int, classes: int, decimals
     measured = metrics.Measured(labels, probabilities)(weights)
     assert {key: measured[key] for key in expected} == pytest.approx(expected, abs=1e-9)
     rows_drawn = np.repeat(np.arange(rows), 1 if weights is None else weights.astype(int))
-    again = metrics.Measured(labels[rows_drawn], probabilities[rows_drawn])()
-    assert measured == pytest.approx(again, abs=1e-9)
+    repeated = metrics.Measured(labels[rows_drawn], probabilities[rows_drawn])()
+    assert measured == pytest.approx(repeated, abs=1e-9)
 
 
-def test_per_class() -> None:
-    figures = metrics.per_class(LABELS, PROBABILITIES, ["a", "b", "c"])
-    assert figures["a"] == {
+def test_per_class_metrics() -> None:
+    values = metrics.per_class(LABELS, PROBABILITIES, ["a", "b", "c"])
+    assert values["a"] == {
         **{"num_samples": 3, "precision": 0.666667, "recall": 0.666667, "f1": 0.666667},
         **{"roc_auc": 0.666667, "pr_auc": 0.866667},
     }
-    assert figures["b"] == {
+    assert values["b"] == {
         **{"num_samples": 1, "precision": 0.5, "recall": 1.0, "f1": 0.666667},
         **{"roc_auc": 0.75, "pr_auc": 0.5},
     }
-    assert figures["c"] == {
+    assert values["c"] == {
         **{"num_samples": 1, "precision": 0.0, "recall": 0.0, "f1": 0.0},
         **{"roc_auc": 0.75, "pr_auc": 0.5},
     }
 
 
-def test_what_is_undefined_is_left_out() -> None:
-    figures = metrics.per_class(LABELS[:3], PROBABILITIES[:3], ["a", "b", "c"])
-    assert "roc_auc" not in figures["a"]  # every row is of the class
-    assert figures["c"] == {"num_samples": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}  # none is
-    of = metrics.overall(LABELS[:3], PROBABILITIES[:3])
-    assert "roc_auc" not in of
-    assert of["balanced_accuracy"] == of["accuracy"] == 0.666667
-    assert of["macro_f1"] == pytest.approx((0.8 + 0) / 2)  # of the classes that occur or are predicted
+def test_undefined_metrics_are_left_out() -> None:
+    values = metrics.per_class(LABELS[:3], PROBABILITIES[:3], ["a", "b", "c"])
+    assert "roc_auc" not in values["a"]  # every row is of the class
+    assert values["c"] == {"num_samples": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}  # no row is
+    overall = metrics.overall(LABELS[:3], PROBABILITIES[:3])
+    assert "roc_auc" not in overall
+    assert overall["balanced_accuracy"] == overall["accuracy"] == 0.666667
+    assert overall["macro_f1"] == pytest.approx((0.8 + 0) / 2)  # of the classes that occur or are predicted
 
 
-def test_slices_leave_out_the_empty_one_and_the_whole() -> None:
-    members = {"ends": np.array([1, 0, 0, 1, 1], bool), "none": np.zeros(5, bool), "all": np.ones(5, bool)}
-    assert metrics.slices(LABELS, PROBABILITIES, members) == {
+def test_empty_and_complete_slices_are_left_out() -> None:
+    masks = {"ends": np.array([1, 0, 0, 1, 1], bool), "none": np.zeros(5, bool), "all": np.ones(5, bool)}
+    assert metrics.slices(LABELS, PROBABILITIES, masks) == {
         "ends": {"num_samples": 3, "accuracy": 0.666667, "balanced_accuracy": 0.666667, "macro_f1": 0.555556}
     }
 
 
-def test_bootstrap_draws_the_same_rows_for_every_model() -> None:
+def test_bootstrap_draws_equal_rows_for_all_models() -> None:
     labels, probabilities, _ = sample(200, 3, 2)
     models = {name: metrics.Measured(labels, probabilities) for name in ("one", "same")}
     drawn = intervals.bootstrap(models, resamples=100, seed=0)
@@ -128,70 +128,68 @@ def test_bootstrap_draws_the_same_rows_for_every_model() -> None:
         assert values == pytest.approx((probabilities[rows].argmax(axis=1) == labels[rows]).mean())
 
 
-def test_the_interval_of_an_accuracy_is_as_wide_as_theory_says() -> None:
+def test_interval_of_accuracy_has_the_expected_width() -> None:
     labels = np.array([0, 1] * 200)
     probabilities = np.tile([0.9, 0.1], (400, 1))  # right in half of the rows
     (drawn,) = intervals.bootstrap({"m": metrics.Measured(labels, probabilities)}, resamples=1_000, seed=1).values()
-    found = intervals.interval(drawn["accuracy"])
+    bounds = intervals.interval(drawn["accuracy"])
     margin = 1.96 * np.sqrt(0.5 * 0.5 / 400)
-    assert found == pytest.approx({"low": 0.5 - margin, "high": 0.5 + margin}, abs=0.006)
+    assert bounds == pytest.approx({"low": 0.5 - margin, "high": 0.5 + margin}, abs=0.006)
 
 
-def test_a_rare_class_that_a_resample_lacks_is_no_error() -> None:
+def test_resamples_without_a_rare_class() -> None:
     labels = np.array([0] * 20 + [1])
     drawn = intervals.bootstrap({"m": metrics.Measured(labels, np.tile([0.6, 0.4], (21, 1)))}, resamples=100, seed=0)[
         "m"
     ]
-    lacking = np.isnan(drawn["roc_auc"])
-    assert 20 < lacking.sum() < 60  # (20/21)^21 = 0.36
-    assert set(drawn["balanced_accuracy"][lacking]) == {1.0}
+    undefined = np.isnan(drawn["roc_auc"])
+    assert 20 < undefined.sum() < 60  # (20/21)^21 = 0.36
+    assert set(drawn["balanced_accuracy"][undefined]) == {1.0}
     assert intervals.interval(drawn["roc_auc"]) == {"low": 0.5, "high": 0.5}
     assert intervals.interval(np.full(5, np.nan)) == {}
 
 
-def test_the_rankings_of_many_rows_are_resampled_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rankings_of_many_rows_get_fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "RANKING_BUDGET", 5 * 3 * 120)
     drawn = intervals.bootstrap({"m": metrics.Measured(LABELS, PROBABILITIES)}, resamples=150, seed=0)["m"]
     assert (len(drawn["pr_auc"]), len(drawn["accuracy"])) == (120, 150)
 
 
-def test_flatten() -> None:
+def test_flatten_nested_metrics() -> None:
     assert metrics.flatten({"a": {"b": {"c": 1}}, "d": 2}) == {"a/b/c": 1, "d": 2}
 
 
-def test_intervals_of_a_class_hold_its_figures_and_narrow_with_its_rows() -> None:
+def test_per_class_intervals_narrow_with_more_rows() -> None:
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], [900, 100])
     right = random.random(1_000) < 0.8
     probabilities = np.where((labels == 0) == right, 0.9, 0.1)[:, None] * [1, -1] + [0, 1]
     measured = metrics.Measured(labels, probabilities)
-    found = intervals.per_class_intervals(measured, ["large", "small"], resamples=200, seed=0)
-    figures = metrics.per_class(labels, probabilities, ["large", "small"])
-    for name, of in found.items():
-        assert all(interval["low"] < figures[name][key] < interval["high"] for key, interval in of.items())
-    width = {name: of["recall"]["high"] - of["recall"]["low"] for name, of in found.items()}
+    bounds = intervals.per_class_intervals(measured, ["large", "small"], resamples=200, seed=0)
+    values = metrics.per_class(labels, probabilities, ["large", "small"])
+    for name, of_class in bounds.items():
+        assert all(bound["low"] < values[name][key] < bound["high"] for key, bound in of_class.items())
+    width = {name: of_class["recall"]["high"] - of_class["recall"]["low"] for name, of_class in bounds.items()}
     assert width["small"] > 2 * width["large"]
 
 
-def test_an_impossible_row_that_came_true_makes_no_infinite_loss() -> None:
-    figures = metrics.overall(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]))
-    assert figures["loss"] == pytest.approx(-np.log(np.finfo(np.float64).eps) / 2)
+def test_loss_of_probability_zero_is_finite() -> None:
+    values = metrics.overall(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    assert values["loss"] == pytest.approx(-np.log(np.finfo(np.float64).eps) / 2)
 
 
-def test_the_rankings_have_a_hundred_resamples_however_many_rows_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rankings_have_at_least_100_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "RANKING_BUDGET", 1)
     drawn = intervals.bootstrap({"m": metrics.Measured(LABELS, PROBABILITIES)}, resamples=150, seed=0)["m"]
     assert (len(drawn["roc_auc"]), len(drawn["loss"])) == (100, 150)
 
 
-def test_the_seed_decides_which_rows_are_drawn() -> None:
+def test_seed_decides_the_resamples() -> None:
     labels, probabilities, _ = sample(200, 3, 2)
     measured = metrics.Measured(labels, probabilities)
     first, again, other = (
         intervals.bootstrap({"m": measured}, resamples=9, seed=seed)["m"]["loss"] for seed in (1, 1, 2)
     )
     assert first.tolist() == again.tolist() != other.tolist()
-    of_classes = [
-        intervals.per_class_intervals(measured, ["a", "b", "c"], resamples=9, seed=seed) for seed in (1, 1, 2)
-    ]
-    assert of_classes[0] == of_classes[1] != of_classes[2]
+    by_class = [intervals.per_class_intervals(measured, ["a", "b", "c"], resamples=9, seed=seed) for seed in (1, 1, 2)]
+    assert by_class[0] == by_class[1] != by_class[2]

@@ -14,7 +14,7 @@ def faithfulness(folder: Path, texts: list[str]) -> tuple[float, float, float]:
     A fifth of the words of each text, one at least. Gives the mean and its 95 % interval over the texts (Efron 1979).
     """
     predictor = Predictor.load(folder)
-    explainer, random = Explainer.beside(predictor, folder), np.random.default_rng(0)
+    explainer, random = Explainer.from_predictor(predictor, folder), np.random.default_rng(0)
     rows, before = np.arange(len(texts)), predictor.probabilities(texts)
     best = before.argmax(axis=1)
     top, any_ = [], []

@@ -170,7 +170,8 @@ def load_folder_with(
 
     monkeypatch.setattr(model, "probabilities", probabilities)
     monkeypatch.setattr(champion.Predictor, "load", lambda folder: model)
-    monkeypatch.setattr(champion.Explainer, "beside", lambda predictor, folder: SimpleNamespace(explain=explain))
+    explainer = SimpleNamespace(explain=explain)
+    monkeypatch.setattr(champion.Explainer, "from_predictor", lambda predictor, folder: explainer)
     return model, champion.load_folder(folder)
 
 

@@ -1,1 +1,1 @@
-"""What evaluation does with texts only: slices, perturbations, baselines."""
+"""Evaluation of texts only: slices, baselines, behavioural tests, words."""

@@ -1,4 +1,4 @@
-"""Baselines: what simpler models make of the same rows. A network that does not beat them is not worth its name."""
+"""Baselines: simpler models, which the network must beat to be worth its cost."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,25 +18,25 @@ TITLES = {
     "nb_ngrams": "NB-weighted n-grams + logistic regression",
 }
 WORDS = rf"{PLACEHOLDER}|\w+|[^\w\s]"  # placeholders, words and single symbols
-COLUMNS = 2**22  # n-grams share this many columns by hash: no vocabulary to keep, which took twice the time
+COLUMNS = 2**22  # for the hashes of the n-grams: building a vocabulary instead took twice as long
 
 
 def probabilities(
     train: "pd.DataFrame", test: "pd.DataFrame", classes: Sequence[str], *, unit: str = "word", max_rows: int
 ) -> dict[str, np.ndarray]:
-    """Class probabilities of the test rows by each baseline.
+    """Return the class probabilities of the test rows by each baseline.
 
     Parameters
     ----------
     train, test : DataFrame
-        Have the columns `id`, `text` (cleaned) and `label`.
+        Have the columns `id`, `text` (clean) and `label`.
     classes : sequence of str
         Class names, in the order of the columns of the results.
     unit : str
-        "word" for n-grams of one and two words; anything else for those of one to three characters, which need no
-        spaces between words.
+        "word" for n-grams of one and two words; otherwise n-grams of one to three characters, for scripts without
+        spaces.
     max_rows : int
-        Most training rows used: those of lowest id, which is a hash.
+        Maximum number of training rows, those of lowest id, which is a hash.
 
     Returns
     -------
@@ -46,19 +46,19 @@ def probabilities(
     from threadpoolctl import threadpool_limits
 
     train = train.sort_values("id").head(max_rows) if len(train) > max_rows else train
-    number = {name: number for number, name in enumerate(classes)}
-    labels = train["label"].map(number).to_numpy(dtype=np.int64)
-    seen, new = _ngrams(train["text"], test["text"], unit)
+    number_of = {name: number for number, name in enumerate(classes)}
+    labels = train["label"].map(number_of).to_numpy(dtype=np.int64)
+    train_counts, test_counts = _ngrams(train["text"], test["text"], unit)
     with threadpool_limits(1):  # the vectors are short: more threads wait for one another, up to ten times as long
         return {
             "majority": majority(labels, len(classes), len(test)),
-            "tfidf": tfidf(seen, labels, new, len(classes)),
-            "nb_ngrams": nb_ngrams(seen, labels, new, len(classes)),
+            "tfidf": tfidf(train_counts, labels, test_counts, len(classes)),
+            "nb_ngrams": nb_ngrams(train_counts, labels, test_counts, len(classes)),
         }
 
 
 def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_classes: int) -> np.ndarray:
-    """Balanced logistic regression on TF-IDF with logarithmic term frequencies.
+    """Predict by logistic regression with balanced class weights on TF-IDF with logarithmic term frequencies.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_class
     Returns
     -------
     ndarray of shape (n_test_rows, num_classes), float64
-        Class probabilities; 0 for a class that `labels` lacks.
+        Class probabilities; 0 for a class that is not in `labels`.
     """
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
     weighting = TfidfTransformer(sublinear_tf=True).fit(train)
-    # C by the validation rows of four data sets. The tolerance is ten times stricter than by default: there, the
-    # order of the rows moved the accuracy by 0.2 points.
+    # C was chosen on the validation rows of four data sets. With the default tolerance (10 times as large), the order
+    # of the rows changed the accuracy by 0.2 points.
     linear = LogisticRegression(C=3, class_weight="balanced", tol=1e-5, max_iter=1_000)
     linear.fit(weighting.transform(train), labels)
     columns = np.zeros((test.shape[0], num_classes))
@@ -88,19 +88,19 @@ def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_class
 
 
 def nb_ngrams(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_classes: int) -> np.ndarray:
-    """Logistic regression on which n-grams occur, each scaled by its naive Bayes log-count ratio.
+    """Predict by logistic regression on binary n-gram features, each scaled by its naive Bayes log-count ratio.
 
-    The method is Wang and Manning 2012, "Baselines and Bigrams", with logistic regression in the place of the SVM, as
-    in Mesnil et al. 2014; each class against the rest. Shapes as in `tfidf`.
+    As in Wang and Manning 2012, "Baselines and Bigrams", with logistic regression instead of the SVM, as in Mesnil et
+    al. 2014; each class against the rest. Parameters and result as in `tfidf`.
     """
     from sklearn.linear_model import LogisticRegression
 
     train, test = train.sign(), test.sign()
     columns = np.zeros((test.shape[0], num_classes))
     present = np.unique(labels)
-    for number in present[1:] if len(present) == 2 else present:  # of two, one says it all
+    for number in present[1:] if len(present) == 2 else present:  # with two classes, one model suffices
         own = labels == number
-        inside, outside = (1 + np.asarray(train[rows].sum(axis=0), dtype=np.float64).ravel() for rows in (own, ~own))
+        inside, outside = (1 + np.asarray(train[mask].sum(axis=0), dtype=np.float64).ravel() for mask in (own, ~own))
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
         linear = LogisticRegression(C=0.3, max_iter=1_000).fit(train.multiply(ratio).tocsr(), own)
         columns[:, number] = linear.predict_proba(test.multiply(ratio).tocsr())[:, 1]
@@ -111,16 +111,16 @@ def nb_ngrams(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_c
 
 
 def _ngrams(train: "pd.Series[str]", test: "pd.Series[str]", unit: str) -> tuple["csr_matrix", "csr_matrix"]:
-    """Counts of n-grams, without those of one training row alone: they teach little, and are most of the columns."""
+    """Count n-grams, except those of a single training row: they are most of the columns and contribute little."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    cut = (
+    options = (
         {"ngram_range": (1, 2), "token_pattern": WORDS}
         if unit == "word"
         else {"ngram_range": (1, 3), "analyzer": "char"}
     )
-    hashing = HashingVectorizer(n_features=COLUMNS, norm=None, alternate_sign=False, lowercase=False, **cut)
-    seen, new = (hashing.transform(texts.to_numpy(dtype=object)) for texts in (train, test))
-    rows = np.bincount(seen.indices, minlength=COLUMNS)
-    kept = np.flatnonzero(rows >= min(2, rows.max()))
-    return seen[:, kept], new[:, kept]
+    hashing = HashingVectorizer(n_features=COLUMNS, norm=None, alternate_sign=False, lowercase=False, **options)
+    train_counts, test_counts = (hashing.transform(texts.to_numpy(dtype=object)) for texts in (train, test))
+    rows = np.bincount(train_counts.indices, minlength=COLUMNS)
+    columns = np.flatnonzero(rows >= min(2, rows.max()))
+    return train_counts[:, columns], test_counts[:, columns]

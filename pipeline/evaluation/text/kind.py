@@ -1,13 +1,13 @@
-"""What evaluation does with texts only."""
+"""What evaluation does for texts only."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...inference.predictor import Predictor
-from .. import behaviour
+from ..behaviour import BehaviourReport, run_tests
 from ..explanation import Explainer
 from ..kinds import Baselines, Kind
 from . import baselines, slices
@@ -24,20 +24,20 @@ def _baselines(
 
 
 def _slices(test: "pd.DataFrame", ids: np.ndarray, bounds: Sequence[int] | None) -> dict[str, np.ndarray]:
-    return slices.members(test, (ids > 0).sum(axis=1), bounds)
+    return slices.masks(test, (ids > 0).sum(axis=1), bounds)
 
 
 def _words(predictor: Predictor, folder: Path, test: "pd.DataFrame") -> "pd.DataFrame":
     from threadpoolctl import threadpool_limits
 
-    drawn = test.sort_values("id", kind="stable")["text"].to_list()  # ids are hashes
+    by_hash = test.sort_values("id", kind="stable")["text"].to_list()  # ids are hashes
     with threadpool_limits(1):  # the products are small: more threads wait for one another
-        return telling_words(Explainer.beside(predictor, folder), drawn)
+        return telling_words(Explainer.from_predictor(predictor, folder), by_hash)
 
 
-def _behaviour(predictor: Predictor, test: "pd.DataFrame", classes: Sequence[str]) -> dict[str, Any]:
+def _behaviour(predictor: Predictor, test: "pd.DataFrame", classes: Sequence[str]) -> BehaviourReport:
     texts, rows = test["text"].to_list(), test["id"].to_list()
-    return behaviour.measure(predictor.probabilities, texts, rows, classes, language=predictor.tokenizer.language)
+    return run_tests(predictor.probabilities, texts, rows, classes, language=predictor.tokenizer.language)
 
 
 KIND = Kind(_baselines, _slices, _words, _behaviour)

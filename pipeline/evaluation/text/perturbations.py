@@ -1,7 +1,7 @@
-"""Perturbations: versions of a text that say the same, or name somebody else: the model should give them one label.
+"""Perturbations of a text that keep its meaning, or name other people: the predicted label should stay the same.
 
-Each function takes a text and the hash of its row, and gives the versions, the first being the one to compare with;
-none where it does not apply to the text. What they choose is told from the hash, so that it is the same every time.
+Each function takes a text and the hash of its row, and returns the versions to compare, the first as the reference;
+none if it does not apply to the text. Choices are derived from the hash, so that they are reproducible.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from ...text.languages import HAN, PLACEHOLDER, UNIT_OF_LANGUAGE
 
 
 class Version(NamedTuple):
-    """A text, and the groups of people that it names: {"gender": "female"}."""
+    """A text, and the groups of people that it names, such as {"gender": "female"}."""
 
     text: str
     groups: Mapping[str, str] = {}
@@ -21,8 +21,8 @@ class Version(NamedTuple):
 
 Perturbation = Callable[[str, str], list[Version]]
 
-# First names that most often are of one origin and gender. Names are compared as by Kiritchenko and Mohammad (2018),
-# "Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems", but in real texts.
+# First names typical of one origin and gender, compared as in Kiritchenko and Mohammad (2018), "Examining Gender and
+# Race Bias in Two Hundred Sentiment Analysis Systems", but in real texts.
 _ENGLISH_NAMES = {
     ("English", "female"): ("melanie", "katie", "ellen", "heather"),
     ("English", "male"): ("adam", "harry", "alan", "frank"),
@@ -69,7 +69,7 @@ _CHINESE_MALE_TO_FEMALE = {
 _CHINESE_FEMALE_TO_MALE = {female: male for male, female in _CHINESE_MALE_TO_FEMALE.items()}
 _GENDERED = {
     "en": re.compile(rf"\b(?:{'|'.join([*_MALE_TO_FEMALE, *_FEMALE_TO_MALE])})\b"),
-    # 其他 (other) and 吉他 (guitar) speak of nobody.
+    # 其他 (other) and 吉他 (guitar) do not name a person.
     "zh": re.compile(rf"(?<![其吉])(?:{'|'.join([*_CHINESE_MALE_TO_FEMALE, *_CHINESE_FEMALE_TO_MALE])})"),
 }
 
@@ -80,8 +80,12 @@ _SCRIPT_BORDER = re.compile(rf"(?<={HAN.pattern})(?=[a-z0-9])|(?<=[a-z0-9])(?={H
 
 
 def of_language(language: str) -> dict[str, Perturbation]:
-    """The perturbations that there are for texts of a language, two letters, by name."""
-    found: dict[str, Perturbation] = {
+    """Return the perturbations for texts of a language (two letters), by name.
+
+    >>> list(of_language("de"))
+    ['typos', 'case', 'markup', 'full_stop', 'symbol']
+    """
+    perturbations: dict[str, Perturbation] = {
         "typos": doubled_character if language in UNIT_OF_LANGUAGE else swapped_letters,
         "case": upper_case,
         "markup": markup,
@@ -89,18 +93,18 @@ def of_language(language: str) -> dict[str, Perturbation]:
         "symbol": symbol,
     }
     if language == "zh":
-        found |= {"punctuation_width": punctuation_width, "spacing": spacing}
+        perturbations |= {"punctuation_width": punctuation_width, "spacing": spacing}
     if language in NAMES:
-        found |= {
+        perturbations |= {
             "names": lambda text, row: signed(text, row, language),
             "gender": lambda text, row: swapped_gender(text, language),
         }
-    return found
+    return perturbations
 
 
 def swapped_letters(text: str, row: str) -> list[Version]:
-    """Two neighbouring letters inside one word of four letters or more swapped."""
-    words = [found for found in _LETTERS.finditer(text) if found[1]]
+    """Swap two neighbouring letters inside a word of at least four letters."""
+    words = [match for match in _LETTERS.finditer(text) if match[1]]
     places = [i for word in words for i in range(word.start() + 1, word.end() - 2) if text[i] != text[i + 1]]
     if not places:
         return []
@@ -109,8 +113,8 @@ def swapped_letters(text: str, row: str) -> list[Version]:
 
 
 def doubled_character(text: str, row: str) -> list[Version]:
-    """One letter twice, as a slip of the keyboard in scripts without spaces."""
-    places = [i for found in re.finditer(rf"{PLACEHOLDER}|([^\W\d_])", text) if found[1] for i in [found.start()]]
+    """Double a letter: a typing error in scripts without spaces."""
+    places = [match.start() for match in re.finditer(rf"{PLACEHOLDER}|([^\W\d_])", text) if match[1]]
     if not places:
         return []
     i = places[draw(row, "typos", len(places))]
@@ -118,41 +122,49 @@ def doubled_character(text: str, row: str) -> list[Version]:
 
 
 def upper_case(text: str, row: str) -> list[Version]:
-    """Everything in capitals; not where small letters do not come back from them, as of ß."""
+    """Change to upper case, unless lower-casing does not restore the text, as with ß.
+
+    >>> upper_case("so it is", "hash")[1].text, upper_case("straße", "hash")
+    ('SO IT IS', [])
+    """
     return _changed(text, text.upper()) if text.upper().lower() == text.lower() else []
 
 
 def markup(text: str, row: str) -> list[Version]:
-    """As a web page holds it: in tags, with line ends and more space."""
+    """Write it as in a web page: with tags, line breaks and more spaces."""
     return _changed(text, f"<p>{text.replace(' ', f'  {chr(10)}')}</p><br />")
 
 
 def full_stop(text: str, stop: str) -> list[Version]:
-    """The full stop at the end taken away, or one added after a letter or digit."""
+    """Remove the full stop at the end, or add one after a letter or digit.
+
+    >>> full_stop("so it is", ".")[1].text
+    'so it is.'
+    """
     if text.endswith(stop) and not text.endswith(stop * 2):
         return _changed(text, text.removesuffix(stop))
     return _changed(text, text + stop) if text[-1:].isalnum() else []
 
 
 def symbol(text: str, row: str) -> list[Version]:
-    """A paper clip at the end: a thing, no face, heart, hand, arrow or weather, and so without a mood."""
+    """Add a paper clip at the end, which expresses no mood, unlike faces, hearts, hands, arrows and the weather."""
     return _changed(text, f"{text} 📎")
 
 
 def punctuation_width(text: str, row: str) -> list[Version]:
-    """Full-width punctuation as half-width, and half-width as full-width."""
+    """Exchange full-width and half-width punctuation."""
     return _changed(text, text.translate(_OTHER_WIDTH))
 
 
 def spacing(text: str, row: str) -> list[Version]:
-    """A space between Chinese and what is none."""
+    """Add a space between Chinese characters and Latin letters or digits."""
     return _changed(text, _SCRIPT_BORDER.sub(" ", text))
 
 
 def signed(text: str, row: str, language: str) -> list[Version]:
-    """The text signed with a first name of each origin and gender.
+    """Sign the text with a first name of each origin and gender.
 
-    Names in the texts are not swapped: in tweets they are mostly public persons', whose names tell the subject.
+    Names in the texts are not exchanged: in tweets they are mostly those of public figures, and part of the subject.
     """
     lists, signature = NAMES[language]
     return [
@@ -162,37 +174,44 @@ def signed(text: str, row: str, language: str) -> list[Version]:
 
 
 def swapped_gender(text: str, language: str) -> list[Version]:
-    """Words for women exchanged for those for men, or the other way; not where a text has both.
+    """Exchange words for women and words for men, unless the text has both.
 
-    Her is told to be his or him by the word behind it.
+    The following word decides whether "her" becomes "his" or "him".
+
+    >>> [version.text for version in swapped_gender("she lost her bag", "en")]
+    ['she lost her bag', 'he lost his bag']
     """
     pattern = _GENDERED[language]
     male = _MALE_TO_FEMALE if language == "en" else _CHINESE_MALE_TO_FEMALE
-    found = {"male" if word in male else "female" for word in pattern.findall(text)}
-    if len(found) != 1:
+    genders = {"male" if word in male else "female" for word in pattern.findall(text)}
+    if len(genders) != 1:
         return []
-    (before,) = found
+    (before,) = genders
     after = "female" if before == "male" else "male"
     swapped = pattern.sub(_other_gender if language == "en" else _other_chinese_gender, text)
     return [Version(text, {"gender": before}), Version(swapped, {"gender": after})]
 
 
-def _other_gender(found: re.Match[str]) -> str:
-    word, behind = found[0], found.string[found.end() :]
+def _other_gender(match: re.Match[str]) -> str:
+    word, following = match[0], match.string[match.end() :]
     if word == "her":
-        return "his" if re.match(rf"\s+(?!(?:{_HER_ENDS})\b)\w", behind) else "him"
-    if word == "his" and not re.match(r"\s+\w", behind):
+        return "his" if re.match(rf"\s+(?!(?:{_HER_ENDS})\b)\w", following) else "him"
+    if word == "his" and not re.match(r"\s+\w", following):
         return "hers"
     return _MALE_TO_FEMALE.get(word) or _FEMALE_TO_MALE[word]
 
 
-def _other_chinese_gender(found: re.Match[str]) -> str:
-    return _CHINESE_MALE_TO_FEMALE.get(found[0]) or _CHINESE_FEMALE_TO_MALE[found[0]]
+def _other_chinese_gender(match: re.Match[str]) -> str:
+    return _CHINESE_MALE_TO_FEMALE.get(match[0]) or _CHINESE_FEMALE_TO_MALE[match[0]]
 
 
-def draw(row: str, what: str, options: int) -> int:
-    """A number from 0 to `options` - 1, told from the hash of a row."""
-    return int.from_bytes(hashlib.sha256(f"{what} {row}".encode()).digest()[:8]) % options
+def draw(row: str, purpose: str, options: int) -> int:
+    """Return a number from 0 to `options` - 1, derived from the hash of a row and a purpose.
+
+    >>> draw("hash", "typos", 3) == draw("hash", "typos", 3)
+    True
+    """
+    return int.from_bytes(hashlib.sha256(f"{purpose} {row}".encode()).digest()[:8]) % options
 
 
 def _changed(before: str, after: str) -> list[Version]:

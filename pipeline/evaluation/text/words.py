@@ -1,4 +1,4 @@
-"""Words of a text: where they stand in the raw text, and which of them matter most to a model."""
+"""Words of texts: their spans in the raw text, and those that matter most to a model."""
 
 import re
 from collections import Counter
@@ -17,95 +17,112 @@ if TYPE_CHECKING:
 
     from ..explanation import Explainer
 
-AHEAD = 200  # units of a raw text looked through for the next one of the cleaned text: more than markup takes
-QUOTES = str.maketrans("‘’“”", "''\"\"")  # which cleaning makes straight
-# Tags, entities, e-mail addresses, user names and web addresses: no word of theirs is one of the cleaned text.
+LOOK_AHEAD = 200  # units of the raw text searched for the next unit of the clean text: more than markup takes
+QUOTES = str.maketrans("‘’“”", "''\"\"")  # cleaning makes them straight
+# Tags, entities, e-mail addresses, user names and web addresses: the clean text contains none of their words.
 HIDDEN = re.compile(
     r"</?[a-zA-Z][^<>]*>|(?<=&)#?\w+;|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+|@[\w-]+|(?:[a-z]{3,5}://|www\.)[\x21-\x7e]+"
 )
-MOST_TEXTS, MOST_UNITS = 1_000, 20_000  # explained for the words that matter most: some seconds
-COARSE = 0.1  # tolerance of each of these texts: over all of them, what the steps miss cancels out
-MOST_WORDS, FEWEST_ROWS = 30, 5  # of a class; texts that a word occurs in
+MAX_TEXTS, MAX_UNITS = 1_000, 20_000  # explained to find the words that matter most: some seconds
+COARSE = 0.1  # tolerance for each of these texts: the errors cancel out over the texts
+MAX_WORDS = 30  # listed for each class
+MIN_TEXTS = 5  # that a listed word occurs in: fewer could identify a text
 
 
 def trace(raw: str, units: Sequence[str], unit: str) -> Iterator[Span | None]:
-    """Yield where the units of a cleaned text stand in the raw text: each the next equal one there, but for case.
+    """Yield the span of each unit of a clean text in its raw text; None if unknown.
 
-    Not in markup, addresses and user names, which cleaning takes away.
+    A unit is matched with the next equal one, ignoring case, outside of markup, addresses and user names, which
+    cleaning removes. Consecutive placeholders are matched with the words between their neighbours if there are as many.
 
-    Placeholders in a row stand for the pieces between the units before and after, if these are as many.
+    Parameters
+    ----------
+    raw : str
+        Raw text.
+    units : sequence of str
+        Units of the clean text.
+    unit : str
+        Kind of unit, a key of `UNITS`.
+
+    Examples
+    --------
+    >>> list(trace("<b>So</b> good", ["so", "good", "!"], "word"))
+    [(3, 5), (10, 14), None]
     """
-    places = _equal_units(raw, units, unit)
+    spans = _equal_units(raw, units, unit)
     number = 0
     while number < len(units):
         run = 0
         while number + run < len(units) and units[number + run] in PLACEHOLDERS:
             run += 1
-        before = places[number - 1] if number else (0, 0)
-        after = places[number + run] if number + run < len(units) else (len(raw), len(raw))
+        before = spans[number - 1] if number else (0, 0)
+        after = spans[number + run] if number + run < len(units) else (len(raw), len(raw))
         if run and before and after:
             masked = [piece.span() for piece in re.compile(r"\S+").finditer(raw, before[1], after[0])]
             if len(masked) == run:
-                places[number : number + run] = masked
+                spans[number : number + run] = masked
         number += run + 1
-    yield from places
+    yield from spans
 
 
 def _equal_units(raw: str, units: Sequence[str], unit: str) -> list[Span | None]:
-    """Return where each unit stands in the raw text; None for placeholders and what is not there."""
+    """Return the span of each unit in the raw text; None for placeholders and units that are not there."""
     folded = "".join(small if len(small := character.lower()) == 1 else character for character in raw)
     folded = HIDDEN.sub(lambda match: " " * len(match[0]), folded.translate(QUOTES))
-    theirs = UNITS[unit](folded)
-    spans = list(locate(folded, theirs))
-    places: list[Span | None] = []
+    raw_units = UNITS[unit](folded)
+    raw_spans = list(locate(folded, raw_units))
+    spans: list[Span | None] = []
     start = 0
-    for own in units:
-        ahead = [] if own in PLACEHOLDERS else theirs[start : start + AHEAD]
-        if own in ahead:
-            start += ahead.index(own) + 1
-            places.append(spans[start - 1])
+    for clean_unit in units:
+        ahead = [] if clean_unit in PLACEHOLDERS else raw_units[start : start + LOOK_AHEAD]
+        if clean_unit in ahead:
+            start += ahead.index(clean_unit) + 1
+            spans.append(raw_spans[start - 1])
         else:
-            places.append(None)
-    return places
+            spans.append(None)
+    return spans
 
 
 def telling_words(explainer: "Explainer", texts: Sequence[str]) -> "pd.DataFrame":
-    """Return the words that add most to each class's score, in the mean of the texts that have them.
+    """Return the words with the largest mean contribution to each class's score in the texts that contain them.
 
     Parameters
     ----------
     explainer : Explainer
-        Explains what the model predicts of each text, right or wrong.
+        Explains the model's prediction for each text, whether correct or not.
     texts : sequence of str
-        Cleaned texts; only the first are read, `MOST_TEXTS` of them or `MOST_UNITS` units together at most.
+        Clean texts; only the first `MAX_TEXTS`, or `MAX_UNITS` units, are explained.
 
     Returns
     -------
     DataFrame of shape (<= n_classes * 30, 4)
-        `class`; `word`, of the vocabulary, in five texts or more, and not a placeholder; `contribution`, the mean of
-        what it adds where it occurs, above 0; `rows`, the texts that have it. By class in order, the largest first.
+        `class`; `word`, of the vocabulary, in at least five texts, and not a placeholder; `contribution`, its mean
+        contribution, above 0; `rows`, the number of texts that contain it. In the order of the classes, the largest
+        contribution first.
     """
     import pandas as pd
 
     sums: dict[str, np.ndarray] = {}
     rows: Counter[str] = Counter()
-    read = 0
-    for text in tqdm(texts[:MOST_TEXTS], desc="words", unit=" texts", disable=None):
-        units, adds, _, _ = explainer.contributions(text, COARSE)
-        read += len(units)
-        if read > MOST_UNITS:
+    num_units = 0
+    for text in tqdm(texts[:MAX_TEXTS], desc="words", unit=" texts", disable=None):
+        units, contributions, _, _ = explainer.contributions(text, COARSE)
+        num_units += len(units)
+        if num_units > MAX_UNITS:
             break
-        for unit, add in zip(units, adds, strict=True):
-            sums[unit] = sums.get(unit, 0) + add
+        for unit, contribution in zip(units, contributions, strict=True):
+            sums[unit] = sums.get(unit, 0) + contribution
         rows.update(set(units))
-    known = set(explainer.predictor.tokenizer.vocabulary)
+    vocabulary = set(explainer.predictor.tokenizer.vocabulary)
     words = sorted(
-        w for w, n in rows.items() if n >= FEWEST_ROWS and w in known and w not in PLACEHOLDERS and w.strip()
+        word
+        for word, count in rows.items()
+        if count >= MIN_TEXTS and word in vocabulary and word not in PLACEHOLDERS and word.strip()
     )
     classes = explainer.predictor.classes
     means = np.array([sums[word] / rows[word] for word in words]).reshape(-1, len(classes)).round(4)
-    lines = []
+    lines: list[tuple[str, str, float, int]] = []
     for number, name in enumerate(classes):
-        best = np.argsort(-means[:, number], kind="stable")[:MOST_WORDS]
+        best = np.argsort(-means[:, number], kind="stable")[:MAX_WORDS]
         lines += [(name, words[i], means[i, number], rows[words[i]]) for i in best if means[i, number] > 0]
     return pd.DataFrame(lines, columns=["class", "word", "contribution", "rows"])

@@ -1,4 +1,4 @@
-"""Perturbations: what they make of a text, to the letter, and where they make nothing."""
+"""Perturbations: their exact results, and the texts that they do not apply to."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from pipeline.text.cleaning import clean_text
 ENGLISH, CHINESE, GERMAN = of_language("en"), of_language("zh"), of_language("de")
 
 
-def made(perturb: Perturbation, text: str) -> str | None:
-    """The version after the first; None where there is none."""
+def perturbed(perturb: Perturbation, text: str) -> str | None:
+    """The second version; None if the perturbation does not apply."""
     versions = perturb(text, "row")
     assert not versions or versions[0].text == text
     return versions[1].text if versions else None
@@ -30,7 +30,7 @@ def made(perturb: Perturbation, text: str) -> str | None:
         ("full_stop", "so it is...", None),
         ("full_stop", "so it is!", None),
         ("symbol", "so it is", "so it is 📎"),
-        ("gender", "he told his wife", None),  # of both genders: nothing is left to compare
+        ("gender", "he told his wife", None),  # both genders
         ("gender", "he hurt himself, it is his fault, not his", "she hurt herself, it is her fault, not hers"),
         ("gender", "he's here, ask him", "she's here, ask her"),
         ("gender", "she lost her bag", "he lost his bag"),
@@ -39,8 +39,8 @@ def made(perturb: Perturbation, text: str) -> str | None:
         ("gender", "the other theme", None),
     ],
 )
-def test_english(name: str, text: str, expected: str | None) -> None:
-    assert made(ENGLISH[name], text) == expected
+def test_english_perturbations(name: str, text: str, expected: str | None) -> None:
+    assert perturbed(ENGLISH[name], text) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_english(name: str, text: str, expected: str | None) -> None:
         ("gender", "他和她", None),
     ],
 )
-def test_chinese(name: str, text: str, expected: str | None) -> None:
-    assert made(CHINESE[name], text) == expected
+def test_chinese_perturbations(name: str, text: str, expected: str | None) -> None:
+    assert perturbed(CHINESE[name], text) == expected
 
 
-def test_what_cleaning_takes_back_is_only_space_and_markup_and_case() -> None:
+def test_cleaning_reverts_case_and_markup() -> None:
     text = "so [user] said: i <3 it & more..."
     for name in ("case", "markup"):
         assert [clean_text(version.text) for version in ENGLISH[name](text, "row")] == [text, text], name
@@ -85,12 +85,12 @@ def test_each_group_signs_once() -> None:
     assert groups == ["female", "male"]
 
 
-def test_other_languages_have_what_needs_no_words() -> None:
+def test_perturbations_of_other_languages() -> None:
     assert list(GERMAN) == ["typos", "case", "markup", "full_stop", "symbol"]
-    assert made(of_language("ja")["typos"], "ね!") == "ねね!"
+    assert perturbed(of_language("ja")["typos"], "ね!") == "ねね!"
 
 
-def test_what_is_drawn_depends_on_the_row_and_reaches_every_option() -> None:
+def test_draw_depends_on_the_row() -> None:
     drawn = [draw(f"row {i}", "typos", 3) for i in range(50)]
     assert drawn == [draw(f"row {i}", "typos", 3) for i in range(50)]
     assert set(drawn) == {0, 1, 2}
@@ -98,6 +98,6 @@ def test_what_is_drawn_depends_on_the_row_and_reaches_every_option() -> None:
     assert len({ENGLISH["typos"](text, f"row {i}")[1].text for i in range(50)}) > 5
 
 
-def test_rows_are_signed_with_several_names_of_a_group() -> None:
+def test_names_of_a_group_vary_by_row() -> None:
     signed = {ENGLISH["names"]("so it is", f"row {number}")[0].text for number in range(50)}
     assert signed == {f"so it is - {name}" for name in ("melanie", "katie", "ellen", "heather")}
