@@ -23,8 +23,6 @@ STAGES: dict[str, Any] = YAML(typ="safe").load(GRAPH)["stages"]
 UNLISTED = "pipeline/registry/"
 # What a module reads next to itself.
 READ = {"pipeline/reports/page.py": "pipeline/reports/templates"}
-# What checks the sections of other stages and commands: `params.load` imports it by name.
-SETTINGS = sorted({f"pipeline/{place.partition(':')[0].replace('.', '/')}.py" for place in SECTIONS.values()})
 
 # Another valid value for a key of each section: what a stage does not declare must not matter to it.
 OTHER = {
@@ -69,6 +67,11 @@ def imported_by_name(module: str, node: ast.AST) -> list[str]:
     wanted = {"modality": "modality", "module_of": getattr(node.args[0], "value", "") if node.args else ""}
     place = places.get(wanted.get(node.func.id, ""), "")
     return [f"pipeline/{place.format(name)}.py" for name in MODALITIES if place]
+
+
+# What checks the sections of other stages and commands, and what it imports: `params.load` imports it by name.
+SECTION_MODULES = {f"pipeline/{place.partition(':')[0].replace('.', '/')}.py" for place in SECTIONS.values()}
+SETTINGS = sorted({file for module in SECTION_MODULES for file in imported(module, set(), without="")})
 
 
 def covers(dep: str, file: str) -> bool:

@@ -14,7 +14,8 @@ from pipeline import rebalance as rebalance_stage
 from pipeline.base import params, paths
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_arrays, read_json, read_yaml, write_arrays, write_json
-from pipeline.training.rebalancing import STRATEGIES, Plan, Rebalance, auto_strategy, rebalance
+from pipeline.training.rebalancing import Rebalance, auto_strategy, rebalance
+from pipeline.training.strategies import STRATEGIES, Plan
 
 LABELS = np.array([0] * 6 + [1] * 3 + [2])
 

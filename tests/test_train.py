@@ -16,8 +16,9 @@ from pipeline.training.encoders.text import build
 from pipeline.training.fit import Data, resolved, sizes, train_network, train_ngrams, train_rows
 from pipeline.training.loop import LoopSettings
 from pipeline.training.ngrams import fit_ngrams
-from pipeline.training.rebalancing import STRATEGIES, rebalance
+from pipeline.training.rebalancing import rebalance
 from pipeline.training.settings import Train
+from pipeline.training.strategies import STRATEGIES
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ from ..base.state import DVC_FILE
 from ..data.settings import Ingest
 from ..evaluation import metrics
 from ..registry import tracking
-from ..training import rebalancing
+from ..training import strategies
 from . import dvc_experiments, runs, storage
 from .imbalance_charts import save_charts
 from .imbalance_report import imbalance_markdown, strategy_table
 from .imbalance_results import COMPARED, StrategyResult, StrategyResults
 from .seeds import add_seeds_option
 
-STRATEGIES = tuple(rebalancing.STRATEGIES)  # without auto, which is one of the others
+STRATEGIES = tuple(strategies.STRATEGIES)  # without auto, which is one of the others
 OWN_KEYS = ("rebalance.strategy", "rebalance.seed", "train.seed", "ingest.skew")  # which the study itself sets
 
 
@@ -56,7 +56,7 @@ class StrategyTraining(NamedTuple):
     def changes(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters it changes, by dotted key; those that its strategy does not accept become null."""
         changes = dict(zip(OWN_KEYS, (self.strategy, self.seed, self.seed, self.skew), strict=True))
-        if not rebalancing.STRATEGIES[self.strategy].has_target:
+        if not strategies.STRATEGIES[self.strategy].has_target:
             changes["rebalance.target"] = None
         if self.strategy != document["rebalance"]["strategy"]:
             changes["rebalance.strength"] = None

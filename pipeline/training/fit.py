@@ -22,8 +22,8 @@ from .forward import log_probabilities
 from .loop import EpochMetrics, LoopSettings, OnEpoch, TrainRows, fit
 from .ngrams import fit_ngrams
 from .pretraining import pretrain
-from .rebalancing import Plan
 from .settings import Train
+from .strategies import Plan
 
 PRETRAINING_TOKENS = 1_500_000  # over all epochs of pretraining, which then takes about as long as training
 

@@ -18,7 +18,7 @@ from pipeline.base.files import read_arrays, read_json, read_yaml, sha256
 from pipeline.studies import dvc_experiments, imbalance, runs
 from pipeline.studies.imbalance import StrategyTraining
 from pipeline.studies.imbalance_results import StrategyResult
-from pipeline.training import rebalancing
+from pipeline.training import strategies
 
 
 class FakeExperiments:
@@ -208,7 +208,7 @@ def test_two_strategies_as_dvc_experiments(small: Project, tmp_path: Path) -> No
 
 
 def test_strategies_are_those_of_the_parameters() -> None:
-    assert set(imbalance.STRATEGIES) == set(rebalancing.STRATEGIES)
+    assert set(imbalance.STRATEGIES) == set(strategies.STRATEGIES)
     assert read_yaml(ROOT / "params.yaml")["rebalance"]["strategy"] in {
         "auto",
         *imbalance.STRATEGIES,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...base.markdown import pipe_table
-from ...training.rebalancing import STRATEGIES
+from ...training.strategies import STRATEGIES
 from ..facts import Facts
 from ..titles import part_title
 
