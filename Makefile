@@ -26,12 +26,10 @@ repro: env ## run the whole pipeline and register the model
 	python -m pipeline publish
 
 test: env ## run the tests, without the slow ones, and the examples in docstrings
-	pytest
-	pytest -q -n 0 --doctest-modules pipeline
+	pytest --doctest-modules tests pipeline
 
 test-all: env ## run all tests, including the slow ones (every packaged data set)
-	pytest -m ""
-	pytest -q -n 0 --doctest-modules pipeline
+	pytest --doctest-modules -m "" tests pipeline
 
 lint: env ## check style, types and imports
 	ruff check .

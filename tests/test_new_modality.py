@@ -141,7 +141,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params.write_text(text, encoding="utf-8")
     (project.folder / "dvc.lock").unlink(missing_ok=True)
     project.run("git", "init", "-q", "-b", "main")
-    project.run("dvc", "repro")
+    project.run("dvc", "repro", XLA_FLAGS="--xla_backend_optimization_level=0")  # it compiles much, computes little
     return project
 
 
@@ -179,6 +179,7 @@ def test_a_new_modality_is_explained(project: Project) -> None:
     assert total == pytest.approx(explanation["scores"]["tense"], abs=1e-4)
 
 
+@pytest.mark.slow  # nine seconds
 def test_commands_for_texts_refuse_another_modality(project: Project, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text,label\n" + "1 2 3,calm\n" * 50)
     for command in (["serve"], ["adapt", f"{tmp_path}/in.csv", "--user", "eve"]):
