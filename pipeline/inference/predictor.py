@@ -4,7 +4,7 @@ This module travels with every registered model, together with the modules that 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,10 +133,7 @@ class Predictor:
         ValueError
             `class_shares` is neither of these.
         """
-        cleaned = {
-            name: [None if cell is None else modality(name).clean(cell) for cell in cells]
-            for name, cells in self._by_modality(rows).items()
-        }
+        cleaned = {name: _clean(cells, modality(name).clean) for name, cells in self._by_modality(rows).items()}
         probabilities = combine(self.log_probabilities(cleaned), self.calibration)
         if not class_shares or not len(probabilities):
             return probabilities
@@ -167,6 +164,10 @@ class Predictor:
             return rows
         (name,) = self.processors  # a sequence of cells is for models of one modality
         return {name: rows}
+
+
+def _clean(cells: Sequence[str | None], clean: Callable[[str], str]) -> list[str | None]:
+    return [None if cell is None else clean(cell) for cell in cells]
 
 
 def parse_class_priors(text: str, classes: Sequence[str]) -> np.ndarray:

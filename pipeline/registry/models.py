@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import PipelineError
 from ..base.files import read_json, read_yaml
 from ..inference.manifest import MANIFEST, Manifest
-from . import tracking
-from .settings import model_name
-from .store import Store
 
 if TYPE_CHECKING:
     from .lazy_mlflow import ModelVersion
+    from .store import Store
 
 Predicted = list[list[Any]]  # columns: label, confidence and a probability for each class
 Predict = Callable[[Mapping[str, list[str]], str], Predicted]  # cells by modality, and class shares
@@ -92,6 +90,9 @@ def open_model(which: str, name: str = "") -> Iterator[OpenedModel]:
     elif folder.is_dir():
         raise PipelineError(f"{which} is not a model folder: it has no model.json; use data/train/model, or champion")
     else:
+        from . import tracking  # only here: what it imports takes a tenth of a second
+        from .settings import model_name
+
         name = name or model_name()
         store = tracking.connect()
         with ExitStack() as download:
@@ -101,7 +102,7 @@ def open_model(which: str, name: str = "") -> Iterator[OpenedModel]:
 
 
 @contextmanager
-def open_version(store: Store, version: "ModelVersion") -> Iterator[OpenedModel]:
+def open_version(store: "Store", version: "ModelVersion") -> Iterator[OpenedModel]:
     """Download a registered version for the duration of the block; what MLflow raises is raised as it is."""
     with tempfile.TemporaryDirectory() as temporary:
         yield packaged(f"{version.name} version {version.version}", store.versions.package(version, Path(temporary)))
