@@ -26,10 +26,12 @@ repro: env ## run the whole pipeline and register the model
 	python -m pipeline publish
 
 test: env ## run the tests, without the slow ones, and the examples in docstrings
-	pytest --doctest-modules tests pipeline
+	pytest
+	pytest -q -n 0 --doctest-modules pipeline
 
 test-all: env ## run all tests, including the slow ones (every packaged data set)
-	pytest --doctest-modules -m "" tests pipeline
+	pytest -m ""
+	pytest -q -n 0 --doctest-modules pipeline
 
 lint: env ## check style, types and imports
 	ruff check .
