@@ -110,5 +110,7 @@ def test_killed_holder_of_another_machine_is_not(checkout: Path, monkeypatch: py
 
 def test_lock_without_a_remote_does_nothing(checkout: Path) -> None:
     git("remote", "remove", "origin")
+    entered = []
     with remote_lock(1.0), remote_lock(1.0):
-        pass
+        entered.append("both")
+    assert entered == ["both"]
