@@ -19,15 +19,15 @@ from pipeline.base import command, params, paths
 from pipeline.base.files import read_table
 from pipeline.data import datasets
 from pipeline.evaluation import drift
-from pipeline.evaluation.drift_sample import Sample
-from pipeline.evaluation.measures import MEASURES, measure
+from pipeline.evaluation.drift_sample import DriftSample
+from pipeline.evaluation.measures import MEASURES, measure_shifts
 from pipeline.evaluation.settings import Drift
 from pipeline.inference.predictor import Predictor
 
-Draw = Callable[[np.ndarray, int, np.random.Generator], Sample]  # from fresh row numbers, how many rows
+Draw = Callable[[np.ndarray, int, np.random.Generator], DriftSample]  # from fresh row numbers, how many rows
 
 
-def concatenate(first: Sample, second: Sample) -> Sample:
+def concatenate(first: DriftSample, second: DriftSample) -> DriftSample:
     """Return the rows of both."""
     from scipy.sparse import vstack
 
@@ -37,26 +37,26 @@ def concatenate(first: Sample, second: Sample) -> Sample:
     return replace(first, labels=labels, lengths=lengths, unknown=unknown, terms=terms, probabilities=probabilities)
 
 
-def count_alarms(held: Sample, draw: Draw, rows: int, samples: int, settings: Drift) -> Counter[str]:
+def count_alarms(held: DriftSample, draw: Draw, rows: int, samples: int, settings: Drift) -> Counter[str]:
     """Return the number of samples in which each measure drifted, and in which any did."""
     counts: Counter[str] = Counter()
     for number in tqdm(range(samples), leave=False, disable=None):
         random = np.random.default_rng(number)
         order = random.permutation(len(held))
         half = len(held) // 2
-        shifts = measure(held.take(order[:half]), draw(order[half:], rows, random), settings)
+        shifts = measure_shifts(held.take(order[:half]), draw(order[half:], rows, random), settings)
         counts.update(shift.measure for shift in shifts if shift.drifted)
         counts["any"] += any(shift.drifted for shift in shifts)
     return counts
 
 
-def shifted_draws(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[str, Draw]:
+def shifted_draws(held: DriftSample, cut: DriftSample, others: DriftSample, rare: str) -> dict[str, Draw]:
     """Return ways to draw shifted rows, by name; of each kind, the smaller shift first."""
 
-    def mixed(share: float, foreign: Sample | None = None) -> Draw:
+    def mixed(share: float, foreign: DriftSample | None = None) -> Draw:
         """Replace some rows: by film reviews, or by the same texts without their second half."""
 
-        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
+        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> DriftSample:
             number = round(share * rows)
             if foreign is None:
                 return concatenate(held.take(fresh[number:rows]), cut.take(fresh[:number]))
@@ -68,7 +68,7 @@ def shifted_draws(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[
     def more_frequent(factor: float) -> Draw:
         """Draw the class `rare` more often."""
 
-        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
+        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> DriftSample:
             of_class = held.labels[fresh] == rare
             number = random.binomial(rows, factor * of_class.mean())
             return held.take(np.concatenate([fresh[of_class][:number], fresh[~of_class][: rows - number]]))
@@ -78,7 +78,7 @@ def shifted_draws(held: Sample, cut: Sample, others: Sample, rare: str) -> dict[
     def relabelled(share: float) -> Draw:
         """Shuffle the predicted labels of some rows."""
 
-        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> Sample:
+        def draw(fresh: np.ndarray, rows: int, random: np.random.Generator) -> DriftSample:
             sample = held.take(fresh[:rows])
             labels = sample.labels.copy()
             labels[: round(share * rows)] = random.permutation(labels[: round(share * rows)])
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     halves = pd.concat(tables, ignore_index=True)
     halves["text"] = [" ".join(text.split()[: max(len(text.split()) // 2, 1)]) for text in halves["text"]]
     reviews, _ = drift.prepare(datasets.rotten_tomatoes())
-    cut, others = (drift.sample(table, model, model.tokenizer) for table in (halves, reviews))
+    cut, others = (drift.draw_sample(table, model, model.tokenizer) for table in (halves, reviews))
     print("Share of samples, in %, in which any measure drifted, and in which each one did\n")
     print(f"| rows | any | {' | '.join(MEASURES)} |\n|{' --- |' * (len(MEASURES) + 2)}")
     for rows in options.rows:

@@ -79,7 +79,7 @@ def measure_file(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> 
     counts = np.bincount(labels["train"])
     plan = rebalancing.rebalance(labels["train"], classes, strategy=rebalancing.auto_strategy(counts))
     processors = {"text": tokenizer}
-    inputs = {part: Inputs.of({"text": cells}, processors) for part, cells in texts.items()}
+    inputs = {part: Inputs.encode({"text": cells}, processors) for part, cells in texts.items()}
     data = fit.Data(classes, processors, inputs, labels, plan, 0.0)
     prepare_keras()
     ngrams = fit.train_ngrams(data)

@@ -31,7 +31,7 @@ COMMANDS = {
 }
 
 
-def overview() -> str:
+def list_of_commands() -> str:
     """Return the list of commands and stages, one line each."""
     lines = ["usage: python -m pipeline COMMAND [OPTIONS]; --help after a command explains it", "", "commands:"]
     lines += [f"  {name:<11}{about(module)}" for name, module in COMMANDS.items()]
@@ -48,7 +48,7 @@ def about(module: str) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in {"-h", "--help"}:
-        print(overview())
+        print(list_of_commands())
         return
     name, *rest = arguments
     if name in STAGES:

@@ -7,13 +7,7 @@ from .base import command, params, paths
 from .base.files import read_arrays, read_table, sha256, write_json, write_table
 from .base.modalities import modality
 from .evaluation import behaviour, curves, metrics
-from .evaluation.comparison import (
-    EvaluationIntervals,
-    EvaluationMetrics,
-    compare_with_baselines,
-    mistakes,
-    rows_digest,
-)
+from .evaluation.comparison import measure_model, mistakes, rows_digest
 from .evaluation.kinds import Kind, kind_of
 from .evaluation.settings import Evaluate
 from .inference.calibration import combine
@@ -21,50 +15,6 @@ from .inference.manifest import read_manifest
 from .inference.predictor import Predictor
 from .reports import summary
 from .reports.figures import draw_figures
-
-
-def measure_model(
-    predictor: Predictor,
-    parts: list[np.ndarray],
-    labels: np.ndarray,
-    settings: Evaluate,
-    baselines: dict[str, np.ndarray],
-) -> tuple[EvaluationMetrics, EvaluationIntervals]:
-    """Return the metrics of the model, the uncalibrated model, its parts and the baselines, with their intervals.
-
-    Parameters
-    ----------
-    predictor : Predictor
-        The model.
-    parts : list of ndarray of shape (n_rows, n_classes), float64
-        Logarithms of the probabilities of each part of the model.
-    labels : ndarray of shape (n_rows,), int
-        True class numbers.
-    settings : Evaluate
-        Section evaluate of the parameters.
-    baselines : dict of str to ndarray of shape (n_rows, n_classes), float64
-        Probabilities of the baselines.
-    """
-    all_metrics, intervals = compare_with_baselines(
-        labels,
-        combine(parts, predictor.calibration),
-        baselines,
-        predictor.classes,
-        resamples=settings.bootstrap,
-        seed=settings.seed,
-    )
-    uncalibrated = metrics.overall(labels, combine(parts, predictor.calibration.uncalibrated))
-    all_metrics["uncalibrated"] = {key: uncalibrated[key] for key in ("accuracy", "loss", "ece")}
-    all_metrics["temperature"] = predictor.calibration.temperature
-    if len(parts) > 1:
-        by_part = {
-            part.name: metrics.overall(labels, np.exp(log_probabilities))
-            for part, log_probabilities in zip(predictor.parts, parts, strict=True)
-        }
-        all_metrics["parts"] = {
-            name: {key: overall[key] for key in summary.HEADLINES} for name, overall in by_part.items()
-        }
-    return all_metrics, intervals
 
 
 def write_rows(
@@ -125,7 +75,7 @@ def main() -> None:
     write_measured(arrays["row"], labels, settings)
     draw_figures(paths.REPORTS / "evaluate")
     for title, overall in {"model": all_metrics["overall"], **all_metrics["baselines"]}.items():
-        accuracy, macro_f1, loss = (overall[key] for key in summary.HEADLINES)
+        accuracy, macro_f1, loss = (overall[key] for key in metrics.HEADLINES)
         print(f"{title}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, loss {loss:.4f}")
     print(summary.verdict(all_metrics, intervals))
     print(behaviour.weakest_line(behaviour_report))

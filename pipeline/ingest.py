@@ -8,7 +8,7 @@ Columns: `id` (a hash of source, label and inputs), the inputs, such as `text`, 
 from .base import command, params, paths
 from .base.errors import display_name
 from .base.files import write_json, write_table
-from .data import batches
+from .data import increments
 from .data.columns import MAX_LISTED
 from .data.forgotten import mask_listed, read_forgotten
 from .data.selection import sample
@@ -18,7 +18,7 @@ from .data.tables import read_all
 
 def main() -> None:
     settings = params.load(Ingest)
-    increments = batches.read_list()
+    listed = increments.read_list()
     everything = read_all(settings)
     forgotten = mask_listed(everything, read_forgotten())
     table = sample(everything[~forgotten].reset_index(drop=True), settings.max_rows)
@@ -30,7 +30,7 @@ def main() -> None:
         {
             "dataset": settings.dataset,
             "rows": len(table),
-            "batches": len(increments),
+            "batches": len(listed),
             "forgotten": int(forgotten.sum()),
             "without_label": unlabelled,
             "sources": sources,

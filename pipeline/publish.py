@@ -14,6 +14,7 @@ from .base import command, params, paths, versioning
 from .base.errors import PipelineError
 from .base.files import read_json, read_table, write_json, write_text
 from .data.settings import Ingest
+from .evaluation.metrics import HEADLINES
 from .inference.manifest import modalities, read_manifest
 from .registry import packaging, probe, promotion, record, tracking
 from .registry.gate import Decision
@@ -72,7 +73,7 @@ def publish() -> str:
             cards = card.write_card(version=str(version.version), decision=decision.as_json(), **versioning.commit())
             with store.lock.file:
                 store.runs.log_files(run, {"": cards, "decision": report})
-                tags = {"test": measured["test"], **{key: str(metrics["overall"][key]) for key in summary.HEADLINES}}
+                tags = {"test": measured["test"], **{key: str(metrics["overall"][key]) for key in HEADLINES}}
                 store.versions.annotate(version, tags, summary.version_description(metrics, decision.reason))
                 note = summary.run_description(metrics, intervals, f"{title}. {decision.verdict()}", decision.table())
                 store.runs.finish(run, {"mlflow.note.content": note, **versioning.dvc_tags(), PUBLISHED: content})

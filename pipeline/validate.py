@@ -12,7 +12,7 @@ from .base.files import read_table, write_json, write_text
 from .base.modalities import modalities_of
 from .data.rules.engine import check_rules
 from .data.rules.summary import summarise
-from .data.rules.table import rule_tables, rules
+from .data.rules.table import declared_rules, rule_tables
 from .data.settings import Validate
 from .reports import validation
 
@@ -22,11 +22,11 @@ REPORT = paths.REPORTS / "validate"
 def main() -> None:
     table = read_table(paths.INGEST_TABLE)
     tables = rule_tables(table)
-    results = check_rules(tables, rules(params.load(Validate), modalities_of(table) or ["text"]))
+    results = check_rules(tables, declared_rules(params.load(Validate), modalities_of(table) or ["text"]))
     summary = summarise(results, table, tables.classes)
     shutil.rmtree(REPORT, ignore_errors=True)
     write_json(REPORT / "results.json", summary)
-    write_text(REPORT / "index.html", validation.html(summary))
+    write_text(REPORT / "index.html", validation.validation_page(summary))
     warnings, broken = ([r.sentence for r in results if r.verdict == verdict] for verdict in ("warn", "stop"))
     for sentence in warnings:
         print(f"validate: warning: {sentence}", file=sys.stderr)

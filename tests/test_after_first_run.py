@@ -130,7 +130,7 @@ def test_evaluate_parameters_and_baselines(reference: Project) -> None:
     assert found["baselines"] == figures["baselines"]
     assert read_json(data / "evaluate/reports/intervals.json")["per_class"] == intervals["per_class"]
     lengths = (tokens["ids"] > 0).sum(axis=1)
-    assert {name for name in found["slices"] if "tokens" in name} == set(slices.by_length(lengths, None))
+    assert {name for name in found["slices"] if "tokens" in name} == set(slices.length_slices(lengths, None))
 
 
 @pytest.mark.slow  # what the first run does, once more elsewhere

@@ -13,7 +13,7 @@ from pipeline import ingest
 from pipeline.base import params, paths
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, read_table
-from pipeline.data import batches, columns, datasets, forgotten, selection, tables
+from pipeline.data import columns, datasets, forgotten, increments, selection, tables
 from pipeline.data.settings import FILE_DEFAULTS, Ingest
 
 CONTENT = """text,label,film,part,when
@@ -162,7 +162,7 @@ def test_summary_counts_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     digests = "".join(f"{forgotten.text_digest(f'TEXT  {number}')}\n" for number in range(120))
     write(tmp_path / "data/forgotten.txt", digests)
-    write(tmp_path / "data/batches.csv", ",".join(batches.LIST_COLUMNS) + "\n")
+    write(tmp_path / "data/batches.csv", ",".join(increments.LIST_COLUMNS) + "\n")
     monkeypatch.chdir(tmp_path)
     ingest.main()
     table, summary = read_table(paths.INGEST_TABLE), read_json(paths.INGEST_SUMMARY)
@@ -170,7 +170,7 @@ def test_summary_counts_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert summary["forgotten"] == 120
     assert set(table["text"]) == {f"text {number}" for number in range(120, 300)}
     more = tables.complete(pd.DataFrame({"text": ["text 3", "text 400"], "label": ["x", "y"]}), source="more.csv")
-    batches.add(more, source="more.csv", file="f" * 64, taken="now")
+    increments.add(more, source="more.csv", file="f" * 64, taken="now")
     ingest.main()
     assert set(read_table(paths.INGEST_TABLE)["text"]) == set(table["text"]) | {"text 400"}  # "text 3" is forgotten
     assert read_json(paths.INGEST_SUMMARY)["batches"] == 1
@@ -224,13 +224,13 @@ def test_test_file_without_training_rows_is_refused(tmp_path: Path) -> None:
 def test_times_of_increments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.csv", "text,label,day\ngood,x,2026-01-01\nbad,y,2026-01-02\n")
-    write(tmp_path / "data/batches.csv", ",".join(batches.LIST_COLUMNS) + "\n")
+    write(tmp_path / "data/batches.csv", ",".join(increments.LIST_COLUMNS) + "\n")
     plain = settings(Path("a.csv"))
     timed = plain.model_copy(update={"time_column": "day"})
     rows = tables.complete(pd.DataFrame({"text": ["fine"], "label": ["x"], "time": [1.0]}), source="b.csv")
-    batches.add(rows, source="b.csv", file="f" * 64, taken="now")
+    increments.add(rows, source="b.csv", file="f" * 64, taken="now")
     assert tables.read_all(timed)["time"].notna().all()
     assert tables.read_all(plain)["time"].isna().all()
-    batches.add(rows.assign(text="dull", time=np.nan), source="c.csv", file="e" * 64, taken="now")
+    increments.add(rows.assign(text="dull", time=np.nan), source="c.csv", file="e" * 64, taken="now")
     with pytest.raises(PipelineError, match=r"1 rows of increments have no time: .* ingest\.time_column"):
         tables.read_all(timed)

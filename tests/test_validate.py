@@ -15,7 +15,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, write_table
 from pipeline.data.rules.engine import RuleResult, check_rules
 from pipeline.data.rules.summary import ValidationSummary, summarise
-from pipeline.data.rules.table import rule_tables, rules
+from pipeline.data.rules.table import declared_rules, rule_tables
 from pipeline.data.settings import Validate
 from pipeline.reports import validation
 
@@ -56,7 +56,7 @@ def repeat(first: int, rows: int) -> pd.DataFrame:
 
 
 def check(table: pd.DataFrame, settings: Validate = SETTINGS) -> list[RuleResult]:
-    return check_rules(rule_tables(table), rules(settings))
+    return check_rules(rule_tables(table), declared_rules(settings))
 
 
 def broken(table: pd.DataFrame, settings: Validate = SETTINGS) -> dict[str, str]:
@@ -119,7 +119,7 @@ IMPLIED = {  # a limit that stops is above one that warns; another spelling is n
 
 
 def test_every_rule_has_a_breaking_table() -> None:
-    assert list(BREAKS) == [rule.name for rule in rules(SETTINGS)]
+    assert list(BREAKS) == [rule.name for rule in declared_rules(SETTINGS)]
     assert broken(good()) == {}
 
 
@@ -177,14 +177,14 @@ def test_names_of_sixty_classes_are_not_shown() -> None:
     failed = broken(table, settings)
     assert (failed["number_of_classes"], failed["min_rows_per_class"]) == ("60", "6")
     results = summary(table, settings)
-    assert PRIVATE not in f"{results} {validation.html(results)}"
+    assert PRIVATE not in f"{results} {validation.validation_page(results)}"
 
 
 def test_long_class_name_is_not_shown() -> None:
     table = good().assign(label=["negative"] * 26 + [PRIVATE * 3] * 4)
     assert broken(table)["min_rows_per_class"] == "4 (class '(a name of 75 characters)')"
     results = summary(table)
-    assert PRIVATE not in f"{results} {validation.html(results)}"
+    assert PRIVATE not in f"{results} {validation.validation_page(results)}"
 
 
 def test_missing_column_is_named() -> None:
@@ -195,7 +195,7 @@ def test_missing_column_is_named() -> None:
 
 
 def test_rule_that_cannot_be_computed() -> None:
-    wrong = dataclasses.replace(rules(SETTINGS)[2], arguments={"column": "missing_txts", "max_value": 0.1})
+    wrong = dataclasses.replace(declared_rules(SETTINGS)[2], arguments={"column": "missing_txts", "max_value": 0.1})
     with pytest.raises(PipelineError, match=r"the rule missing_texts could not be computed"):
         check_rules(rule_tables(good()), [wrong])
 
@@ -209,7 +209,7 @@ def test_warn_only() -> None:
 
 def test_warn_only_refuses_unknown_rules() -> None:
     with pytest.raises(PipelineError, match=r"validate.warn_only: unknown rule 'max_dupes'; known: colu"):
-        rules(SETTINGS.model_copy(update={"warn_only": ["max_dupes"]}))
+        declared_rules(SETTINGS.model_copy(update={"warn_only": ["max_dupes"]}))
 
 
 @pytest.fixture
@@ -288,9 +288,9 @@ def test_report_has_no_texts_and_no_links(
 
 
 def test_report_lists_broken_rules_first() -> None:
-    page = validation.html(summary(BREAKS["max_imbalance"][0]()))
+    page = validation.validation_page(summary(BREAKS["max_imbalance"][0]()))
     assert page.index("<code>max_imbalance") < page.index("<code>columns")
     assert "Stopped: 1 rule broken" in page
     assert re.search(r"The largest class has at most 4 times the rows of any other\.", page)
     assert re.search(r'width: 24\.39%"></i></span>\s*<span class="number">10 \(19\.6 %\)', page)
-    assert "Passed: all 16 rules satisfied" in validation.html(summary(good()))
+    assert "Passed: all 16 rules satisfied" in validation.validation_page(summary(good()))

@@ -10,16 +10,16 @@ from . import paths
 from .files import write_json
 from .versioning import DVC_LOCK, git, root
 
-REPORT = Path("data/retrain.md")
+RETRAIN_REPORT = Path("data/retrain.md")
 # All files in git that a retraining changes.
 RETRAIN_FILES = (
     DVC_LOCK,
     paths.EVALUATE_METRICS,
-    paths.BATCHES,
-    paths.BATCH_FILES,
+    paths.INCREMENTS,
+    paths.INCREMENT_FILES,
     paths.QUARANTINE,
     paths.QUARANTINE_FILES,
-    REPORT,
+    RETRAIN_REPORT,
 )
 STARTED = Path(".state/retrain.json")  # exists while a retraining runs, and after one that was killed
 

@@ -87,7 +87,7 @@ def load(section: type[S], path: Path = PARAMS_FILE) -> S:
     PipelineError
         The file is missing or not YAML, or a key is unknown, missing, of the wrong type or out of range.
     """
-    document = read(path)
+    document = read_document(path)
     check(document, path)
     return _validated(section, document, path)
 
@@ -103,7 +103,7 @@ def check(document: Mapping[str, Any], path: Path = PARAMS_FILE) -> None:
         _validated(section_class(name), document, path)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
     """Read a parameter file and check the names of its sections."""
     document = read_yaml(path)
     if not isinstance(document, dict):

@@ -5,8 +5,8 @@ from pathlib import Path
 SPLITS = ("train", "validation", "test")
 
 FORGOTTEN = Path("data/forgotten.txt")
-BATCHES = Path("data/batches.csv")
-BATCH_FILES = Path("data/batches")
+INCREMENTS = Path("data/batches.csv")
+INCREMENT_FILES = Path("data/batches")
 QUARANTINE = Path("data/quarantine.csv")
 QUARANTINE_FILES = Path("data/quarantine")
 INGEST_TABLE = Path("data/ingest/table.parquet")

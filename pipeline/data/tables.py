@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..base.errors import PipelineError
 from ..base.modalities import modalities_of
-from . import batches
+from . import increments
 from .columns import as_roles, ingested_columns, map_labels
 from .datasets import DATASETS
 from .readers.formats import read, table_files
@@ -85,19 +85,19 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     return as_roles(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
 
 
-def with_rows(table: pd.DataFrame, increments: pd.DataFrame, *, source: str) -> pd.DataFrame:
+def with_rows(table: pd.DataFrame, new: pd.DataFrame, *, source: str) -> pd.DataFrame:
     """Return a data set followed by the rows of increments.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 2)
         Has `text` and `label`.
-    increments : DataFrame of shape (n_new_rows, 7)
-        As returned by `batches.read_rows`.
+    new : DataFrame of shape (n_new_rows, 7)
+        As returned by `increments.read_rows`.
     source : str
         Value of the column `source` for the data set, if it has no such column.
     """
-    return pd.concat([_filled(table, source), increments], ignore_index=True) if len(increments) else table
+    return pd.concat([_filled(table, source), new], ignore_index=True) if len(new) else table
 
 
 def complete(table: pd.DataFrame, *, source: str) -> pd.DataFrame:
@@ -150,13 +150,13 @@ def read_all(settings: Ingest) -> pd.DataFrame:
         As in `read_files`; or an increment is missing, or has no times although the settings name a column of times.
     """
     raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
-    increments = batches.read_rows()
+    new = increments.read_rows()
     if settings.time_column is None:  # increments may have times from when it was set
-        increments["time"] = np.nan
-    elif increments["time"].isna().any():
+        new["time"] = np.nan
+    elif new["time"].isna().any():
         raise PipelineError(
-            f"{int(increments['time'].isna().sum()):,} rows of increments have no time: they were added before "
+            f"{int(new['time'].isna().sum()):,} rows of increments have no time: they were added before "
             "ingest.time_column was set; set it to null, or remove their lines from data/batches.csv and add them again"
         )
-    raw = with_rows(raw, increments, source=settings.dataset)
+    raw = with_rows(raw, new, source=settings.dataset)
     return complete(map_labels(raw, settings.label_map), source=settings.dataset)

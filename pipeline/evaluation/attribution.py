@@ -13,7 +13,7 @@ import numpy as np
 from ..text.processor import UNKNOWN
 
 MIN_STEPS, MAX_STEPS = 16, 1_024  # of the path from the baseline to the text; steps are halved while too inaccurate
-TOLERANCE = 0.01  # of the sum of contributions, relative to the explained difference
+COMPLETENESS_TOLERANCE = 0.01  # of the sum of contributions, relative to the explained difference
 NEGLIGIBLE = 0.001  # logits: 1 % of a difference near 0 would take any number of steps
 MAX_NUMBERS = 8_000_000  # of the states on the path that are in memory at once
 
@@ -69,7 +69,9 @@ class NumpyNetwork:
         logits: np.ndarray = self._dense_layer(path.forward(np.ones(1, dtype=np.float32)))[0]
         return logits
 
-    def attribute(self, ids: np.ndarray, others: np.ndarray, tolerance: float = TOLERANCE) -> "Attribution":
+    def attribute(
+        self, ids: np.ndarray, others: np.ndarray, tolerance: float = COMPLETENESS_TOLERANCE
+    ) -> "Attribution":
         """Return what each token adds to the centred logits of one text, by integrated gradients.
 
         The gradient is averaged over the straight path from a text of as many unknown tokens (the baseline) to this

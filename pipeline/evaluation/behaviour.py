@@ -12,9 +12,9 @@ import numpy as np
 
 from .text.perturbations import Version, of_language
 from .text.polarity import polarity
-from .text.sentences import ADDED, FULL_STOP, TEMPLATES
+from .text.sentences import ADDED, FULL_STOP, SENTENCE_TEMPLATES
 
-MAX_ROWS = 500  # test rows in each test, those of lowest hash
+MAX_TEST_ROWS = 500  # test rows in each test, those of lowest hash
 MIN_SAMPLES = 20  # tests with fewer samples are shown, but not judged
 MAX_RISE = 0.1  # allowed rise of the opposite classes' probability by an added sentence, as in CheckList
 
@@ -23,7 +23,7 @@ NO_POLARITY = "no classes known as positive and negative"
 NO_NEUTRAL = "no class known as neutral"
 NO_ROWS = "no test row has what it changes"
 
-Sample = list[Version]  # a text and its variants; a single text in MFT
+TestCase = list[Version]  # a text and its variants; a single text in MFT
 
 # The largest difference between two groups' mean probabilities of a class.
 Gap = TypedDict("Gap", {"gap": float, "class": str, "highest": str, "lowest": str})
@@ -111,24 +111,25 @@ def weakest_line(report: BehaviourReport) -> str:
 
 def _samples(
     texts: Sequence[tuple[str, str]], polarities: Sequence[str | None], language: str
-) -> tuple[dict[str, list[Sample]], dict[str, str]]:
+) -> tuple[dict[str, list[TestCase]], dict[str, str]]:
     """Return the samples of each test, from texts and their hashes, and why the other tests have none."""
-    samples: dict[str, list[Sample]] = {}
+    samples: dict[str, list[TestCase]] = {}
     reasons = {}
     for name, perturb in of_language(language).items():
-        samples[name] = list(islice((sample for text, row in texts if (sample := perturb(text, row))), MAX_ROWS))
+        samples[name] = list(islice((sample for text, row in texts if (sample := perturb(text, row))), MAX_TEST_ROWS))
         if not samples[name]:
             reasons[name] = NO_ROWS
     if language not in ADDED:
-        reasons |= dict.fromkeys(("names", "gender", *ADDED["en"], *TEMPLATES["en"]), NO_WORDS)
+        reasons |= dict.fromkeys(("names", "gender", *ADDED["en"], *SENTENCE_TEMPLATES["en"]), NO_WORDS)
     elif not {"positive", "negative"} <= set(polarities):
-        reasons |= dict.fromkeys((*ADDED[language], *TEMPLATES[language]), NO_POLARITY)
+        reasons |= dict.fromkeys((*ADDED[language], *SENTENCE_TEMPLATES[language]), NO_POLARITY)
     else:
         for name, added in ADDED[language].items():
             samples[name] = [
-                [Version(text), Version(_with_sentence(text, added.sentence, language))] for text, _ in texts[:MAX_ROWS]
+                [Version(text), Version(_with_sentence(text, added.sentence, language))]
+                for text, _ in texts[:MAX_TEST_ROWS]
             ]
-        for name, template in TEMPLATES[language].items():
+        for name, template in SENTENCE_TEMPLATES[language].items():
             samples[name] = [[Version(template.form.format(*words))] for words in product(*template.parts)]
         if "neutral" not in polarities:
             reasons["neutral_facts"] = NO_NEUTRAL
@@ -142,18 +143,20 @@ def _with_sentence(text: str, sentence: str, language: str) -> str:
 
 def _result(
     name: str,
-    samples: Sequence[Sample],
+    samples: Sequence[TestCase],
     scores: Sequence[np.ndarray],
     polarities: Sequence[str | None],
     classes: Sequence[str],
     language: str,
 ) -> BehaviourResult:
     """Return a test's result from the probabilities of each sample's versions, shape (n_versions, n_classes)."""
-    kind = "DIR" if name in ADDED.get(language, {}) else "MFT" if name in TEMPLATES.get(language, {}) else "INV"
+    kind = (
+        "DIR" if name in ADDED.get(language, {}) else "MFT" if name in SENTENCE_TEMPLATES.get(language, {}) else "INV"
+    )
     if kind == "DIR":
         passed = _not_against(scores, ADDED[language][name].polarity, polarities)
     elif kind == "MFT":
-        passed = _as_expected(scores, TEMPLATES[language][name].expected, polarities)
+        passed = _as_expected(scores, SENTENCE_TEMPLATES[language][name].expected, polarities)
     else:
         passed = [len(set(rows.argmax(axis=1))) == 1 for rows in scores]
     result: BehaviourResult = {
@@ -184,7 +187,7 @@ def _as_expected(scores: Sequence[np.ndarray], expected: str, polarities: Sequen
     return [polarity == expected for polarity in predicted]
 
 
-def _gap(grouping: str, samples: Sequence[Sample], scores: Sequence[np.ndarray], classes: Sequence[str]) -> Gap:
+def _gap(grouping: str, samples: Sequence[TestCase], scores: Sequence[np.ndarray], classes: Sequence[str]) -> Gap:
     """Return the largest difference between two groups' mean probabilities of any class."""
     by_group: dict[str, list[np.ndarray]] = {}
     for sample, rows in zip(samples, scores, strict=True):

@@ -7,9 +7,12 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import pandas as pd
 
+from ..inference.calibration import combine
+from ..inference.predictor import Predictor
 from . import metrics
 from .intervals import Interval, bootstrap, interval, per_class_intervals
 from .metrics import Measured, Metrics
+from .settings import Evaluate
 
 MISTAKES = 100  # number of mistakes listed
 MODEL = ""  # the model's name among the baselines' names
@@ -19,7 +22,7 @@ class EvaluationMetrics(TypedDict):
     """Content of `metrics.json`.
 
     All but `baselines` are the model's; `baselines`, `per_class`, `parts` and `slices` are by name.
-    `compare_with_baselines` returns the first three, and the stage adds the others.
+    `compare_with_baselines` returns the first three, `measure_model` adds the next, and the stage the slices.
     """
 
     overall: Metrics
@@ -89,6 +92,50 @@ def compare_with_baselines(
         "per_class": metrics.per_class(labels, model, classes),
     }
     return own_metrics, intervals
+
+
+def measure_model(
+    predictor: Predictor,
+    parts: list[np.ndarray],
+    labels: np.ndarray,
+    settings: Evaluate,
+    baselines: dict[str, np.ndarray],
+) -> tuple[EvaluationMetrics, EvaluationIntervals]:
+    """Return the metrics of the model, the uncalibrated model, its parts and the baselines, with their intervals.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model.
+    parts : list of ndarray of shape (n_rows, n_classes), float64
+        Logarithms of the probabilities of each part of the model.
+    labels : ndarray of shape (n_rows,), int
+        True class numbers.
+    settings : Evaluate
+        Section evaluate of the parameters.
+    baselines : dict of str to ndarray of shape (n_rows, n_classes), float64
+        Probabilities of the baselines.
+    """
+    all_metrics, intervals = compare_with_baselines(
+        labels,
+        combine(parts, predictor.calibration),
+        baselines,
+        predictor.classes,
+        resamples=settings.bootstrap,
+        seed=settings.seed,
+    )
+    uncalibrated = metrics.overall(labels, combine(parts, predictor.calibration.uncalibrated))
+    all_metrics["uncalibrated"] = {key: uncalibrated[key] for key in ("accuracy", "loss", "ece")}
+    all_metrics["temperature"] = predictor.calibration.temperature
+    if len(parts) > 1:
+        by_part = {
+            part.name: metrics.overall(labels, np.exp(log_probabilities))
+            for part, log_probabilities in zip(predictor.parts, parts, strict=True)
+        }
+        all_metrics["parts"] = {
+            name: {key: overall[key] for key in metrics.HEADLINES} for name, overall in by_part.items()
+        }
+    return all_metrics, intervals
 
 
 def mistakes(rows: pd.DataFrame, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:

@@ -11,12 +11,12 @@ from ..inference.predictor import Predictor
 from ..text.cleaning import clean_text
 from ..text.languages import UNITS
 from ..text.processor import Tokenizer
-from .drift_sample import Sample
+from .drift_sample import DriftSample
 
-MAX_ROWS = 20_000  # of a sample, those of lowest hash: more rows only detect shifts too small to matter
+MAX_SAMPLE_ROWS = 20_000  # of a sample, those of lowest hash: more rows only detect shifts too small to matter
 
 
-def sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenizer) -> Sample:
+def draw_sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenizer) -> DriftSample:
     """Measure cleaned texts; of more than 20,000 rows, those of lowest hash.
 
     Parameters
@@ -36,7 +36,7 @@ def sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenize
     """
     from scipy.sparse import csr_matrix
 
-    table = selection.sample(table, MAX_ROWS)
+    table = selection.sample(table, MAX_SAMPLE_ROWS)
     texts = table["text"].to_list()
     column_of, split = {unit: column for column, unit in enumerate(tokenizer.vocabulary)}, UNITS[tokenizer.unit]
     lengths, unknown, columns, row_ends = [], [], [], [0]
@@ -49,7 +49,7 @@ def sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenize
         row_ends.append(len(columns))
     labels = table["label"].fillna("") if "label" in table else pd.Series("", index=table.index)
     ones = np.ones(len(columns), np.float32)
-    return Sample(
+    return DriftSample(
         labels=labels.to_numpy(dtype=object),
         lengths=np.array(lengths, dtype=np.int64),
         unknown=np.array(unknown, dtype=np.float64),
@@ -64,13 +64,13 @@ def sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tokenize
     )
 
 
-def reference(predictor: Predictor | None, tokenizer: Tokenizer) -> Sample:
+def reference(predictor: Predictor | None, tokenizer: Tokenizer) -> DriftSample:
     """Measure the validation and test rows of the current state; parameters as in `sample`.
 
     Training rows would look too familiar: the vocabulary was built from them, and the model is overconfident on them.
     """
     rows = pd.concat([read_table(paths.CLEAN_TABLES[split]) for split in ("validation", "test")], ignore_index=True)
-    return sample(rows, predictor, tokenizer)
+    return draw_sample(rows, predictor, tokenizer)
 
 
 def prepare(raw: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -8,12 +8,12 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-MAX_TERMS = 500  # most frequent terms of the reference that are compared
+COMPARED_TERMS = 500  # most frequent terms of the reference that are compared
 MIN_TERM_TEXTS = 10  # texts of the reference that a term must occur in: fewer could identify a text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sample:
+class DriftSample:
     """Quantities of cleaned texts.
 
     Parameters
@@ -51,28 +51,28 @@ class Sample:
         mask: np.ndarray = self.labels != ""
         return mask
 
-    def take(self, rows: np.ndarray) -> "Sample":
+    def take(self, rows: np.ndarray) -> "DriftSample":
         """Return some of the rows, selected by number or mask."""
         columns = (self.labels[rows], self.lengths[rows], self.unknown[rows], self.terms[rows])
-        return Sample(*columns, self.vocabulary, self.classes, self.probabilities[rows])
+        return DriftSample(*columns, self.vocabulary, self.classes, self.probabilities[rows])
 
 
-def class_counts(before: Sample, after: Sample) -> tuple[list[str], np.ndarray]:
+def class_counts(before: DriftSample, after: DriftSample) -> tuple[list[str], np.ndarray]:
     """Return the classes of both samples, sorted, and each sample's rows by class: shape (2, n_classes)."""
     classes = sorted((set(before.labels) | set(after.labels)) - {""})
     counts = [[(sample.labels == name).sum() for name in classes] for sample in (before, after)]
     return classes, np.array(counts)
 
 
-def frequent_terms(before: Sample) -> np.ndarray:
-    """Return the columns of the reference's most frequent terms, shape (n_terms,); see `MAX_TERMS`."""
+def frequent_terms(before: DriftSample) -> np.ndarray:
+    """Return the columns of the reference's most frequent terms, shape (n_terms,); see `COMPARED_TERMS`."""
     counts = np.asarray(before.terms.sum(axis=0)).ravel()
-    most_frequent = np.argsort(-counts, kind="stable")[:MAX_TERMS]
+    most_frequent = np.argsort(-counts, kind="stable")[:COMPARED_TERMS]
     columns: np.ndarray = most_frequent[counts[most_frequent] >= MIN_TERM_TEXTS]
     return columns
 
 
-def term_counts(before: Sample, after: Sample) -> tuple[list[str], np.ndarray]:
+def term_counts(before: DriftSample, after: DriftSample) -> tuple[list[str], np.ndarray]:
     """Return the reference's frequent terms, and how many texts of each sample contain them: shape (2, n_terms)."""
     columns = frequent_terms(before)
     counts = [np.asarray(sample.terms[:, columns].sum(axis=0)).ravel() for sample in (before, after)]

@@ -26,7 +26,7 @@ from ..inference.ngrams import NgramPart
 from ..inference.part import Inputs, Part
 from ..inference.predictor import Predictor
 from ..text.processor import Tokenizer
-from .attribution import TOLERANCE, Contributions, NumpyNetwork, Span, centred, locate
+from .attribution import COMPLETENESS_TOLERANCE, Contributions, NumpyNetwork, Span, centred, locate
 from .text.contributions import GradientExplainer, NgramExplainer
 from .text.words import trace
 
@@ -67,7 +67,7 @@ class OcclusionExplainer:
     ) -> Contributions:
         (cell,), name = inputs.cells[self.part.modality], self.part.modality
         cells = [cell, *(cell[:start] + cell[end:] for start, end in spans)]
-        logits = centred(self.part.log_probabilities(Inputs.of({name: cells}, {name: self.processor})))
+        logits = centred(self.part.log_probabilities(Inputs.encode({name: cells}, {name: self.processor})))
         units = logits[0] - logits[1:]
         return Contributions(units, logits[0] - units.sum(axis=0), np.zeros(logits.shape[1]))
 
@@ -234,7 +234,7 @@ class Explainer:
             residual=residual,
         )
 
-    def contributions(self, cleaned: str, tolerance: float = TOLERANCE) -> CellContributions:
+    def contributions(self, cleaned: str, tolerance: float = COMPLETENESS_TOLERANCE) -> CellContributions:
         """Return the pieces of a clean cell and what each adds to each class's score.
 
         Parameters
@@ -246,7 +246,7 @@ class Explainer:
         """
         processors, calibration = self.predictor.processors, self.predictor.calibration
         units = processors[self.modality].units(cleaned)
-        spans, inputs = tuple(locate(cleaned, units)), Inputs.of({self.modality: [cleaned]}, processors)
+        spans, inputs = tuple(locate(cleaned, units)), Inputs.encode({self.modality: [cleaned]}, processors)
         contributions = np.zeros((len(units), len(self.predictor.classes)))
         baseline = centred(np.asarray(calibration.offsets))
         residual = np.zeros(len(baseline))

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.errors import display_name
-from .drift_sample import Sample, class_counts, frequent_terms, term_counts
+from .drift_sample import DriftSample, class_counts, frequent_terms, term_counts
 from .settings import Drift
-from .two_sample import fall_p_value, kolmogorov_smirnov, permutation_test, prior_shift, psi
+from .two_sample import compare_priors, fall_p_value, kolmogorov_smirnov, permutation_test, psi
 
 NAMED_TERMS = 3  # terms named in the description of a change
 
@@ -44,7 +44,7 @@ class Measure(NamedTuple):
         Whether both samples must have labels, or predicted probabilities.
     """
 
-    function: Callable[[Sample, Sample, float], Change]
+    function: Callable[[DriftSample, DriftSample, float], Change]
     rule: str
     definition: str
     means: str
@@ -87,16 +87,16 @@ class Shift:
         return self.effect > self.limit and self.p_value < self.level
 
 
-def label_shift(before: Sample, after: Sample, level: float) -> Change:
+def label_shift(before: DriftSample, after: DriftSample, level: float) -> Change:
     """Compare the class priors; describe the class that changed most."""
     classes, counts = class_counts(before, after)
-    shift = prior_shift(counts)
+    shift = compare_priors(counts)
     priors = counts / counts.sum(axis=1, keepdims=True)
     largest = int(np.abs(priors[1] - priors[0]).argmax())
     return Change(*shift, _before_after(f'"{display_name(classes[largest])}"', priors[:, largest], " % of the rows"))
 
 
-def class_shift(before: Sample, after: Sample, level: float) -> Change:
+def class_shift(before: DriftSample, after: DriftSample, level: float) -> Change:
     """Compare each class's prior by Fisher's exact test (Bonferroni-corrected); return the largest significant factor.
 
     If no class is significant at the level, the largest factor is returned.
@@ -115,12 +115,12 @@ def class_shift(before: Sample, after: Sample, level: float) -> Change:
     return Change(factors[largest], p_values[largest], description)
 
 
-def length_shift(before: Sample, after: Sample, level: float) -> Change:
+def length_shift(before: DriftSample, after: DriftSample, level: float) -> Change:
     """Compare the distributions of the lengths."""
     return _distribution_shift(before.lengths, after.lengths, "longer than {:.0f} units")
 
 
-def unknown_word_shift(before: Sample, after: Sample, level: float) -> Change:
+def unknown_word_shift(before: DriftSample, after: DriftSample, level: float) -> Change:
     """Compare the mean fraction of a text's units that are not in the vocabulary."""
     means = [before.unknown.mean(), after.unknown.mean()]
     effect = abs(means[1] - means[0])
@@ -132,7 +132,7 @@ def unknown_word_shift(before: Sample, after: Sample, level: float) -> Change:
     return Change(effect, test.p_value, _before_after("mean share of a text", means))
 
 
-def term_shift(before: Sample, after: Sample, level: float) -> Change:
+def term_shift(before: DriftSample, after: DriftSample, level: float) -> Change:
     """Compare how many texts contain the frequent terms: PSI minus its mean under permutation.
 
     With few rows, chance alone makes the PSI large; subtracting its mean corrects for that.
@@ -149,7 +149,7 @@ def term_shift(before: Sample, after: Sample, level: float) -> Change:
     return Change(max(total - test.mean, 0.0), test.p_value, f"{terms} of the texts")
 
 
-def score_shift(before: Sample, after: Sample, level: float) -> Change:
+def score_shift(before: DriftSample, after: DriftSample, level: float) -> Change:
     """Compare the distributions of each class's predicted probability; return the largest change."""
     columns = zip(before.classes, before.probabilities.T, after.probabilities.T, strict=True)
     changes = [_distribution_shift(old, new, f'"{display_name(name)}" above {{:.2f}}') for name, old, new in columns]
@@ -157,7 +157,7 @@ def score_shift(before: Sample, after: Sample, level: float) -> Change:
     return Change(effect, min(len(changes) * p_value, 1.0), f"probability of {description}")
 
 
-def accuracy_drop(before: Sample, after: Sample, level: float) -> Change:
+def accuracy_drop(before: DriftSample, after: DriftSample, level: float) -> Change:
     """Compare the model's accuracy on the labelled rows."""
     hits, totals = [], []
     for sample in (before, after):
@@ -232,12 +232,12 @@ MEASURES = {
 }
 
 
-def measure(reference: Sample, incoming: Sample, settings: Drift) -> list[Shift]:
+def measure_shifts(reference: DriftSample, incoming: DriftSample, settings: Drift) -> list[Shift]:
     """Compare incoming rows with the reference.
 
     Parameters
     ----------
-    reference, incoming : Sample
+    reference, incoming : DriftSample
         Made with the same model and tokenizer.
     settings : Drift
         Section drift of the parameters.

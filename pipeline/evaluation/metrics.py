@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 BINS = 15  # of the calibration error, as in Guo et al. 2017
+HEADLINES = ("accuracy", "macro_f1", "loss")  # of every table and summary
 RANKINGS = ("roc_auc", "pr_auc")  # expensive: a pass over all rows for each class
 
 Metrics = dict[str, float]  # value by name of the metric; undefined metrics are left out

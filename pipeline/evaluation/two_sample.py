@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 PERMUTATIONS = 1_000  # the smallest p-value is 1 / 1,001, below the smallest level that the parameters allow
-BATCH = 100  # permutations computed at once
+PERMUTATIONS_AT_ONCE = 100  # permutations computed at once
 ENOUGH_EXTREME = 20  # a permutation test stops after so many permutations as extreme as the data
 
 Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -80,7 +80,7 @@ def permutation_test(
     """
     random = np.random.default_rng(seed)
     pooled = np.concatenate([before, after])
-    in_after = np.zeros((BATCH, len(pooled)), dtype=pooled.dtype)
+    in_after = np.zeros((PERMUTATIONS_AT_ONCE, len(pooled)), dtype=pooled.dtype)
     in_after[:, : len(after)] = 1
     statistics, extreme = np.empty(0), 0
     while len(statistics) < PERMUTATIONS and extreme < ENOUGH_EXTREME:
@@ -91,13 +91,13 @@ def permutation_test(
 
 
 class PriorShift(NamedTuple):
-    """Result of `prior_shift`: total variation distance of the class priors, and its p-value."""
+    """Result of `compare_priors`: total variation distance of the class priors, and its p-value."""
 
     distance: float
     p_value: float
 
 
-def prior_shift(counts: np.ndarray, *, seed: int = 0) -> PriorShift:
+def compare_priors(counts: np.ndarray, *, seed: int = 0) -> PriorShift:
     """Compare the class priors of two samples: total variation distance and its permutation test.
 
     Parameters
@@ -109,7 +109,7 @@ def prior_shift(counts: np.ndarray, *, seed: int = 0) -> PriorShift:
 
     Examples
     --------
-    >>> prior_shift(np.array([[50, 50], [75, 25]])).distance
+    >>> compare_priors(np.array([[50, 50], [75, 25]])).distance
     0.25
     """
     pooled, (n_before, n_after) = counts.sum(axis=0), counts.sum(axis=1)

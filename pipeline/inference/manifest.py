@@ -9,7 +9,7 @@ from ..base.files import read_json, sha256
 MANIFEST = "model.json"
 WEIGHTS, ONNX, TOKENIZER = "model.weights.h5", "model.onnx", "tokenizer.json"
 # Increased when older code cannot read the folder: 7 has other modalities than text.
-FORMATS = (6, 7)
+MODEL_FORMATS = (6, 7)
 
 
 class Manifest(TypedDict):
@@ -36,8 +36,8 @@ def read_manifest(folder: Path) -> Manifest:
         A file is missing or altered, or the folder has a format that this code does not read.
     """
     manifest: Manifest = read_json(folder / MANIFEST)
-    if manifest.get("format") not in FORMATS:
-        known = " and ".join(map(str, FORMATS))
+    if manifest.get("format") not in MODEL_FORMATS:
+        known = " and ".join(map(str, MODEL_FORMATS))
         raise PipelineError(
             f"{folder} has format {manifest.get('format')}, this code reads {known}; use the code that wrote it, or "
             "train the model again"

@@ -8,7 +8,7 @@ import numpy as np
 
 from .part import Inputs
 
-BATCH = 64  # rows of one call at most: more are not faster and take memory
+MAX_BATCH_SIZE = 64  # rows of one call at most: more are not faster and take memory
 
 
 class OnnxNetwork:
@@ -57,8 +57,8 @@ class OnnxNetwork:
         logits = np.empty((len(array), self.num_classes), dtype=np.float64)
         lengths = steps(array)
         order = np.argsort(lengths, kind="stable")  # batches of similar lengths, because padding takes time
-        for start in range(0, len(array), BATCH):
-            rows = order[start : start + BATCH]
+        for start in range(0, len(array), MAX_BATCH_SIZE):
+            rows = order[start : start + MAX_BATCH_SIZE]
             logits[rows] = self.logits(np.ascontiguousarray(array[rows, : lengths[rows[-1]]]))
         return log_softmax(logits)
 

@@ -16,10 +16,10 @@ from .part import Inputs
 
 GRAMS, WEIGHTS = "ngrams.json", "ngrams.npz"
 NGRAM_PARTS = ("tfidf", "nb")  # in the order of `Ngrams.log_probabilities`
-BLOCK = 1_024  # texts scored together
+BLOCK_TEXTS = 1_024  # texts scored together
 
 
-def cut(text: str, unit: str, *, long: bool) -> Iterator[str]:
+def ngrams_of(text: str, unit: str, *, long: bool) -> Iterator[str]:
     """Yield the n-grams of a cleaned text, with repetitions: one and two units, and characters.
 
     Parameters
@@ -35,9 +35,9 @@ def cut(text: str, unit: str, *, long: bool) -> Iterator[str]:
     --------
     Runs of characters begin with a tab, which distinguishes them from words:
 
-    >>> list(cut("no go", "word", long=True))
+    >>> list(ngrams_of("no go", "word", long=True))
     ['no', 'go', 'no go']
-    >>> list(cut("a", "word", long=False))
+    >>> list(ngrams_of("a", "word", long=False))
     ['a', '\\t a ']
     """
     units = UNITS[unit](text)
@@ -83,7 +83,7 @@ class Ngrams:
     unit : {"word", "character", "chinese"}
         How the tokenizer splits texts.
     long : bool
-        As in `cut`.
+        As in `ngrams_of`.
     idf : ndarray of shape (n_grams,), float32
         Inverse document frequencies.
     tfidf, nb : ndarray of shape (n_grams + 1, n_classes), float32
@@ -123,7 +123,7 @@ class Ngrams:
         tfidf, nb : ndarray of shape (n_texts, n_classes), float64
             A row depends only on its own text.
         """
-        blocks = [self._logits(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK)]
+        blocks = [self._logits(texts[start : start + BLOCK_TEXTS]) for start in range(0, len(texts), BLOCK_TEXTS)]
         tfidf, nb = log_softmax(np.concatenate([np.empty((2, 0, self.nb.shape[1])), *blocks], axis=1))
         return tfidf, nb
 
@@ -150,9 +150,9 @@ class Ngrams:
         return logits
 
     def _columns(self, text: str) -> bytes:
-        """Return the columns of a text's known n-grams, in the sense of `cut`, with repetitions, as int32."""
+        """Return the columns of a text's known n-grams, in the sense of `ngrams_of`, with repetitions, as int32."""
         if self.unit != "word" or self.long:
-            return _known_columns(cut(text, self.unit, long=self.long), self.columns)
+            return _known_columns(ngrams_of(text, self.unit, long=self.long), self.columns)
         before, pairs, within = "", [], []
         for run in text.split():
             first, last, columns = self._lookup_of_run[run]
@@ -208,7 +208,7 @@ class NgramPart:
 def _look_up_run(unit: str, columns: dict[str, int], run: str) -> tuple[str, str, bytes]:
     """Return the first and the last unit of a run between two spaces, and the columns of the n-grams within it."""
     units = UNITS[unit](run)
-    return units[0], units[-1], _known_columns(cut(run, unit, long=False), columns)
+    return units[0], units[-1], _known_columns(ngrams_of(run, unit, long=False), columns)
 
 
 def _known_columns(grams: Iterable[str], columns: dict[str, int]) -> bytes:

@@ -31,7 +31,7 @@ class Inputs:
     _shared: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, rows: Rows, processors: Mapping[str, Processor]) -> "Inputs":
+    def encode(cls, rows: Rows, processors: Mapping[str, Processor]) -> "Inputs":
         """Encode rows of clean cells."""
         cells = {name: ["" if cell is None else cell for cell in rows[name]] for name in processors}
         arrays = {name: processor.encode(cells[name]) for name, processor in processors.items()}

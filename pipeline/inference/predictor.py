@@ -109,7 +109,7 @@ class Predictor:
         list of ndarray of shape (n_rows, n_classes), float64
             In the order of `parts`. A row depends only on its own cells.
         """
-        return log_probabilities(self.parts, Inputs.of(self._by_modality(cleaned), self.processors))
+        return log_probabilities(self.parts, Inputs.encode(self._by_modality(cleaned), self.processors))
 
     def probabilities(self, rows: Rows | Sequence[str], class_shares: str = "") -> np.ndarray:
         """Return calibrated class probabilities.

@@ -16,12 +16,12 @@ from ..base.params import label_name
 from ..data import columns, tables
 from ..data.forgotten import mask_listed, read_forgotten
 from ..data.rules.engine import Rule, RuleResult, check_rules
-from ..data.rules.table import rule_tables, rules
+from ..data.rules.table import declared_rules, rule_tables
 from ..data.settings import Ingest, Validate
 from ..data.split import split_key
 from .incoming import ExaminedFile, IncomingFile
 
-Predict = Callable[[Sequence[str]], Sequence[str]]  # raw texts to labels
+PredictLabels = Callable[[Sequence[str]], Sequence[str]]  # raw texts to labels
 
 # Rules that hold for a file by itself; the others hold for the table with its rows.
 FILE_RULES = (
@@ -41,7 +41,7 @@ def examine(
     table: pd.DataFrame,
     *,
     known: pd.DataFrame,
-    predict: Predict | None,
+    predict: PredictLabels | None,
     min_agreement: float,
 ) -> list[ExaminedFile]:
     """Read and check files one after another, each together with the table and the accepted files before it.
@@ -65,7 +65,7 @@ def examine(
         file = _examine_file(incoming_file, table, keys, predict, min_agreement)
         if not file.refusal and len(file.new_rows):
             extended = pd.concat([table, file.new_rows.drop(columns="given")], ignore_index=True)
-            results = check_rules(rule_tables(extended), rules(params.load(Validate)))
+            results = check_rules(rule_tables(extended), declared_rules(params.load(Validate)))
             broken = [result for result in results if result.verdict == "stop"]
             if broken:
                 refusal = f"with its rows the whole table breaks {_sentences(broken)}"
@@ -81,7 +81,7 @@ def _examine_file(
     file: IncomingFile,
     table: pd.DataFrame,
     known: set[tuple[str, str]],
-    predict: Predict | None,
+    predict: PredictLabels | None,
     min_agreement: float,
 ) -> ExaminedFile:
     """Read a file and check it by itself; `known` are the keys of known rows."""
@@ -93,7 +93,7 @@ def _examine_file(
         return _unreadable(file, error, table)
     rows = tables.complete(mapped, source=file.name).assign(given=mapped["given"])
     limits = limits.model_copy(update={"labels": limits.labels or sorted(table["label"].dropna().unique())})
-    results = check_rules(rule_tables(rows), [rule for rule in rules(limits) if rule.name in FILE_RULES])
+    results = check_rules(rule_tables(rows), [rule for rule in declared_rules(limits) if rule.name in FILE_RULES])
     keys = pd.Series(_keys(rows), index=rows.index, dtype="object")
     complete = keys.map(all).astype(bool)  # neither text nor label is missing
     new = rows[complete & ~keys.isin(known) & ~keys.duplicated() & ~mask_listed(rows, read_forgotten())]
@@ -115,7 +115,7 @@ def _unreadable(file: IncomingFile, error: Exception, table: pd.DataFrame) -> Ex
     return ExaminedFile(**vars(file), n_rows=0, new_rows=no_rows, refusal=refusal, results=[result])
 
 
-def agreement(rows: pd.DataFrame, predict: Predict, min_agreement: float) -> list[RuleResult]:
+def agreement(rows: pd.DataFrame, predict: PredictLabels, min_agreement: float) -> list[RuleResult]:
     """Judge the labels of new rows by the champion's predictions.
 
     The agreement of a class is the share of its rows for which the champion predicts it, minus that share of the other

@@ -15,7 +15,7 @@ from ..base import paths
 from ..base.errors import PipelineError, without_credentials
 from ..base.files import atomic, sha256, write_json, write_text
 from ..base.versioning import CommandError, dvc
-from ..data import batches
+from ..data import increments
 from ..data.readers.formats import tables_in
 from ..data.rules.engine import RuleResult
 from ..data.rules.summary import summarise
@@ -77,8 +77,8 @@ def unseen_files(address: str) -> Iterator[list[IncomingFile]]:
             place = _download(address, Path(temporary))
         elif not (place := Path(address)).exists():
             raise PipelineError(f"retrain.incoming: {place} does not exist; create the folder, or correct the path")
-        increments, quarantined = batches.read_list(), batches.read_list(paths.QUARANTINE, QUARANTINE_COLUMNS)
-        seen = {*increments["file"], *quarantined["file"]}
+        taken_in, quarantined = increments.read_list(), increments.read_list(paths.QUARANTINE, QUARANTINE_COLUMNS)
+        seen = {*taken_in["file"], *quarantined["file"]}
         files: dict[str, IncomingFile] = {}
         for file in _files_at(place):
             if file.sha256 not in seen:
@@ -131,7 +131,7 @@ def put_into_quarantine(file: ExaminedFile, time: str) -> Path:
     classes = file.new_rows["label"].value_counts().rename_axis("label").reset_index(name="rows")
     summary = summarise(file.results, file.new_rows, classes)
     write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **summary})
-    write_text(folder / "index.html", validation.html(summary))
+    write_text(folder / "index.html", validation.validation_page(summary))
     line = {"file": file.sha256, "name": file.name, "found": time, "why": file.refusal}
-    batches.append(line, paths.QUARANTINE, QUARANTINE_COLUMNS)
+    increments.append(line, paths.QUARANTINE, QUARANTINE_COLUMNS)
     return folder

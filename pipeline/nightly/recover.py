@@ -16,7 +16,7 @@ from ..base.files import read_yaml, write_text
 from ..base.versioning import DVC_LOCK, git
 
 RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's list of paths in use
-SECONDS = 1  # age from which a file counts as left behind: DVC completes one within milliseconds
+MIN_AGE_SECONDS = 1  # age from which a file counts as left behind: DVC completes one within milliseconds
 
 
 def recover() -> None:
@@ -94,7 +94,7 @@ def tidy_run_cache() -> str:
         runs = Path(Repo(".").cache.legacy.path) / "runs"
     except DvcException as error:
         raise PipelineError(f"not a DVC repository ({error}); run from the project's root") from error
-    newest = time.time() - SECONDS
+    newest = time.time() - MIN_AGE_SECONDS
     removed = 0
     for entry in runs.glob("*/*"):
         if entry.stat().st_mtime > newest:
@@ -110,7 +110,7 @@ def tidy_run_cache() -> str:
 
 def remove_partial_outputs() -> str:
     """Remove unfinished copies that DVC left next to the stages' outputs; return a message as above."""
-    newest = time.time() - SECONDS  # a file that is being copied changes all the time
+    newest = time.time() - MIN_AGE_SECONDS  # a file that is being copied changes all the time
     partial = [file for file in Path("data").rglob(f".{'?' * 22}.tmp") if file.stat().st_mtime < newest]
     for file in partial:
         file.unlink()

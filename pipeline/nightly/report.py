@@ -10,10 +10,11 @@ from ..base import checkout, paths
 from ..base.errors import display_name
 from ..base.files import write_json, write_text
 from ..base.markdown import bullets, escaped, pipe_table
-from ..reports import drift, page, summary
+from ..evaluation.metrics import HEADLINES
+from ..reports import drift, page
 from .incoming import ExaminedFile
 
-REPORTS = paths.REPORTS / "retrain"
+FOLDER = paths.REPORTS / "retrain"
 
 
 class RetrainOutcome(IntEnum):
@@ -25,7 +26,7 @@ class RetrainOutcome(IntEnum):
     BUSY = 12
 
 
-TITLES = {
+OUTCOME_TITLES = {
     RetrainOutcome.NOTHING: "nothing to do",
     RetrainOutcome.PROMOTED: "retrained and promoted",
     RetrainOutcome.REJECTED: "retrained, not promoted",
@@ -89,7 +90,7 @@ class RetrainRun:
 
     def sentence(self) -> str:
         """Return what happened, in one line."""
-        parts = [f"{self.model}: {TITLES[self.outcome]}"]
+        parts = [f"{self.model}: {OUTCOME_TITLES[self.outcome]}"]
         if self.files:
             parts.append(f"{len(self.files)} new files with {self.n_new_rows:,} new rows")
         if self.refused:
@@ -101,7 +102,7 @@ def as_markdown(run: RetrainRun, headline: str = "") -> str:
     """Return the report as Markdown; `headline` replaces the outcome."""
     lines = [
         f"# Retraining of {run.model}",
-        f"**{headline or TITLES[run.outcome].capitalize()}.** Started {run.started:%Y-%m-%d %H:%M} UTC.",
+        f"**{headline or OUTCOME_TITLES[run.outcome].capitalize()}.** Started {run.started:%Y-%m-%d %H:%M} UTC.",
     ]
     if run.reasons:
         lines += ["## Reasons to train", bullets(run.reasons)]
@@ -131,7 +132,7 @@ def _file_cells(file: ExaminedFile, *, trained: bool) -> list[str]:
 def _metrics_table(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
     rows = [
         [key, f"{before['overall'][key]:,}" if before else "", f"{after['overall'][key]:,}"]
-        for key in ("num_samples", *summary.HEADLINES)
+        for key in ("num_samples", *HEADLINES)
     ]
     note = "Each on the test rows of its time; the gate compares both models on the same rows."
     return f"{pipe_table(['', 'before', 'now'], rows, right=2)}\n\n{note}"
@@ -159,9 +160,9 @@ def as_json(run: RetrainRun) -> dict[str, Any]:
     }
 
 
-def write(run: RetrainRun) -> None:
+def write_report(run: RetrainRun) -> None:
     """Write the report to `data/retrain.md`, for git, and to `reports/retrain/`."""
     text = as_markdown(run)
-    write_text(checkout.REPORT, text)
-    page.write(REPORTS, "report", text)
-    write_json(REPORTS / "report.json", as_json(run))
+    write_text(checkout.RETRAIN_REPORT, text)
+    page.write(FOLDER, "report", text)
+    write_json(FOLDER / "report.json", as_json(run))

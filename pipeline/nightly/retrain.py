@@ -17,7 +17,7 @@ import pandas as pd
 from ..base import checkout, command, params, paths, versioning
 from ..base.errors import PipelineError
 from ..base.files import read_json, read_table
-from ..data import batches, tables
+from ..data import increments, tables
 from ..data.settings import Ingest
 from ..evaluation import drift, measures
 from ..evaluation.settings import Drift
@@ -32,12 +32,12 @@ from ..registry.store import Store
 from ..reports.drift import drift_report
 from ..text.processor import Tokenizer
 from . import recover, repository
-from .examination import Predict, examine
+from .examination import PredictLabels, examine
 from .incoming import IncomingFile, put_into_quarantine, unseen_files
 from .lock import remote_lock
 from .overdue import record_end, refuse_overdue
 from .reasons import reasons_to_train
-from .report import RetrainOutcome, RetrainRun, as_markdown, write
+from .report import RetrainOutcome, RetrainRun, as_markdown, write_report
 from .settings import Retrain
 
 if TYPE_CHECKING:
@@ -179,11 +179,11 @@ def _examine(run: RetrainRun, files: Sequence[IncomingFile], situation: Situatio
             tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
             new_rows = pd.concat([file.new_rows for file in run.accepted], ignore_index=True)
             before = drift.reference(predictor, tokenizer)
-            after = drift.sample(drift.prepare(new_rows)[0], predictor, tokenizer)
-            run.drift = drift_report(before, after, measures.measure(before, after, params.load(Drift)))
+            after = drift.draw_sample(drift.prepare(new_rows)[0], predictor, tokenizer)
+            run.drift = drift_report(before, after, measures.measure_shifts(before, after, params.load(Drift)))
 
 
-def _labels(predictor: Predictor) -> Predict:
+def _labels(predictor: Predictor) -> PredictLabels:
     return lambda texts: predictor.predict(texts)["predicted_label"].to_list()
 
 
@@ -206,7 +206,7 @@ def _store_files(run: RetrainRun) -> list[str]:
     stored = [put_into_quarantine(file, run.timestamp) for file in run.refused]
     if run.reasons:
         stored += [
-            batches.add(file.increment(), source=file.name, file=file.sha256, taken=run.timestamp)
+            increments.add(file.increment(), source=file.name, file=file.sha256, taken=run.timestamp)
             for file in run.accepted
         ]
     names = [str(path) for path in stored]
@@ -235,7 +235,7 @@ def _read_decision(run: RetrainRun, store: Store) -> None:
 def _deliver(run: RetrainRun, branch: str, *, changed: bool) -> None:
     """Write the report, and push it with all other changes; without changes, push what an earlier run could not."""
     if changed:
-        write(run)
+        write_report(run)
         print(repository.commit_and_push(branch, f"{run.sentence()} [skip ci]"))
     elif repository.has_unpushed_results(branch):
         print(f"results of an earlier retraining: {repository.push(branch)}")
@@ -277,5 +277,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"retrain: {error}; nothing was done")
     print(run.sentence())
     if options.alarm and run.refused:
-        raise PipelineError(f"{len(run.refused)} file(s) are in quarantine; see {checkout.REPORT}")
+        raise PipelineError(f"{len(run.refused)} file(s) are in quarantine; see {checkout.RETRAIN_REPORT}")
     sys.exit(0 if options.alarm else run.outcome)

@@ -16,14 +16,14 @@ from ..training.checkpoint import TORN
 from . import packaging
 
 MAX_FILES = 20  # the oldest are deleted
-Columns = Mapping[str, np.ndarray]  # by name; all of the same shape (n_rows,) and dtype
+StoredColumns = Mapping[str, np.ndarray]  # by name; all of the same shape (n_rows,) and dtype
 
 
 def _path(root: Path, depends_on: Any) -> Path:
     return root / ".state/kept" / f"{sha256_json([depends_on, sha256(packaging.RUNTIME_LOCK)])}.npz"
 
 
-def keep(root: Path, depends_on: Any, columns: Columns) -> None:
+def keep(root: Path, depends_on: Any, columns: StoredColumns) -> None:
     """Store columns.
 
     Parameters
@@ -42,7 +42,7 @@ def keep(root: Path, depends_on: Any, columns: Columns) -> None:
         oldest.unlink(missing_ok=True)
 
 
-def find(root: Path, depends_on: Any) -> Columns | None:
+def find(root: Path, depends_on: Any) -> StoredColumns | None:
     """Return the columns that depend on the same; None if there are none, or their file is damaged."""
     path = _path(root, depends_on)
     if not path.is_file():

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..base.errors import display_name
 from ..base.markdown import escaped, pipe_table
+from ..evaluation.metrics import Metrics
 from .settings import Gate
 
-Metrics = Mapping[str, float]
 MACRO_F1 = "macro-F1"
 ANSWERS = "answers as measured"
 

@@ -11,6 +11,7 @@ from ..base.modalities import modalities_of
 from ..data.settings import NO_FILE, Clean, Ingest
 from ..evaluation.paired import paired_differences
 from ..evaluation.settings import Evaluate
+from ..inference.part import Rows
 from . import answers, gate, probe, promotion
 from .gate import Challenger, ChampionComparison, Decision
 from .settings import Gate
@@ -20,7 +21,6 @@ from .versions import MODEL_DIGEST
 if TYPE_CHECKING:
     from .lazy_mlflow import ModelVersion
 
-Cells = dict[str, list[str]]  # by modality
 
 # Parameters that choose the test rows: after a change, these may be among the champion's training rows.
 SPLITTING: dict[type[params.Section], tuple[str, ...]] = {
@@ -67,7 +67,7 @@ class EvaluatedRows:
         )
 
 
-def test_rows() -> Cells:
+def test_rows() -> Rows:
     """Return the raw cells of the test rows, by modality."""
     raw = read_table(paths.INGEST_TABLE).drop_duplicates("id").set_index("id")
     raw = raw.loc[read_table(paths.CLEAN_TABLES["test"])["id"]]
@@ -76,7 +76,7 @@ def test_rows() -> Cells:
 
 def judge(
     metrics: dict[str, Any],
-    rows: Cells,
+    rows: Rows,
     processes: probe.Processes,
     store: Store,
     version: "ModelVersion",
@@ -98,7 +98,7 @@ def judge(
         The new version, and the one in service; None if there is none.
     """
     sample = _sample()
-    wait = promotion.ask(
+    wait = promotion.ask_version(
         processes.new(), store, version, {name: [cells[row] for row in sample] for name, cells in rows.items()}
     )
     evaluated = EvaluatedRows.read()  # while the model is loaded, and so is the comparison
@@ -144,7 +144,7 @@ def _mismatch(answer: probe.Answer, evaluated: EvaluatedRows, sample: np.ndarray
 def _compare(
     champion: "ModelVersion",
     new: str,
-    rows: Cells,
+    rows: Rows,
     evaluated: EvaluatedRows,
     processes: probe.Processes,
     store: Store,
@@ -193,18 +193,18 @@ def _changed_split(store: Store, champion: "ModelVersion") -> list[str]:
     return [key for key, value in expected.items() if logged.get(key) != value] if logged else []
 
 
-def _ask_champion(champion: "ModelVersion", rows: Cells, processes: probe.Processes, store: Store) -> probe.Answer:
+def _ask_champion(champion: "ModelVersion", rows: Rows, processes: probe.Processes, store: Store) -> probe.Answer:
     """Return the champion's answer for all rows, from the cache if it was asked the same rows before."""
     digest = champion.tags.get(MODEL_DIGEST)
     cached = answers.find(versioning.root(), [digest, rows]) if digest else None
     if cached:
         return probe.Answer({name: column.tolist() for name, column in cached.items()})
-    answer = promotion.ask(processes.new(), store, champion, rows)()
+    answer = promotion.ask_version(processes.new(), store, champion, rows)()
     _store_answer(champion, rows, answer)
     return answer
 
 
-def _store_answer(version: "ModelVersion", rows: Cells, answer: probe.Answer) -> None:
+def _store_answer(version: "ModelVersion", rows: Rows, answer: probe.Answer) -> None:
     """Add an answer to the cache, unless it is a failure."""
     digest = version.tags.get(MODEL_DIGEST)
     if digest and not answer.failure:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.types import Schema as Schema
 
 # Modules and the names imported from them at run time.
-NAMES = {
+MLFLOW_NAMES = {
     "mlflow": ("MlflowClient", "pyfunc", "register_model", "set_registry_uri", "set_tracking_uri"),
     "mlflow.artifacts": ("download_artifacts",),
     "mlflow.entities": ("Dataset", "DatasetInput", "InputTag", "Metric", "Param"),
@@ -37,8 +37,8 @@ NAMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import one of `NAMES`; Python calls this for a name that the module does not have yet (PEP 562)."""
-    for module, names in NAMES.items():
+    """Import one of `MLFLOW_NAMES`; Python calls this for a name that the module does not have yet (PEP 562)."""
+    for module, names in MLFLOW_NAMES.items():
         if name in names:
             value = globals()[name] = getattr(importlib.import_module(module), name)
             return value

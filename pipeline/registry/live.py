@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..base.errors import PipelineError, without_credentials
+from ..evaluation.metrics import Metrics
 from . import tracking
-from .runs import Metrics
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import importlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import PipelineError
 from ..base.files import read_json, read_yaml
 from ..inference.manifest import MANIFEST, Manifest
+from ..inference.part import Rows
 
 if TYPE_CHECKING:
     from .lazy_mlflow import ModelVersion
     from .store import Store
 
 Predicted = list[list[Any]]  # columns: label, confidence and a probability for each class
-Predict = Callable[[Mapping[str, list[str]], str], Predicted]  # cells by modality, and class shares
+Predict = Callable[[Rows, str], Predicted]  # cells by modality, and class shares
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class OpenedModel:
         except Exception as error:  # the model's own code may raise anything, also its own PipelineError
             raise PipelineError(f"{self.name} cannot be loaded: {error}") from error
 
-        def predict(rows: Mapping[str, list[str]], class_shares: str) -> Predicted:
+        def predict(rows: Rows, class_shares: str) -> Predicted:
             params = [{"class_shares": class_shares}] if class_shares else []  # older models take none
             table = model.predict(pd.DataFrame(rows), *params)
             return [column.to_list() for _, column in table.round(6).items()]

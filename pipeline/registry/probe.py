@@ -13,10 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..inference.part import Rows
 
 MAX_SECONDS = 600  # to load a model and predict all rows
 TIMED_ROWS = 30  # predicted one by one, to measure the latency
@@ -121,7 +124,7 @@ class Probe:
         self._process, self.folder = process, folder
         folder.mkdir()
 
-    def ask(self, model: Path, rows: Mapping[str, Sequence[str]]) -> None:
+    def ask(self, model: Path, rows: "Rows") -> None:
         """Ask a model for predictions; do not wait for the answer.
 
         Parameters

@@ -4,12 +4,13 @@ Three aliases distinguish a model's versions: `champion` is in service, `previou
 `challenger` is the last version that the gate refused. Tags of the versions record who moved the aliases, when and why.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..base import versioning
 from ..base.errors import PipelineError
+from ..inference.part import Rows
 from . import lazy_mlflow, models, packaging, probe, tracking
 from .gate import Decision
 from .store import Store
@@ -127,8 +128,8 @@ def withdrawn(version: "ModelVersion") -> str:
     return f"was rolled back at {tags['rollback.time']}: {tags['rollback.reason']}" if "rollback.time" in tags else ""
 
 
-def ask(
-    process: probe.Probe, store: Store, version: "ModelVersion", rows: Mapping[str, Sequence[str]] | None = None
+def ask_version(
+    process: probe.Probe, store: Store, version: "ModelVersion", rows: Rows | None = None
 ) -> Callable[[], probe.Answer]:
     """Ask a registered model in another process; return a function that waits for the answer.
 
@@ -169,7 +170,7 @@ def _set_previous(store: Store, version: "ModelVersion") -> None:
 def _check(store: Store, version: "ModelVersion") -> None:
     """Fail unless a version loads and answers in a separate process."""
     with probe.Processes() as processes:
-        answer = ask(processes.new(), store, version)()
+        answer = ask_version(processes.new(), store, version)()
     if answer.failure:
         raise PipelineError(f"{version.name} version {version.version} {answer.failure}; it was not promoted")
 

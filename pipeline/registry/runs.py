@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import params, paths, versioning
 from ..base.files import read_json
 from ..data.settings import Ingest
+from ..evaluation.metrics import Metrics
 from ..training.settings import Train
 from . import lazy_mlflow
 from .lock import StoreLock
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .lazy_mlflow import MlflowClient, Run
 
 STATE, PUBLISHED = "pipeline.state", "pipeline.published"  # tags of runs
-Metrics = Mapping[str, float]
 MAX_METRICS = 1_000  # a server refuses more in one request
 
 

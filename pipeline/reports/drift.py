@@ -10,22 +10,24 @@ import numpy as np
 from ..base.errors import display_name
 from ..base.files import write_json
 from ..base.markdown import bullets, escaped, named, pipe_table
-from ..evaluation.drift_sample import Sample, class_counts, term_counts
+from ..evaluation.drift_sample import DriftSample, class_counts, term_counts
 from ..evaluation.measures import MEASURES, Shift
 from ..evaluation.two_sample import psi
 from . import page
 
-MAX_TERMS = 10
+SHOWN_TERMS = 10
 
 
-def drift_report(reference: Sample, incoming: Sample, shifts: Sequence[Shift], **metadata: Any) -> dict[str, Any]:
+def drift_report(
+    reference: DriftSample, incoming: DriftSample, shifts: Sequence[Shift], **metadata: Any
+) -> dict[str, Any]:
     """Return the report for JSON: measures, and the classes and frequent terms of the reference.
 
     It holds no text and no term that the reference lacks.
 
     Parameters
     ----------
-    reference, incoming : Sample
+    reference, incoming : DriftSample
         The rows compared.
     shifts : sequence of Shift
         As `evaluation.measures.measure` returns them; empty where there are too few rows.
@@ -49,7 +51,7 @@ def drift_report(reference: Sample, incoming: Sample, shifts: Sequence[Shift], *
     }
 
 
-def _classes(reference: Sample, incoming: Sample) -> list[dict[str, Any]]:
+def _classes(reference: DriftSample, incoming: DriftSample) -> list[dict[str, Any]]:
     names, counts = class_counts(reference, incoming)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return [
@@ -58,7 +60,7 @@ def _classes(reference: Sample, incoming: Sample) -> list[dict[str, Any]]:
     ]
 
 
-def _terms(reference: Sample, incoming: Sample) -> list[dict[str, Any]]:
+def _terms(reference: DriftSample, incoming: DriftSample) -> list[dict[str, Any]]:
     """Return the frequent terms that differ most, with the share of the texts that hold them."""
     names, counts = term_counts(reference, incoming)
     contributions = psi(*counts)
@@ -70,7 +72,7 @@ def _terms(reference: Sample, incoming: Sample) -> list[dict[str, Any]]:
             "incoming": float(shares[1, number]),
             "psi": float(contributions[number]),
         }
-        for number in np.argsort(-contributions, kind="stable")[:MAX_TERMS]
+        for number in np.argsort(-contributions, kind="stable")[:SHOWN_TERMS]
     ]
 
 

@@ -12,7 +12,7 @@ OPEN_CLASSES = 3  # the most probable ones; the others open on a click
 MIN_STRENGTH = 5  # % of the largest contribution; weaker words are not coloured
 
 
-def html(explanation: Explanation) -> str:
+def explanation_page(explanation: Explanation) -> str:
     """Return a page that shows the text once for each class, the most probable class first."""
     largest = float(np.abs(explanation.contributions).max(initial=0)) or 1.0
     sections = [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMES = (
+FIGURE_NAMES = (
     "learning_curve",
     "confusion_matrix",
     "roc",
@@ -50,7 +50,7 @@ def draw_figures(folder: Path) -> list[Path]:
     list of Path
         The PNG files.
     """
-    files = [folder / f"{name}.png" for name in NAMES]
+    files = [folder / f"{name}.png" for name in FIGURE_NAMES]
     stamp = folder / "drawn_from.json"
     code = [Path(__file__), Path(plots.__file__)]
     drawn_from = {path.as_posix(): sha256(path) for path in INPUTS} | {path.name: sha256(path) for path in code}

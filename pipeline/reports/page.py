@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markdown_it.token import Token
 
-TEMPLATES = Path(__file__).parent / "templates"
+PAGE_TEMPLATES = Path(__file__).parent / "templates"
 KEEP_TOGETHER = re.compile(r"(?<=\[)(-?[\d.]+,) (?=-?[\d.]+\])| (?=%)")  # the spaces in "[0.1, 0.2]" and "80 %"
 
 
@@ -30,7 +30,9 @@ def fill(template: str, **values: Any) -> str:
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=StrictUndefined)
+    return Environment(
+        loader=FileSystemLoader(PAGE_TEMPLATES), autoescape=True, trim_blocks=True, undefined=StrictUndefined
+    )
 
 
 def html(markdown: str, folder: Path) -> str:

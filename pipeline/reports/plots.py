@@ -19,9 +19,9 @@ COLORS = (BLUE, ORANGE, "#3b8a4f", "#a33b6d", "#6a5acd", "#8c6d31", "#2aa1a8", G
 PALE = "#d5d8dd"
 WEAKEST = 6  # curves drawn in colour where there are more classes than colours
 MAX_NAME_WIDTH = 22  # columns of a class name
-MAX_WORDS = 10  # most telling words of a class
+SHOWN_WORDS = 10  # most telling words of a class
 MAX_PANELS, PANEL_COLUMNS = 10, 5  # classes with their most telling words: in all, and side by side
-FEW_CLASSES = 10  # up to which a confusion matrix has room for counts and large labels
+LABELLED_CLASSES = 10  # up to which a confusion matrix has room for counts and large labels
 
 
 def plot_learning_curve(axes: "Axes", history: pd.DataFrame) -> None:
@@ -37,7 +37,7 @@ def plot_learning_curve(axes: "Axes", history: pd.DataFrame) -> None:
 
 def plot_confusion_matrix(axes: "Axes", predictions: pd.DataFrame, classes: list[str]) -> None:
     """Plot the share of each actual class's rows by predicted class, with the counts where there is room for them."""
-    few, number = len(classes) <= FEW_CLASSES, {name: i for i, name in enumerate(classes)}
+    few, number = len(classes) <= LABELLED_CLASSES, {name: i for i, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (predictions["actual"].map(number), predictions["predicted"].map(number)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -185,10 +185,10 @@ def plot_telling_words(axes: "Axes", table: pd.DataFrame, classes: list[str]) ->
     columns = min(len(drawn), PANEL_COLUMNS)
     panels = figure.subplots(-(-len(drawn) // columns), columns, squeeze=False, sharex=True).ravel()
     for panel, name in zip(panels, drawn, strict=False):
-        rows = table[table["class"] == name].head(MAX_WORDS)
+        rows = table[table["class"] == name].head(SHOWN_WORDS)
         panel.barh(range(len(rows)), rows["contribution"], color=BLUE)
         panel.set_title(short_name(name), fontsize=10)
-        panel.set(yticks=range(len(rows)), ylim=(MAX_WORDS - 0.4, -0.6))
+        panel.set(yticks=range(len(rows)), ylim=(SHOWN_WORDS - 0.4, -0.6))
         panel.set_yticklabels([short_name(word) for word in rows["word"]])
         panel.tick_params(labelsize=8)
     for panel in panels[len(drawn) :]:

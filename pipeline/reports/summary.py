@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base.markdown import named, pipe_table
-from ..evaluation.metrics import flatten
+from ..evaluation.metrics import HEADLINES, flatten
 from .titles import BASELINES, SHORT_METRICS, part_title
-
-HEADLINES = ("accuracy", "macro_f1", "loss")
 
 
 def mlflow_metrics(

@@ -23,7 +23,7 @@ CLASS_METRICS = {
     "pr_auc": "avg. precision",
 }
 PARTS = {"lstm": "LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
-BASELINES = baselines.TITLES
+BASELINES = baselines.BASELINE_TITLES
 
 
 def part_title(name: str) -> str:

@@ -12,7 +12,7 @@ ADVICE = {
 }
 
 
-def html(results: ValidationSummary) -> str:
+def validation_page(results: ValidationSummary) -> str:
     """Return the page of the content of `results.json`, broken rules first."""
     from importlib.metadata import version
 

@@ -3,7 +3,22 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
-SECONDS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # upper bounds of the buckets
+BUCKET_SECONDS = (
+    0.001,
+    0.002,
+    0.003,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+)  # upper bounds of the buckets
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -25,15 +40,15 @@ class Monitor:
         self._requests = Counter("serve_requests", "Requests answered", labels, registry=registry)
         self._request_seconds = Histogram(
             "serve_request_seconds", "Seconds from the first byte of a request to the last of its answer", ("path",),
-            buckets=SECONDS, registry=registry,
+            buckets=BUCKET_SECONDS, registry=registry,
         )  # fmt: skip
         self._batch_texts = Histogram("serve_batch_texts", "Texts in a request batch", buckets=TEXTS, registry=registry)
         self._inference_seconds = Histogram(
-            "serve_inference_seconds", "Seconds to predict a request batch", buckets=SECONDS, registry=registry
+            "serve_inference_seconds", "Seconds to predict a request batch", buckets=BUCKET_SECONDS, registry=registry
         )
         self.errors = Counter("serve_errors", "Requests that failed with an internal error", registry=registry)
         self._explanation_seconds = Histogram(
-            "serve_explanation_seconds", "Seconds to explain a text", buckets=SECONDS, registry=registry
+            "serve_explanation_seconds", "Seconds to explain a text", buckets=BUCKET_SECONDS, registry=registry
         )
         self.waiting_texts = Gauge("serve_waiting_texts", "Texts waiting for a prediction", registry=registry)
         self.waiting_explanations = Gauge(

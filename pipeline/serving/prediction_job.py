@@ -13,20 +13,22 @@ from tqdm import tqdm
 from ..base.modalities import modality
 from ..base.process import worker_pool
 from ..data.readers.streams import TableStream, UnreadableRow
+from ..inference.part import Rows
 from ..registry.models import OpenedModel, Predict, Predicted
 
 CHUNK = 4_096  # rows that a process predicts at once
 READ_AHEAD = 3  # chunks for each process
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-Rows = Mapping[str, list[str]]  # raw cells by modality
 # Takes rows, and returns a function that waits for their predictions.
 SubmitRows = Callable[[Rows], Callable[[], Predicted]]
 PredictedChunk = tuple[Any, list[str | None], Predicted]  # a chunk, an error or None for each row, and predictions
 
 
-def cell_error(cell: Any, name: str = "text") -> str | None:
+def cell_error(cell: Any, name: str = "text", clean: Callable[[str], str] | None = None) -> str | None:
     """Return why a raw cell of a modality cannot be predicted; None if it can.
+
+    `clean` is the function of that modality.
 
     >>> cell_error(3)
     'the text is not a string'
@@ -42,14 +44,17 @@ def cell_error(cell: Any, name: str = "text") -> str | None:
     first = cell.lstrip()[:1]
     # Only a text that begins with markup, an entity or a control character can be empty once cleaned; cleaning is slow.
     suspect = name != "text" or first in "<&" or not first.isprintable()
-    if not first or (suspect and not modality(name).clean(cell)):
+    if not first or (suspect and not (clean or modality(name).clean)(cell)):
         return f"the {name} is empty"
     return None
 
 
 def row_errors(cells: Mapping[str, list[Any]]) -> list[str | None]:
     """Return for each row the error of its first cell that has one; None for a row that can be predicted."""
-    by_modality = [[cell_error(cell, name) for cell in column] for name, column in cells.items()]
+    by_modality = []
+    for name, column in cells.items():
+        clean = modality(name).clean
+        by_modality.append([cell_error(cell, name, clean) for cell in column])
     if len(by_modality) == 1:
         return by_modality[0]
     return [next(filter(None, errors), None) for errors in zip(*by_modality, strict=True)]

@@ -42,11 +42,11 @@ def _train(
     """Train a variant, or take the LSTM of the same variant with n-grams, which do not affect it."""
     settings = training.settings
     if settings is None or settings.ngrams:
-        return process.run_in_process(crossfit.train_and_measure, data, settings, crossfit.fit_ngrams(data, folder))
+        return process.run_in_process(crossfit.train_and_measure, data, settings, crossfit.ngram_outputs(data, folder))
     with_ngrams = settings.model_copy(update={"ngrams": True})
     for result in (other.load() for other in trainings if other.settings == with_ngrams):
         if result is not None and result.lstm is not None:
-            seconds = result.seconds - crossfit.fit_ngrams(data, folder).seconds
+            seconds = result.seconds - crossfit.ngram_outputs(data, folder).seconds
             return CrossfitResult(result.lstm, result.lstm, seconds, result.history)
     return process.run_in_process(crossfit.train_and_measure, data, settings, None)
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ..base.errors import PipelineError
 from ..base.files import read_arrays, read_json, write_arrays, write_json
+from ..evaluation.metrics import Metrics
 from ..training import fit
 from ..training.settings import PRESETS, Train
 from .crossfit import CrossfitResult
@@ -117,7 +118,7 @@ class VariantTraining:
         arrays = read_arrays(self.path.with_suffix(".npz"))
         return CrossfitResult(arrays["combined"], arrays.get("lstm"), cached["seconds"], cached["history"])
 
-    def save(self, result: CrossfitResult, metrics: Mapping[str, float]) -> None:
+    def save(self, result: CrossfitResult, metrics: Metrics) -> None:
         """Cache a result: the JSON file last, so that its presence proves that the arrays are complete."""
         arrays = {"combined": result.combined} | ({} if result.lstm is None else {"lstm": result.lstm})
         self.path.unlink(missing_ok=True)

@@ -103,7 +103,7 @@ def cross_fitted(data: fit.Data, log_probabilities: Sequence[np.ndarray]) -> np.
     return probabilities
 
 
-def fit_ngrams(data: fit.Data, folder: Path) -> NgramOutputs:
+def ngram_outputs(data: fit.Data, folder: Path) -> NgramOutputs:
     """Fit the n-gram models once for a pipeline state, and cache their outputs in `folder`."""
     path = folder / "ngrams.npz"
     if not path.is_file():

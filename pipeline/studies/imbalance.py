@@ -27,7 +27,7 @@ from .imbalance_report import imbalance_markdown, strategy_table
 from .imbalance_results import COMPARED, StrategyResult, StrategyResults
 from .seeds import add_seeds_option
 
-STRATEGIES = tuple(strategies.STRATEGIES)  # without auto, which is one of the others
+STRATEGY_NAMES = tuple(strategies.STRATEGIES)  # without auto, which is one of the others
 OWN_KEYS = ("rebalance.strategy", "rebalance.seed", "train.seed", "ingest.skew")  # which the study itself sets
 
 
@@ -153,11 +153,11 @@ def train_strategies(
 
 
 def finished_results(folder: Path, seeds: Sequence[int]) -> StrategyResults:
-    """Return what is cached under all of the seeds, by skew (ascending) and strategy (in the order of STRATEGIES)."""
+    """Return what is cached under all of the seeds, by skew (ascending) and strategy (as in STRATEGY_NAMES)."""
     finished: dict[tuple[float | None, str], list[StrategyResult]] = {}
     skews = {None, *(float(skew) for path in folder.iterdir() for skew in re.findall(r"^1-to-([\d.e+]+)-", path.name))}
     for skew in sorted(skews, key=lambda skew: skew or 0):
-        for strategy in STRATEGIES:
+        for strategy in STRATEGY_NAMES:
             cached = [StrategyResult.load(folder / StrategyTraining(skew, strategy, seed).name) for seed in seeds]
             results = [result for result in cached if result is not None]
             if len(results) == len(seeds):
@@ -243,7 +243,12 @@ def _skew(text: str) -> float | None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("imbalance", __doc__, example="--strategies none class_weight --seeds 0")
     parser.add_argument(
-        "--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES, metavar="NAME", help="default: all"
+        "--strategies",
+        nargs="+",
+        choices=STRATEGY_NAMES,
+        default=STRATEGY_NAMES,
+        metavar="NAME",
+        help="default: all",
     )
     add_seeds_option(parser)
     parser.add_argument("--skew", type=_skew, nargs="+", metavar="N", help="1 : N in train; none leaves it unchanged")
@@ -258,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--jobs must be 1 or more")
     # Two trainings of one thread each at once are faster than one after another with two threads.
     changes = {"train.threads": 1} | dict(options.set)
-    document = with_changes(params.read(params.PARAMS_FILE), changes)
+    document = with_changes(params.read_document(params.PARAMS_FILE), changes)
     seeds = list(dict.fromkeys(options.seeds))
     skews = options.skew or [document["ingest"]["skew"]]
     trainings = [

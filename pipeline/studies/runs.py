@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ..base import versioning
 from ..base.files import sha256_json
+from ..evaluation.metrics import Metrics
 from ..registry.experiments import experiment_name, open_experiment
 from ..registry.runs import STATE
 from ..registry.store import Store
@@ -50,8 +51,8 @@ class StudyRun:
 
     name: str
     params: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    history: Sequence[Mapping[str, float]] = ()
+    metrics: Metrics
+    history: Sequence[Metrics] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     compared: bool = True
 
@@ -92,7 +93,7 @@ class ParentRun:
     name: str
     state: str
     params: Mapping[str, Any]
-    metrics: Mapping[str, float]
+    metrics: Metrics
     metrics_of: str
     note: str
     files: Sequence[Path]

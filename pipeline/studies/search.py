@@ -239,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data, state = crossfit.load_data(), state_id()
     start = base.model_dump() | fit.resolved(data, base)
     with storage.locked_folder(storage.ABLATION / state) as folder:
-        ngrams = crossfit.fit_ngrams(data, folder) if base.ngrams else None
+        ngrams = crossfit.ngram_outputs(data, folder) if base.ngrams else None
     with storage.locked_folder(storage.SEARCH / state) as folder:
         # Other ranges are another search of the same data.
         name = f"{state[:16]}-{sha256_json(RANGES)[:16]}"

@@ -22,8 +22,7 @@ from ..reports import page
 from ..reports.summary import format_interval
 from ..reports.titles import METRICS
 
-FOLDER = paths.REPORTS / "compare"
-CLASS_METRICS = ("precision", "recall", "f1")
+COMPARED_METRICS = ("precision", "recall", "f1")
 MOST_CLASSES = 10  # a larger confusion matrix is not shown
 
 
@@ -176,9 +175,11 @@ def _classes_table(before: RevisionOutputs, after: RevisionOutputs) -> str:
     rows = []
     for name, new in after.metrics["per_class"].items():
         old = before.metrics["per_class"].get(name, {})
-        values = [f"{new[key]:.3f}" + (f" ({new[key] - old[key]:+.3f})" if key in old else "") for key in CLASS_METRICS]
+        values = [
+            f"{new[key]:.3f}" + (f" ({new[key] - old[key]:+.3f})" if key in old else "") for key in COMPARED_METRICS
+        ]
         rows.append([_class_title(name), f"{new['num_samples']:,}", *values])
-    return pipe_table(["class", "test rows", *CLASS_METRICS], rows, right=4)
+    return pipe_table(["class", "test rows", *COMPARED_METRICS], rows, right=4)
 
 
 def _confusion_table(before: RevisionOutputs, after: RevisionOutputs) -> str:
@@ -230,5 +231,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         before = run_revision(options.base, Path(temporary) / "before", options.max_rows)
         after = run_revision(options.revision, Path(temporary) / "after", options.max_rows)
     text = comparison_report(before, after, options.max_rows)
-    page.write(FOLDER, "comparison", text)
+    page.write(paths.REPORTS / "compare", "comparison", text)
     print(text)

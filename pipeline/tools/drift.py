@@ -16,18 +16,16 @@ from ..data import columns
 from ..data.readers import formats
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
-from ..evaluation.drift import prepare, reference, sample
-from ..evaluation.measures import measure
+from ..evaluation.drift import draw_sample, prepare, reference
+from ..evaluation.measures import measure_shifts
 from ..evaluation.settings import Drift
 from ..inference.predictor import Predictor
 from ..registry import tracking
 from ..registry.models import open_model
 from ..reports.drift import drift_report, format_effect, format_p_value, write_drift_report
 
-FOLDER = paths.REPORTS / "drift"
 
-
-def read(path: Path) -> pd.DataFrame:
+def read_new_rows(path: Path) -> pd.DataFrame:
     """Read a file or folder in the columns that `ingest` names, as `text` and `label`; labels may be missing."""
     settings, tables = params.load(Ingest), []
     if settings.text_column is None:
@@ -53,7 +51,7 @@ def read(path: Path) -> pd.DataFrame:
     return table.assign(label=table["label"].replace(new_names))[~dropped].reset_index(drop=True)
 
 
-def load_model(which: str) -> tuple[str, Predictor]:
+def load_predictor(which: str) -> tuple[str, Predictor]:
     """Load a model by its folder, alias or version; if there is no champion, that of the current state.
 
     Returns
@@ -91,12 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fail", action="store_true", help="exit with status 1 if any measure drifted")
     options = parser.parse_args(arguments)
     settings = params.load(Drift)
-    table, left_out = prepare(read(options.file))
-    name, predictor = load_model(options.model)
-    before, after = reference(predictor, predictor.tokenizer), sample(table, predictor, predictor.tokenizer)
-    shifts = measure(before, after, settings)
+    table, left_out = prepare(read_new_rows(options.file))
+    name, predictor = load_predictor(options.model)
+    before, after = reference(predictor, predictor.tokenizer), draw_sample(table, predictor, predictor.tokenizer)
+    shifts = measure_shifts(before, after, settings)
     result = drift_report(before, after, shifts, file=options.file.name, model=name, left_out=left_out)
-    files = write_drift_report(FOLDER, result)
+    files = write_drift_report(paths.REPORTS / "drift", result)
     for shift in shifts:
         verdict = "DRIFT" if shift.drifted else "ok"
         effect = f"{format_effect(shift.effect):>7} (limit {shift.limit:g}, p {format_p_value(shift.p_value)})"

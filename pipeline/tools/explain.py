@@ -10,7 +10,7 @@ from ..base.errors import PipelineError
 from ..base.files import atomic
 from ..evaluation.explanation import Explainer
 from ..registry.models import open_model
-from ..reports.explanation import html
+from ..reports.explanation import explanation_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     try:
         with atomic(options.html.resolve()) as temporary:  # what a link leads to
-            temporary.write_text(html(explanation), encoding="utf-8")
+            temporary.write_text(explanation_page(explanation), encoding="utf-8")
     except OSError as error:
         raise PipelineError(f"{options.html} cannot be written: {error.strerror}") from error
     print(f"{explanation.classes[explanation.best]} {explanation.probabilities.max():.1%}: {options.html}")

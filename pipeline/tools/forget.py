@@ -7,7 +7,7 @@ from ..base import checkout, command, paths, versioning
 from ..base.errors import PipelineError
 from ..base.files import read_table, sha256, write_text
 from ..base.versioning import DVC_LOCK
-from ..data import batches, tables
+from ..data import increments, tables
 from ..data.forgotten import id_digest, mask_listed, read_forgotten, text_digest
 from ..registry import tracking
 from ..registry.settings import model_name
@@ -17,7 +17,7 @@ PURGE = f"""\
 Copies of these rows remain in the following places. To remove them:
 - Your source file: delete the rows there; this command does not change it.
 - data/, with the model in data/train/: run `dvc repro`, then commit {DVC_LOCK}, {paths.FORGOTTEN},
-  {paths.EVALUATE_METRICS}, {paths.BATCHES} and {paths.BATCH_FILES}/.
+  {paths.EVALUATE_METRICS}, {paths.INCREMENTS} and {paths.INCREMENT_FILES}/.
 - Quarantined files, which are stored unchanged: `dvc remove --outs {paths.QUARANTINE_FILES}/NAME.dvc` for each that
   holds the rows.
 - Checkpoints of an interrupted training: `rm -r .state/checkpoints`.
@@ -37,8 +37,8 @@ def add_digests(digests: Sequence[str]) -> int:
     return len(set(digests) - before)
 
 
-def remove_from_batches(digests: Sequence[str]) -> list[str]:
-    """Replace the batches that hold listed rows by batches without them, also in DVC.
+def remove_from_increments(digests: Sequence[str]) -> list[str]:
+    """Replace the increments that hold listed rows by increments without them, also in DVC.
 
     Parameters
     ----------
@@ -48,23 +48,23 @@ def remove_from_batches(digests: Sequence[str]) -> list[str]:
     Returns
     -------
     list of str
-        A line for each batch that was replaced.
+        A line for each increment that was replaced.
     """
     lines = []
-    for batch in batches.names():
-        table = batches.read_rows(batch)
+    for name in increments.names():
+        table = increments.read_rows(name)
         mask = mask_listed(tables.complete(table, source=""), digests)
         if not mask.any():
             continue
-        new = batches.replace(batch, table[~mask])
-        old = paths.BATCH_FILES / f"{batch}.parquet"
+        new = increments.replace(name, table[~mask])
+        old = paths.INCREMENT_FILES / f"{name}.parquet"
         pointer = old.with_name(f"{old.name}.dvc")
         if new:  # first, so that a kill loses no row
             versioning.dvc("add", "--quiet", str(new), capture=True)
         if pointer.is_file():
             versioning.dvc("remove", str(pointer), capture=True)
         old.unlink(missing_ok=True)
-        lines.append(f"batch {batch[:16]}: {mask.sum():,} rows removed{f', now batch {new.stem[:16]}' if new else ''}")
+        lines.append(f"increment {name[:16]}: {mask.sum():,} rows removed{f', now {new.stem[:16]}' if new else ''}")
     return lines
 
 
@@ -129,7 +129,7 @@ def forget_rows(texts: list[str], ids: set[str]) -> None:
     else:
         print(f"{paths.INGEST_TABLE} is missing; `dvc repro` will report how many rows match")
     print(f"{add_digests(digests):,} digests added to {paths.FORGOTTEN}; run `dvc repro` to drop the rows")
-    for line in remove_from_batches([*digests, *map(text_digest, texts)]):
+    for line in remove_from_increments([*digests, *map(text_digest, texts)]):
         print(line)
     if tracking.enabled():
         trained, unknown = versions_trained_on(ids, {clean_text(text) for text in texts})

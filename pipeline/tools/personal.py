@@ -25,7 +25,7 @@ from ..training.settings import Train
 if TYPE_CHECKING:
     import keras
 
-LEARNING_RATE, BATCH, EPOCHS, PATIENCE = 5e-4, 16, 30, 3
+LEARNING_RATE, BATCH_SIZE, EPOCHS, PATIENCE = 5e-4, 16, 30, 3
 POWER_SPREAD, OFFSET_SPREAD = 0.5, 1.0  # standard deviations of the prior around the champion's calibration
 LOWEST_PRIOR = 1e-6  # of a class that is never predicted
 RESAMPLES = 2_000
@@ -84,7 +84,7 @@ def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalCo
     comparison : PersonalComparison
         On the held-out rows.
     history : list of dict
-        Metrics by epoch, as returned by `loop.fit`.
+        Metrics by epoch, as returned by `loop.train_epochs`.
     """
     manifest = read_manifest(base)
     tokenizer = Tokenizer.load(base / TOKENIZER)
@@ -140,18 +140,23 @@ def continue_training(
     Returns
     -------
     list of dict
-        Metrics by epoch, as returned by `loop.fit`.
+        Metrics by epoch, as returned by `loop.train_epochs`.
     """
     train, validation = masks["train"], masks["validation"]
     weights = model.get_weights()
     probabilities = np.exp(log_probabilities(model, ids[validation], lengths))
     loss = metrics.Measured(labels[validation], probabilities)(rankings=False)["loss"]
-    history = loop.fit(
+    history = loop.train_epochs(
         model,
         loop.TrainRows(ids[train], labels[train], np.ones(train.sum(), dtype=np.float32)),
         (ids[validation], labels[validation]),
         loop.LoopSettings(
-            batch_size=BATCH, epochs=EPOCHS, learning_rate=LEARNING_RATE, adversarial=0.0, patience=PATIENCE, seed=0
+            batch_size=BATCH_SIZE,
+            epochs=EPOCHS,
+            learning_rate=LEARNING_RATE,
+            adversarial=0.0,
+            patience=PATIENCE,
+            seed=0,
         ),
         lengths=lengths,
     )

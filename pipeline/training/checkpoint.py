@@ -18,7 +18,7 @@ from ..base.files import atomic, sha256_json
 if TYPE_CHECKING:
     import keras
 
-FOLDER = Path(".state/checkpoints")
+CHECKPOINTS = Path(".state/checkpoints")
 MAX_AGE = 7 * 24 * 3600.0  # seconds since its last write after which a training counts as given up
 NAME = "checkpoint.npz"
 # What zipfile and NumPy raise on bytes that are not an archive of arrays.
@@ -70,10 +70,10 @@ class Checkpoint:
             The main checkout.
         """
         key = sha256_json([state, backend])
-        for folder in (root / FOLDER).glob("*"):
+        for folder in (root / CHECKPOINTS).glob("*"):
             if folder.name != key and folder.stat().st_mtime < time.time() - MAX_AGE:
                 shutil.rmtree(folder, ignore_errors=True)
-        return cls(root / FOLDER / key / NAME, key)
+        return cls(root / CHECKPOINTS / key / NAME, key)
 
     def load(self, phase: str) -> Saved | None:
         """Return what was saved last, if it was saved in this phase of the training.

@@ -11,7 +11,7 @@ from ..base.errors import PipelineError
 from ..base.files import sha256, write_json
 from ..base.modalities import Processor, modality
 from ..inference.calibration import Calibration
-from ..inference.manifest import FORMATS, MANIFEST, ONNX, WEIGHTS, Manifest, network_file
+from ..inference.manifest import MANIFEST, MODEL_FORMATS, ONNX, WEIGHTS, Manifest, network_file
 from ..inference.network import OnnxNetwork
 from ..inference.ngrams import GRAMS, Ngrams
 from ..inference.ngrams import WEIGHTS as NGRAM_WEIGHTS
@@ -22,7 +22,7 @@ from .onnx_graph import to_onnx
 if TYPE_CHECKING:
     import keras
 
-TOLERANCE = 1e-5  # of a log-probability of the ONNX network; relative where the log-probability is below -1
+ONNX_TOLERANCE = 1e-5  # of a log-probability of the ONNX network; relative where the log-probability is below -1
 CHECKED = 64  # rows of each length class on which the two networks are compared
 
 
@@ -81,7 +81,7 @@ def save(
         ngrams.save(folder)
         files += [GRAMS, NGRAM_WEIGHTS]
     manifest = Manifest(
-        format=FORMATS[names != ["text"]],
+        format=MODEL_FORMATS[names != ["text"]],
         state=state,
         classes=list(classes),
         network=networks[names[0]].options,
@@ -123,10 +123,11 @@ def check_onnx(model: "keras.Model", network: OnnxNetwork, lengths: Sequence[int
         expected = log_probabilities(model, array, lengths)
         # Float32 has seven digits: the large log-probability of an unlikely class has a large absolute error.
         difference = (np.abs(network.log_probabilities(array) - expected) / np.maximum(1, np.abs(expected))).max()
-        if not difference <= TOLERANCE:  # also where it is NaN
+        if not difference <= ONNX_TOLERANCE:  # also where it is NaN
             raise PipelineError(
-                f"the ONNX network differs from the Keras network by {difference:.1e} on rows of {shortest} to "
-                f"{length} steps (allowed: {TOLERANCE:.0e}); train with a lower train.learning_rate, or report a bug"
+                f"the ONNX network differs from the Keras network by {difference:.1e} on rows of {shortest} "
+                f"to {length} steps (allowed: {ONNX_TOLERANCE:.0e}); train with a lower "
+                "train.learning_rate, or report a bug"
             )
         shortest = length + 1
 

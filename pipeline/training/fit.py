@@ -19,7 +19,7 @@ from .backend import make_repeatable
 from .checkpoint import NOWHERE, Checkpoint
 from .export import TrainedNetwork
 from .forward import log_probabilities
-from .loop import EpochMetrics, LoopSettings, OnEpoch, TrainRows, fit
+from .loop import EpochMetrics, LoopSettings, OnEpoch, TrainRows, train_epochs
 from .ngrams import fit_ngrams
 from .pretraining import pretrain
 from .settings import Train
@@ -138,14 +138,14 @@ def train_network(
     settings : Train
         Section `train` of the parameters.
     on_epoch, checkpoint
-        See `loop.fit`.
+        See `loop.train_epochs`.
 
     Returns
     -------
     network : TrainedNetwork
         With the weights of the best epoch.
     history : list of dict
-        Metrics by epoch, see `loop.fit`.
+        Metrics by epoch, see `loop.train_epochs`.
     """
     name = data.modality
     processor, encoder = data.processors[name], module_of("encoder", name)
@@ -157,7 +157,7 @@ def train_network(
     pretraining_epochs = chosen.pop("pretraining_epochs")
     if pretraining_epochs and not checkpoint.load("training"):
         pretrain(model, train, processor.lengths, epochs=pretraining_epochs, seed=settings.seed, checkpoint=checkpoint)
-    history = fit(
+    history = train_epochs(
         model,
         train_rows(train, data.labels["train"], data.plan),
         (validation, data.labels["validation"]),

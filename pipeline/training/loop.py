@@ -82,7 +82,7 @@ class LoopSettings:
     seed: int
 
 
-def fit(
+def train_epochs(
     model: "keras.Model",
     train: TrainRows,
     validation: tuple[np.ndarray, np.ndarray],

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..inference.ngrams import Ngrams, cut
+from ..inference.ngrams import Ngrams, ngrams_of
 from ..text.languages import UNITS
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 MAX_GRAMS = 500_000  # the most frequent ones
-MAX_ROWS = 200_000  # training rows: more cost time and memory, and change little
-FEW_CLASSES = 10  # with more classes, which cost time and memory too, both limits are lowered in proportion
+MAX_TRAINING_ROWS = 200_000  # training rows: more cost time and memory, and change little
+FULL_SIZE_CLASSES = 10  # with more classes, which cost time and memory too, both limits are lowered in proportion
 LONG = 100  # units of the median text above which runs of three words replace characters, which are many and slow
 # Inverse strengths of the penalty, chosen on the validation rows of six data sets.
 TFIDF_C, NB_C = 3.0, 0.05
@@ -38,8 +38,8 @@ def fit_ngrams(texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *,
     from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
     from threadpoolctl import threadpool_limits
 
-    excess = max(num_classes / FEW_CLASSES, 1)
-    rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // int(MAX_ROWS / excess))]
+    excess = max(num_classes / FULL_SIZE_CLASSES, 1)
+    rows = np.flatnonzero(weights)[:: -(-np.count_nonzero(weights) // int(MAX_TRAINING_ROWS / excess))]
     texts, labels, weights = [texts[row] for row in rows], labels[rows], weights[rows]
     spaced = texts[
         :: -(-len(texts) // 2_000)
@@ -47,7 +47,7 @@ def fit_ngrams(texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *,
     long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in spaced])) > LONG
     max_grams = int(MAX_GRAMS / excess)
     counting = CountVectorizer(
-        analyzer=lambda text: cut(text, unit, long=long), min_df=2, max_features=max_grams, dtype=np.float32
+        analyzer=lambda text: ngrams_of(text, unit, long=long), min_df=2, max_features=max_grams, dtype=np.float32
     )
     counts = counting.fit_transform(texts)
     weighting = TfidfTransformer(sublinear_tf=True).fit(counts)

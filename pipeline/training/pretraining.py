@@ -47,7 +47,7 @@ def pretrain(
     seed : int
         Decides the order of the rows and which tokens are sampled.
     checkpoint : Checkpoint
-        See `loop.fit`.
+        See `loop.train_epochs`.
 
     Returns
     -------

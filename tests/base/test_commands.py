@@ -1,4 +1,4 @@
-"""Command lines: --help, unknown arguments, the overview, and the entry points of MLproject."""
+"""Command lines: --help, unknown arguments, the list_of_commands, and the entry points of MLproject."""
 
 import argparse
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.project import ROOT, clean_environment
 
-from pipeline.__main__ import COMMANDS, STAGES, main, overview
+from pipeline.__main__ import COMMANDS, STAGES, list_of_commands, main
 from pipeline.base.files import read_yaml
 
 ENTRY_POINTS = read_yaml(ROOT / "MLproject")["entry_points"]
@@ -70,7 +70,7 @@ def test_help_of_a_stage_runs_nothing(name: str, tmp_path: Path) -> None:
 
 
 def test_overview_lists_every_command_and_stage() -> None:
-    lines = overview().splitlines()
+    lines = list_of_commands().splitlines()
     for name in [*COMMANDS, *STAGES]:
         (line,) = [line for line in lines if line.startswith(f"  {name} ")]
         assert len(line.split()) > 3

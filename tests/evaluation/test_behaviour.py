@@ -10,7 +10,7 @@ import pytest
 from pipeline.evaluation import behaviour
 from pipeline.evaluation.behaviour import BehaviourReport, judged, run_tests, weakest_line
 from pipeline.evaluation.text.polarity import polarity
-from pipeline.evaluation.text.sentences import ADDED, TEMPLATES
+from pipeline.evaluation.text.sentences import ADDED, SENTENCE_TEMPLATES
 from pipeline.text.cleaning import clean_text
 
 CLASSES = ["negative", "neutral", "positive"]
@@ -154,7 +154,7 @@ def test_classes_of_one_polarity_count_together() -> None:
 def test_unknown_polarity_leaves_out_dir_and_mft(classes: list[str]) -> None:
     report = run_tests(model(label), TEXTS, ROWS, classes, language="en")
     assert {result["kind"] for result in report["tests"].values()} == {"INV"}
-    left_out = [*ADDED["en"], *TEMPLATES["en"]]
+    left_out = [*ADDED["en"], *SENTENCE_TEMPLATES["en"]]
     assert report["not_applicable"] == dict.fromkeys(left_out, behaviour.NO_POLARITY)
 
 

@@ -29,7 +29,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_contents_of_a_sample() -> None:
     tokenizer = Tokenizer(("good", "bad", "!"), length=2)
     table = pd.DataFrame({"text": ["good good strange !", "bad", ""], "label": ["glad", None, "sad"]})
-    sample = drift.sample(table, None, tokenizer)
+    sample = drift.draw_sample(table, None, tokenizer)
     assert sample.labels.tolist() == ["glad", "", "sad"]
     assert sample.labelled.tolist() == [True, False, True]
     assert sample.lengths.tolist() == [4, 1, 0]  # not truncated to the tokenizer's length
@@ -42,16 +42,16 @@ def test_probabilities_are_those_of_the_combined_model() -> None:
     parts = [np.log([[0.9, 0.1]]), np.log([[0.5, 0.5]])]
     calibration = Calibration((0.5, 0.5), 2.0, (0.1, -0.1))
     model = SimpleNamespace(classes=("a", "b"), calibration=calibration, log_probabilities=lambda texts: parts)
-    sample = drift.sample(pd.DataFrame({"text": ["good"]}), cast(Predictor, model), Tokenizer(("good",), length=2))
+    sample = drift.draw_sample(pd.DataFrame({"text": ["good"]}), cast(Predictor, model), Tokenizer(("good",), length=2))
     np.testing.assert_allclose(sample.probabilities, combine(parts, calibration))
 
 
 def test_large_sample_is_drawn_by_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift, "MAX_ROWS", 50)
+    monkeypatch.setattr(drift, "MAX_SAMPLE_ROWS", 50)
     table = tables.complete(datasets.tweets().head(200), source="tweets")
     tokenizer = Tokenizer(("a",), length=2)
     shuffled = table.sample(frac=1, random_state=0)
-    first, second = (drift.sample(rows, None, tokenizer) for rows in (table, shuffled))
+    first, second = (drift.draw_sample(rows, None, tokenizer) for rows in (table, shuffled))
     assert len(first) == 50
     assert sorted(first.lengths) == sorted(second.lengths)
 

@@ -18,7 +18,7 @@ from pipeline.evaluation.text import words
 from pipeline.evaluation.text.contributions import NgramExplainer, grams_by_word
 from pipeline.evaluation.text.words import telling_words, trace
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.ngrams import NgramPart, Ngrams, cut
+from pipeline.inference.ngrams import NgramPart, Ngrams, ngrams_of
 from pipeline.inference.part import Inputs
 from pipeline.inference.predictor import Predictor
 from pipeline.text.cleaning import clean_text
@@ -36,7 +36,7 @@ KINDS = {"word": ENGLISH, "chinese": CHINESE, "character": CHINESE}
 def fitted(unit: str, classes: int, *, long: bool = False) -> Ngrams:
     """All n-grams of the texts, with random weights."""
     texts = [text for text in KINDS[unit] for _ in range(2)]
-    grams = tuple(sorted({gram for text in texts for gram in cut(clean_text(text), unit, long=long)}))
+    grams = tuple(sorted({gram for text in texts for gram in ngrams_of(clean_text(text), unit, long=long)}))
     random = np.random.default_rng(0)
     weights = (random.normal(size=(len(grams) + 1, classes)).astype(np.float32) for _ in range(2))
     return Ngrams(grams, unit, long, random.random(len(grams)).astype(np.float32) + 1, *weights)
@@ -108,7 +108,7 @@ def test_ngrams_lie_in_their_words(unit: str, long: bool) -> None:
     for text in map(clean_text, [*KINDS[unit], "", "a", "aa bb-cc!"]):
         spans = list(locate(text, UNITS[unit](text)))
         result = list(grams_by_word(text, spans, ngrams))
-        assert sorted(gram for gram, _, _ in result) == sorted(cut(text, unit, long=long))
+        assert sorted(gram for gram, _, _ in result) == sorted(ngrams_of(text, unit, long=long))
         for gram, first, end in result:
             touched = text[spans[first][0] : spans[end - 1][1]]
             assert gram.replace("\t", "").replace(" ", "") in touched.replace(" ", "")
@@ -135,10 +135,10 @@ def test_occlusion_of_any_part(keras: ModuleType, tmp_path: Path) -> None:
     spans = list(locate(text, text.split()))
     for part in predictor.parts:
         result = OcclusionExplainer(part, predictor.tokenizer).contributions(
-            Inputs.of({"text": [text]}, predictor.processors), spans, np.zeros(3), 0.0
+            Inputs.encode({"text": [text]}, predictor.processors), spans, np.zeros(3), 0.0
         )
         whole, without = (
-            part.log_probabilities(Inputs.of({"text": [cell]}, predictor.processors))[0]
+            part.log_probabilities(Inputs.encode({"text": [cell]}, predictor.processors))[0]
             for cell in (text, " good film")
         )
         np.testing.assert_allclose(result.units[0], (whole - whole.mean()) - (without - without.mean()), atol=1e-6)

@@ -12,7 +12,7 @@ from scipy.stats import fisher_exact, ks_2samp
 from pipeline.data import datasets
 from pipeline.evaluation import drift, measures
 from pipeline.evaluation.drift_sample import Sample, term_counts
-from pipeline.evaluation.measures import MEASURES, Shift, measure
+from pipeline.evaluation.measures import MEASURES, Shift, measure_shifts
 from pipeline.text.processor import Tokenizer
 
 
@@ -47,8 +47,10 @@ def test_rare_class_that_triples(samples: RealSamples) -> None:
 
     before = with_rare(samples.reference, 0.01)
     after = with_rare(samples.draw(2_000, 0), 0.03)
-    assert [shift.measure for shift in measure(before, after, SETTINGS) if shift.drifted] == ["classes"]
-    assert not any(shift.drifted for shift in measure(before, with_rare(samples.draw(2_000, 0), 0.012), SETTINGS))
+    assert [shift.measure for shift in measure_shifts(before, after, SETTINGS) if shift.drifted] == ["classes"]
+    assert not any(
+        shift.drifted for shift in measure_shifts(before, with_rare(samples.draw(2_000, 0), 0.012), SETTINGS)
+    )
 
 
 def half_length(sample: Sample) -> Sample:
@@ -99,7 +101,9 @@ def test_change_is_detected_by_its_measure_only(
 def test_large_effects_by_chance_do_not_drift(samples: RealSamples) -> None:
     """In few rows, effects are large by chance; without limits only the tests decide."""
     no_limits = SETTINGS.model_copy(update=dict.fromkeys((entry.rule for entry in MEASURES.values()), 0.0))
-    shifts = [shift for seed in range(10) for shift in measure(samples.reference, samples.draw(50, seed), no_limits)]
+    shifts = [
+        shift for seed in range(10) for shift in measure_shifts(samples.reference, samples.draw(50, seed), no_limits)
+    ]
     large = {shift.measure for shift in shifts if shift.effect > getattr(SETTINGS, shift.rule)}
     assert large >= {"labels", "length", "scores", "accuracy"}
     assert [shift.measure for shift in shifts if shift.drifted] == []
@@ -110,7 +114,7 @@ def test_psi_does_not_grow_with_fewer_rows(samples: RealSamples) -> None:
     """Uncorrected, it is 0.3 in 100 fresh rows, and 0.01 in 3,000."""
 
     def effect(incoming: Sample) -> float:
-        shifts = measure(samples.reference, incoming, SETTINGS)
+        shifts = measure_shifts(samples.reference, incoming, SETTINGS)
         return next(shift.effect for shift in shifts if shift.measure == "terms")
 
     assert max(effect(samples.draw(100, seed)) for seed in range(5)) < SETTINGS.max_psi
@@ -133,17 +137,19 @@ def test_at_most_5_false_alarms_in_100_samples(samples: RealSamples, rows: int) 
 def test_chinese_reviews() -> None:
     table = cleaned_rows(datasets.chinese_reviews(), 4_000)
     tokenizer = Tokenizer.fit(table["text"][:1_000], vocabulary_size=None, length=None, unit="chinese", language="zh")
-    before, after = (drift.sample(table[low:high], None, tokenizer) for low, high in ((1_000, 2_200), (2_200, 2_900)))
-    assert not any(shift.drifted for shift in measure(before, after, SETTINGS))
-    tweets = drift.sample(cleaned_rows(datasets.tweets(), 300), None, tokenizer)
-    shifts = {shift.measure: shift for shift in measure(before, tweets, SETTINGS)}
+    before, after = (
+        drift.draw_sample(table[low:high], None, tokenizer) for low, high in ((1_000, 2_200), (2_200, 2_900))
+    )
+    assert not any(shift.drifted for shift in measure_shifts(before, after, SETTINGS))
+    tweets = drift.draw_sample(cleaned_rows(datasets.tweets(), 300), None, tokenizer)
+    shifts = {shift.measure: shift for shift in measure_shifts(before, tweets, SETTINGS)}
     assert shifts["unknown_words"].drifted
     assert shifts["terms"].drifted
 
 
 def test_word_of_few_texts_is_not_a_frequent_term() -> None:
     tokenizer = Tokenizer(("miller", "good"), length=2)
-    sample = drift.sample(pd.DataFrame({"text": ["miller", "good"] * 9 + ["good"]}), None, tokenizer)
+    sample = drift.draw_sample(pd.DataFrame({"text": ["miller", "good"] * 9 + ["good"]}), None, tokenizer)
     names, counts = term_counts(sample, sample)
     assert names == ["good"]
     assert counts.tolist() == [[10], [10]]
@@ -151,25 +157,25 @@ def test_word_of_few_texts_is_not_a_frequent_term() -> None:
 
 def test_measures_that_rows_allow(samples: RealSamples) -> None:
     drawn = samples.draw(200, 0)
-    assert [shift.measure for shift in measure(samples.reference, drawn, SETTINGS)] == list(MEASURES)
+    assert [shift.measure for shift in measure_shifts(samples.reference, drawn, SETTINGS)] == list(MEASURES)
     unlabelled = replace(drawn, labels=np.full(200, "", dtype=object))
     few_labels = drawn.labels.copy()
     few_labels[40:] = ""
     for incoming in (unlabelled, replace(drawn, labels=few_labels)):
-        shifts = measure(samples.reference, incoming, SETTINGS)
+        shifts = measure_shifts(samples.reference, incoming, SETTINGS)
         assert [shift.measure for shift in shifts] == ["length", "unknown_words", "terms", "scores"]
         assert {shift.level for shift in shifts} == {SETTINGS.significance / 4}
     without_model = [
         replace(sample, classes=(), probabilities=np.empty((len(sample), 0))) for sample in (samples.reference, drawn)
     ]
     without_scores = ["labels", "classes", "length", "unknown_words", "terms"]
-    assert [shift.measure for shift in measure(*without_model, SETTINGS)] == without_scores
-    assert measure(samples.reference, drawn.take(np.arange(SETTINGS.min_incoming - 1)), SETTINGS) == []
+    assert [shift.measure for shift in measure_shifts(*without_model, SETTINGS)] == without_scores
+    assert measure_shifts(samples.reference, drawn.take(np.arange(SETTINGS.min_incoming - 1)), SETTINGS) == []
 
 
 def test_different_vocabularies_cannot_be_compared(samples: RealSamples) -> None:
     with pytest.raises(ValueError, match="same tokenizer and model"):
-        measure(samples.reference, replace(samples.draw(200, 0), vocabulary=("a",)), SETTINGS)
+        measure_shifts(samples.reference, replace(samples.draw(200, 0), vocabulary=("a",)), SETTINGS)
 
 
 def test_drift_requires_effect_and_significance() -> None:
@@ -191,7 +197,7 @@ def test_new_class_of_one_row_does_not_hide_one_that_doubled() -> None:
     """By chance alone, its factor is larger."""
     before = synthetic_sample(["a"] * 900 + ["b"] * 100)
     after = synthetic_sample(["a"] * 779 + ["b"] * 220 + ["new"])
-    shift = {shift.measure: shift for shift in measure(before, after, SETTINGS)}["classes"]
+    shift = {shift.measure: shift for shift in measure_shifts(before, after, SETTINGS)}["classes"]
     assert shift.drifted
     assert shift.found.startswith('"b": 10.0 → 22.0')
 
@@ -220,5 +226,5 @@ def test_accuracy_counts_labelled_rows_only() -> None:
 def test_fewer_unknown_words_are_a_change_and_min_incoming_rows_suffice() -> None:
     before = synthetic_sample(["a"] * 300, unknown=0.2)
     after = synthetic_sample(["a"] * SETTINGS.min_incoming, unknown=0.1)
-    effects = {shift.measure: shift.effect for shift in measure(before, after, SETTINGS)}
+    effects = {shift.measure: shift.effect for shift in measure_shifts(before, after, SETTINGS)}
     assert effects["unknown_words"] == pytest.approx(0.1)

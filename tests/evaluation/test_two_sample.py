@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.two_sample import fall_p_value, kolmogorov_smirnov, permutation_test, prior_shift, psi
+from pipeline.evaluation.two_sample import compare_priors, fall_p_value, kolmogorov_smirnov, permutation_test, psi
 
 
 def share(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def test_permutation_test_of_equal_rows() -> None:
 
 def test_prior_shift_agrees_with_permuting_rows() -> None:
     counts = np.array([[30, 20, 10], [14, 16, 10]])
-    shift = prior_shift(counts)
+    shift = compare_priors(counts)
     before, after = (np.repeat(np.eye(3), row, axis=0) for row in counts)
 
     def distance(old: np.ndarray, new: np.ndarray) -> np.ndarray:

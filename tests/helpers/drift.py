@@ -16,7 +16,7 @@ from pipeline.base import params
 from pipeline.data import datasets
 from pipeline.evaluation import drift
 from pipeline.evaluation.drift_sample import Sample
-from pipeline.evaluation.measures import measure
+from pipeline.evaluation.measures import measure_shifts
 from pipeline.evaluation.settings import Drift
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.predictor import Predictor
@@ -53,7 +53,7 @@ class RealSamples:
 
     def drifted(self, incoming: Sample, **changes: float) -> set[str]:
         """The measures that drift, with changed settings."""
-        shifts = measure(self.reference, incoming, SETTINGS.model_copy(update=changes))
+        shifts = measure_shifts(self.reference, incoming, SETTINGS.model_copy(update=changes))
         return {shift.measure for shift in shifts if shift.drifted}
 
 
@@ -72,7 +72,7 @@ def real_samples() -> RealSamples:
     model = NaiveBayes(fitted, tuple(fitted.classes_), Calibration((1.0,), 1.0, (0.0,) * 3))
     predictor = cast(Predictor, model)
     tables = (held_out, fresh, cleaned_rows(datasets.rotten_tomatoes(), 3_000))
-    return RealSamples(predictor, tokenizer, *(drift.sample(table, predictor, tokenizer) for table in tables))
+    return RealSamples(predictor, tokenizer, *(drift.draw_sample(table, predictor, tokenizer) for table in tables))
 
 
 def synthetic_sample(labels: Sequence[str], probabilities: np.ndarray | None = None, *, unknown: float = 0.0) -> Sample:

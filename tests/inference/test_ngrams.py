@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.inference.network import log_softmax
-from pipeline.inference.ngrams import Ngrams, cut
+from pipeline.inference.ngrams import Ngrams, ngrams_of
 from pipeline.training import ngrams
 from pipeline.training.ngrams import fit_ngrams
 
@@ -58,26 +58,26 @@ def fitted() -> Ngrams:
     ],
 )
 def test_cut(text: str, unit: str, long: bool, expected: str) -> None:
-    assert list(cut(text, unit, long=long)) == expected.split("|")
+    assert list(ngrams_of(text, unit, long=long)) == expected.split("|")
 
 
 @pytest.mark.parametrize("unit", ["word", "character", "chinese"])
 @pytest.mark.parametrize("long", [False, True])
 def test_empty_text_has_no_ngrams(unit: str, long: bool) -> None:
-    assert list(cut("", unit, long=long)) == []
+    assert list(ngrams_of("", unit, long=long)) == []
 
 
 def test_characters_are_those_of_scikit_learn() -> None:
     analyzer = CountVectorizer(analyzer="char_wb", ngram_range=(3, 5)).build_analyzer()
     for text in TEXTS[:30]:
-        characters = [gram[1:] for gram in cut(text, "word", long=False) if gram.startswith("\t")]
+        characters = [gram[1:] for gram in ngrams_of(text, "word", long=False) if gram.startswith("\t")]
         assert sorted(characters) == sorted(analyzer(text))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_tfidf_equals_scikit_learn(classes: int) -> None:
     mask = classes > LABELS
-    counting = CountVectorizer(analyzer=partial(cut, unit="word", long=False), min_df=2, dtype=np.float32)
+    counting = CountVectorizer(analyzer=partial(ngrams_of, unit="word", long=False), min_df=2, dtype=np.float32)
     weighting = TfidfTransformer(sublinear_tf=True)
     features = weighting.fit_transform(counting.fit_transform(select(TEXTS, mask)))
     linear = LogisticRegression(C=3.0, max_iter=1_000)
@@ -97,7 +97,7 @@ def test_naive_bayes_equals_its_formula(classes: int) -> None:
     model = fit(classes)
 
     def occurs(texts: list[str]) -> np.ndarray:
-        grams_of_texts = [set(cut(text, "word", long=False)) for text in texts]
+        grams_of_texts = [set(ngrams_of(text, "word", long=False)) for text in texts]
         return np.array([[gram in grams for gram in model.grams] for grams in grams_of_texts], dtype=float)
 
     train, new = occurs(select(TEXTS, mask)), occurs(NEW)
@@ -132,7 +132,7 @@ def test_scores_equal_their_formulas(unit: str, long: bool) -> None:
     columns = {gram: column for column, gram in enumerate(model.grams)}
     new = [*NEW, "it's  [url]! 它 很好", "good-good " * 3, f"{'x' * 50} good", "", *texts[-4:]]
     for row, scores in enumerate(zip(*model.log_probabilities(new), strict=True)):
-        grams = [gram for gram in cut(new[row], unit, long=long) if gram in columns]
+        grams = [gram for gram in ngrams_of(new[row], unit, long=long) if gram in columns]
         known = sorted({columns[gram] for gram in grams})
         counts = np.array([grams.count(model.grams[column]) for column in known])
         values = (1 + np.log(counts)) * model.idf[known]
@@ -195,15 +195,15 @@ def test_higher_weight_raises_a_class(fitted: Ngrams) -> None:
 
 
 def test_limits_of_rows_and_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngrams) -> None:
-    monkeypatch.setattr(ngrams, "MAX_ROWS", 60)
+    monkeypatch.setattr(ngrams, "MAX_TRAINING_ROWS", 60)
     limited = fit(3)  # every third of 150 rows
     spaced = fit_ngrams(TEXTS[::3], LABELS[::3], WEIGHTS[::3], num_classes=3, unit="word")
     assert limited.grams == spaced.grams != fitted.grams
     np.testing.assert_array_equal(limited.nb, spaced.nb)
     monkeypatch.setattr(ngrams, "MAX_GRAMS", 7)
     assert len(fit(3).grams) == 7
-    monkeypatch.setattr(ngrams, "FEW_CLASSES", 1.5)  # twice as many classes: half the rows and half the n-grams
-    monkeypatch.setattr(ngrams, "MAX_ROWS", 120)
+    monkeypatch.setattr(ngrams, "FULL_SIZE_CLASSES", 1.5)  # twice as many classes: half the rows and half the n-grams
+    monkeypatch.setattr(ngrams, "MAX_TRAINING_ROWS", 120)
     assert len(fit(3).grams) == 3
     monkeypatch.setattr(ngrams, "MAX_GRAMS", 100_000)
     assert fit(3).grams == spaced.grams

@@ -23,7 +23,7 @@ def tweets() -> pd.DataFrame:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with parameters and empty lists."""
-    for name in (str(params.PARAMS_FILE), *map(str, (paths.FORGOTTEN, paths.BATCHES, paths.QUARANTINE))):
+    for name in (str(params.PARAMS_FILE), *map(str, (paths.FORGOTTEN, paths.INCREMENTS, paths.QUARANTINE))):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ from helpers.project import set_params
 from pipeline.base import params, paths, versioning
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import sha256, write_table
-from pipeline.data import batches, tables
+from pipeline.data import increments, tables
 from pipeline.nightly import incoming
 from pipeline.nightly.examination import examine
 from pipeline.nightly.incoming import put_into_quarantine, unseen_files
@@ -61,7 +61,7 @@ def test_seen_files_and_copies_are_skipped(inbox: Path, tweets: pd.DataFrame) ->
     for name in ("a.csv", "b.csv", "copy.csv"):
         write_csv(inbox / name, tweets[: 10 + 10 * (name == "a.csv")])
     rows = tables.complete(tweets[:20], source="a.csv")
-    batches.add(rows, source="a.csv", file=sha256(inbox / "a.csv"), taken="now")
+    increments.add(rows, source="a.csv", file=sha256(inbox / "a.csv"), taken="now")
     assert names_at("inbox") == ["b.csv"]
 
 
@@ -74,7 +74,7 @@ def test_file_names_may_be_long_and_of_any_encoding(inbox: Path, tweets: pd.Data
     with unseen_files("inbox") as files:
         for file in examine(files, table, known=tweets[:0], predict=None, min_agreement=0.1):
             put_into_quarantine(file, "2026-01-01")
-    listed = batches.read_list(paths.QUARANTINE, incoming.QUARANTINE_COLUMNS)
+    listed = increments.read_list(paths.QUARANTINE, incoming.QUARANTINE_COLUMNS)
     assert sorted(listed["name"]) == sorted(["caf\ufffd.csv", "\u957f" * 80 + ".csv", "bad.csv"])
 
 
@@ -172,26 +172,26 @@ def test_quarantine_reports_hold_no_text(
 
 def test_increments_are_named_by_their_content_and_checked(project: Path, tweets: pd.DataFrame) -> None:
     rows = tables.complete(tweets[:30], source="a.csv")
-    assert batches.read_rows().empty
-    path = batches.add(rows, source="a.csv", file="f" * 64, taken="now")
-    assert batches.add(rows, source="a.csv", file="f" * 64, taken="later") == path
-    assert path.stem == sha256(path) == batches.read_list()["batch"].item()
-    assert batches.read_rows()["text"].tolist() == rows["text"].tolist()
-    whole = tables.with_rows(tweets[30:60], batches.read_rows(), source="tweets")
+    assert increments.read_rows().empty
+    path = increments.add(rows, source="a.csv", file="f" * 64, taken="now")
+    assert increments.add(rows, source="a.csv", file="f" * 64, taken="later") == path
+    assert path.stem == sha256(path) == increments.read_list()["batch"].item()
+    assert increments.read_rows()["text"].tolist() == rows["text"].tolist()
+    whole = tables.with_rows(tweets[30:60], increments.read_rows(), source="tweets")
     assert tables.complete(whole, source="tweets")["source"].value_counts().to_dict() == {"tweets": 30, "a.csv": 30}
     write_table(path, rows[:3])
     with pytest.raises(PipelineError, match="was changed"):
-        batches.read_rows()
+        increments.read_rows()
     path.unlink()
     with pytest.raises(PipelineError, match="run `dvc pull`"):
-        batches.read_rows()
-    paths.BATCHES.write_text("batch\n")
+        increments.read_rows()
+    paths.INCREMENTS.write_text("batch\n")
     with pytest.raises(PipelineError, match="must have the columns batch, rows"):
-        batches.read_list()
+        increments.read_list()
 
 
 def test_increment_listed_by_two_branches_counts_once(project: Path, tweets: pd.DataFrame) -> None:
-    batches.add(tables.complete(tweets[:30], source="a.csv"), source="a.csv", file="f" * 64, taken="now")
-    header, line = paths.BATCHES.read_text().splitlines()
-    paths.BATCHES.write_text(f"{header}\n{line}\n{line}\n")
-    assert len(batches.read_rows()) == 30
+    increments.add(tables.complete(tweets[:30], source="a.csv"), source="a.csv", file="f" * 64, taken="now")
+    header, line = paths.INCREMENTS.read_text().splitlines()
+    paths.INCREMENTS.write_text(f"{header}\n{line}\n{line}\n")
+    assert len(increments.read_rows()) == 30

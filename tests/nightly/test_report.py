@@ -18,12 +18,12 @@ STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 def test_report_has_files_and_reasons(project: Path, tweets: pd.DataFrame) -> None:
     files = examined([write_csv(project / "a|b.csv", tweets[:300])], tweets[500:])
     run = RetrainRun("m", STARTED, files, reasons=["300 new rows"], outcome=RetrainOutcome.REJECTED)
-    report.write(run)
-    text = checkout.REPORT.read_text(encoding="utf-8")
+    report.write_report(run)
+    text = checkout.RETRAIN_REPORT.read_text(encoding="utf-8")
     assert "**Retrained, not promoted.** Started 2026-01-02 03:04 UTC." in text
     assert "| a\\|b.csv | added | 300 | 300 |" in text
-    assert json.loads((report.REPORTS / "report.json").read_text())["outcome"] == "rejected"
-    assert "<script" not in (report.REPORTS / "report.html").read_text()
+    assert json.loads((report.FOLDER / "report.json").read_text())["outcome"] == "rejected"
+    assert "<script" not in (report.FOLDER / "report.html").read_text()
     assert not any(tweet in text for tweet in tweets["text"][:300] if len(tweet) > 20)
     run.reasons = []
     assert "| a\\|b.csv | waits for more rows | 300 | 300 |" in as_markdown(run, "A dry run")

@@ -21,7 +21,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def equal(one: answers.Columns | None, other: answers.Columns) -> bool:
+def equal(one: answers.StoredColumns | None, other: answers.StoredColumns) -> bool:
     return one is not None and {k: v.tolist() for k, v in one.items()} == {k: v.tolist() for k, v in other.items()}
 
 

@@ -34,6 +34,6 @@ def test_start_up_does_not_import_mlflow() -> None:
 
 
 def test_every_name_exists() -> None:
-    assert all(getattr(lazy_mlflow, name) for names in lazy_mlflow.NAMES.values() for name in names)
+    assert all(getattr(lazy_mlflow, name) for names in lazy_mlflow.MLFLOW_NAMES.values() for name in names)
     with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
         lazy_mlflow.Nonsense  # noqa: B018

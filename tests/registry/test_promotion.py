@@ -13,7 +13,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.registry import promotion
 from pipeline.registry.gate import Decision
 
-ASK = promotion.ask  # before `answers` replaces it
+ASK = promotion.ask_version  # before `answers` replaces it
 
 YES, NO = Decision(True, "better"), Decision(False, "worse")
 

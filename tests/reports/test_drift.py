@@ -11,7 +11,7 @@ from helpers.drift import SETTINGS, RealSamples, real_samples
 
 from pipeline.evaluation import drift
 from pipeline.evaluation.drift_sample import frequent_terms
-from pipeline.evaluation.measures import measure
+from pipeline.evaluation.measures import measure_shifts
 from pipeline.reports.drift import drift_markdown, drift_report, write_drift_report
 from pipeline.text.processor import Tokenizer
 
@@ -25,7 +25,7 @@ def test_report_contains_no_text_and_no_unknown_word(samples: RealSamples, tmp_p
     secret = pd.DataFrame({"text": ["zyxomma told mr. qwfp of flight delays"] * 300, "label": "neutral"})
     secret["text"] += [f" zyxomma{number}" for number in range(300)]
     incoming = drift.sample(secret, samples.predictor, samples.tokenizer)
-    shifts = measure(samples.reference, incoming, SETTINGS)
+    shifts = measure_shifts(samples.reference, incoming, SETTINGS)
     report = drift_report(samples.reference, incoming, shifts, file="a|b <c>.csv")
     files = write_drift_report(tmp_path, report)
     assert [file.name for file in files] == ["drift.json", "drift.md", "drift.html"]
@@ -47,7 +47,7 @@ def test_report_contains_no_text_and_no_unknown_word(samples: RealSamples, tmp_p
 def test_class_names_are_escaped_and_long_ones_hidden(samples: RealSamples, tmp_path: Path) -> None:
     names = np.array(["<b>|new*", "a text that came into the column of labels by mistake " * 3], dtype=object)
     incoming = replace(samples.draw(200, 0), labels=names[np.arange(200) % 2])
-    report = drift_report(samples.reference, incoming, measure(samples.reference, incoming, SETTINGS))
+    report = drift_report(samples.reference, incoming, measure_shifts(samples.reference, incoming, SETTINGS))
     page = write_drift_report(tmp_path, report)[2].read_text(encoding="utf-8")
     assert "by mistake" not in page
     assert "&lt;b&gt;|new*" in page
@@ -66,7 +66,7 @@ def test_report_distinguishes_before_from_after() -> None:
     tokenizer = Tokenizer(("old", "new", "same"), length=4)
     old, new = ["old same"] * 90 + ["new same"] * 10, ["old same"] * 10 + ["new same"] * 90
     before, after = (drift.sample(pd.DataFrame({"text": texts, "label": "x"}), None, tokenizer) for texts in (old, new))
-    report = drift_report(before, after, measure(before, after, SETTINGS))
+    report = drift_report(before, after, measure_shifts(before, after, SETTINGS))
     (first, second, last) = report["terms"]
     assert {first["term"], second["term"]} == {"old", "new"}
     assert last == {"term": "same", "reference": 1.0, "incoming": 1.0, "psi": pytest.approx(0)}

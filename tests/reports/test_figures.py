@@ -15,7 +15,7 @@ from pipeline.base import paths
 from pipeline.base.files import read_json, read_table, write_json, write_table
 from pipeline.evaluation import curves, metrics
 from pipeline.reports import plots
-from pipeline.reports.figures import NAMES, draw_figures, figure_style, new_figure, plot_functions
+from pipeline.reports.figures import FIGURE_NAMES, draw_figures, figure_style, new_figure, plot_functions
 
 ODD = ["$a_b$ 50%", "好评与差评", "line\nbreak", r"\frac{1}", "x" * 200, "100"]
 
@@ -65,7 +65,7 @@ def test_figures_are_drawn_without_a_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         files = draw_figures(Path("reports"))
-    assert [file.stem for file in files] == list(NAMES)
+    assert [file.stem for file in files] == list(FIGURE_NAMES)
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")
 

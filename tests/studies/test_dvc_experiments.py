@@ -33,7 +33,7 @@ def test_untracked_files_and_shallow_clones(
     reference: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = enter(reference, tmp_path, monkeypatch)
-    document = params.read(params.PARAMS_FILE)
+    document = params.read_document(params.PARAMS_FILE)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for name in ("known.csv", "评论.csv", "unknown.csv", "by_dvc.csv", "by_dvc.csv.dvc"):
         Path(name).write_text("text,label\n")

@@ -145,19 +145,19 @@ def test_invalid_options_are_refused(project: Project, arguments: list[str]) -> 
 
 def test_strategy_gets_only_its_own_target_and_strength(project: Project) -> None:
     project.set(strategy="focal", strength="3")
-    document = params.read(params.PARAMS_FILE)
+    document = params.read_document(params.PARAMS_FILE)
     assert "rebalance.strength" not in StrategyTraining(None, "focal", 0).changes(document)
     for strategy in imbalance.STRATEGIES:
         params.check(imbalance.with_changes(document, StrategyTraining(None, strategy, 0).changes(document)))
     project.set(strategy="class_weight", strength="null", target="0.5")
-    document = params.read(params.PARAMS_FILE)
+    document = params.read_document(params.PARAMS_FILE)
     for strategy in imbalance.STRATEGIES:
         params.check(imbalance.with_changes(document, StrategyTraining(None, strategy, 0).changes(document)))
     assert "rebalance.target" not in StrategyTraining(None, "random_over", 0).changes(document)
 
 
 def test_study_key_depends_on_what_the_study_does_not_set(project: Project) -> None:
-    document = params.read(params.PARAMS_FILE)
+    document = params.read_document(params.PARAMS_FILE)
     key = imbalance.study_key(document)
     own = imbalance.with_changes(
         document, {**StrategyTraining(10, "focal", 7).changes(document), "publish.experiment": "other"}

@@ -120,7 +120,7 @@ def test_real_trial_measures_as_ablation_does(project: Project) -> None:
     (trial,) = trials()
     data, settings = fit.Data.load(), params.load(Train)
     folder = next(Path(".state/ablation").glob("*"))
-    expected = crossfit.train_and_measure(data, settings, crossfit.fit_ngrams(data, folder)).metrics(
+    expected = crossfit.train_and_measure(data, settings, crossfit.ngram_outputs(data, folder)).metrics(
         data.labels["validation"]
     )
     assert trial.value == pytest.approx(expected["combined/loss"], abs=2e-6)
@@ -139,7 +139,7 @@ def test_training_can_be_stopped_early() -> None:
         raise TrialPruned
 
     with pytest.raises(TrialPruned):
-        loop.fit(
+        loop.train_epochs(
             model,
             loop.TrainRows(ids, labels, np.ones(16, dtype=np.float32)),
             (ids, labels),

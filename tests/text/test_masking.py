@@ -118,7 +118,7 @@ def test_git_ignores_files_that_may_hold_texts() -> None:
     tracked = [*git("ls-files", "data"), *map(str, checkout.RETRAIN_FILES)]
     assert "data/batches.csv" in tracked
     with Git(str(ROOT)) as scm:  # DVC interprets some patterns differently, and skips ignored folders
-        for folder in (paths.BATCH_FILES, paths.QUARANTINE_FILES):
+        for folder in (paths.INCREMENT_FILES, paths.QUARANTINE_FILES):
             assert not scm.is_ignored(str(ROOT / folder) + os.sep)
     tracked += ["data/batches/ab.parquet.dvc", "data/quarantine/ab.dvc", "data/batches/.gitignore"]
     assert git("check-ignore", "--no-index", *tracked, "data/reviews.csv.dvc", "data/own.dvc") == []

@@ -62,7 +62,7 @@ def base(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build(**{**NETWORK, "num_ids": tokenizer.num_ids})
     ids, labels = tokenizer.encode(table["text"].to_list()), (table["label"] == "glad").to_numpy(np.int32)
     train, validation = slice(0, 400), slice(400, None)
-    loop.fit(
+    loop.train_epochs(
         model,
         loop.TrainRows(ids[train], labels[train], np.ones(400, dtype=np.float32)),
         (ids[validation], labels[validation]),

@@ -31,7 +31,7 @@ def test_read_folder_and_map_labels() -> None:
     Path("in").mkdir()
     Path("in/a.csv").write_text("review,stars\none,1\ntwo,3\nthree,4\n")
     Path("in/b.jsonl").write_text('{"review": "four", "stars": 5}\n{"review": "five", "stars": null}\n')
-    table = drift.read(Path("in"))
+    table = drift.read_new_rows(Path("in"))
     assert table["text"].tolist() == ["one", "three", "four", "five"]
     assert table["label"].fillna("").tolist() == ["bad", "4", "good", ""]
 
@@ -39,14 +39,14 @@ def test_read_folder_and_map_labels() -> None:
 @pytest.mark.usefixtures("star_columns")
 def test_label_column_is_optional() -> None:
     Path("c.csv").write_text("review\none\n")
-    assert drift.read(Path("c.csv"))["label"].isna().all()
+    assert drift.read_new_rows(Path("c.csv"))["label"].isna().all()
 
 
 @pytest.mark.usefixtures("star_columns")
 def test_column_of_texts_is_not_a_label_column() -> None:
     Path("texts.csv").write_text("review,stars\n" + "".join(f"{row},secret {row}\n" for row in range(60)))
     with pytest.raises(PipelineError, match="column 'stars' holds 60 labels, more than 50; name") as raised:
-        drift.read(Path("texts.csv"))
+        drift.read_new_rows(Path("texts.csv"))
     assert "secret" not in str(raised.value)
 
 
@@ -58,7 +58,7 @@ def test_column_of_texts_is_not_a_label_column() -> None:
 def test_missing_and_repeated_columns_are_refused(content: str, message: str) -> None:
     Path("bad.csv").write_text(content)
     with pytest.raises(PipelineError, match=message):
-        drift.read(Path("bad.csv"))
+        drift.read_new_rows(Path("bad.csv"))
 
 
 @pytest.mark.slow

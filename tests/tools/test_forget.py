@@ -14,7 +14,7 @@ from helpers.project import Project, clean_environment
 from pipeline.base import checkout, paths, versioning
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_table, sha256, write_table
-from pipeline.data import batches, forgotten, tables
+from pipeline.data import forgotten, increments, tables
 from pipeline.tools import forget
 
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "text": ["Hello  WORLD", None, "hello world!"]})
@@ -54,23 +54,23 @@ def test_damaged_list_is_an_error() -> None:
 def test_batches_are_replaced_without_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(versioning, "dvc", lambda *arguments, **_: calls.append(arguments))
-    paths.BATCHES.write_text(",".join(batches.LIST_COLUMNS) + "\n")
+    paths.INCREMENTS.write_text(",".join(increments.LIST_COLUMNS) + "\n")
     rows = tables.complete(
         pd.DataFrame({"text": ["Hello  WORLD", "good", "bad"], "label": ["a", "a", "b"]}), source="x.csv"
     )
-    old = batches.add(rows, source="x.csv", file="f" * 64, taken="now")
+    old = increments.add(rows, source="x.csv", file="f" * 64, taken="now")
     old.with_name(f"{old.name}.dvc").write_text("")
-    other = batches.add(rows[1:2], source="y.csv", file="e" * 64, taken="now")
+    other = increments.add(rows[1:2], source="y.csv", file="e" * 64, taken="now")
     (line,) = forget.remove_from_batches([forgotten.text_digest("hello world")])
     assert "1 rows removed" in line
     assert not old.exists()
-    assert batches.read_rows()["text"].tolist() == ["good", "bad", "good"]
-    new = paths.BATCH_FILES / f"{batches.names()[0]}.parquet"
+    assert increments.read_rows()["text"].tolist() == ["good", "bad", "good"]
+    new = paths.INCREMENT_FILES / f"{increments.names()[0]}.parquet"
     assert calls == [("add", "--quiet", str(new)), ("remove", f"{old}.dvc")]  # in this order no row is ever missing
     assert forget.remove_from_batches([forgotten.text_digest("good")]) != []
     assert not other.exists()
-    assert batches.read_rows()["text"].tolist() == ["bad"]
-    assert set(batches.read_list()["file"]) == {"f" * 64, "e" * 64}  # neither file is taken in again
+    assert increments.read_rows()["text"].tolist() == ["bad"]
+    assert set(increments.read_list()["file"]) == {"f" * 64, "e" * 64}  # neither file is taken in again
 
 
 def test_forget_is_refused_during_a_retraining(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]
     monkeypatch.setattr(forget, "versions_trained_on", lambda ids, texts: calls.append((ids, texts)) or (["2"], ["1"]))
     monkeypatch.setattr(forget, "model_name", lambda: "m")
     monkeypatch.setattr(versioning, "dvc", lambda *_, **__: "")
-    paths.BATCHES.write_text(",".join(batches.LIST_COLUMNS) + "\n")
+    paths.INCREMENTS.write_text(",".join(increments.LIST_COLUMNS) + "\n")
     table = tables.complete(
         pd.DataFrame({"text": ["Hello  WORLD", None, "good"], "label": ["a", "a", "b"]}), source="s"
     )
@@ -126,13 +126,13 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]
 def test_id_also_removes_rows_of_the_same_text(
     searches: list[tuple[set[str], set[str]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A row has another id in its batch where `ingest.label_map` renames its label."""
+    """A row has another id in its increment where `ingest.label_map` renames its label."""
     row = read_table(paths.INGEST_TABLE)["id"][0]
     rows = pd.DataFrame({"text": ["hello world", "good"], "label": ["other", "b"]})
-    batches.add(tables.complete(rows, source="x.csv"), source="x.csv", file="f" * 64, taken="now")
+    increments.add(tables.complete(rows, source="x.csv"), source="x.csv", file="f" * 64, taken="now")
     forget.forget_rows([], {row})
     assert forgotten.read_forgotten() == {forgotten.id_digest(row)}
-    assert batches.read_rows()["text"].tolist() == ["good"]
+    assert increments.read_rows()["text"].tolist() == ["good"]
     assert searches == [({row}, {"hello world"})]
     output = capsys.readouterr().out
     assert "1 rows in the current data match" in output

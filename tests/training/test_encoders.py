@@ -53,7 +53,7 @@ def trained(keras: ModuleType) -> Trained:
     model = build(**SIZES)
     cells, labels = texts(300)
     ids = TOKENIZER.encode(cells)
-    loop.fit(
+    loop.train_epochs(
         model,
         loop.TrainRows(ids, labels, np.ones(300, dtype=np.float32)),
         (ids[:70], labels[:70]),

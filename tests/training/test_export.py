@@ -11,7 +11,7 @@ import pytest
 from helpers.project import ROOT, clean_environment
 
 from pipeline.base.errors import PipelineError
-from pipeline.inference.network import BATCH, OnnxNetwork
+from pipeline.inference.network import MAX_BATCH_SIZE, OnnxNetwork
 from pipeline.text.processor import Tokenizer
 from pipeline.training import export
 from pipeline.training.encoders.text import build
@@ -53,7 +53,7 @@ def test_onnx_network_equals_keras_network(
     assert (logs.shape, logs.dtype) == ((200, num_classes), np.float64)
     assert np.ptp(logs, axis=0).min() > 0.1
     np.testing.assert_allclose(logs, log_probabilities(model, ids, LENGTHS[-1:]), atol=1e-5)
-    order = np.random.default_rng(2).permutation(200)[: BATCH + 13]
+    order = np.random.default_rng(2).permutation(200)[: MAX_BATCH_SIZE + 13]
     np.testing.assert_allclose(network.log_probabilities(ids[order]), logs[order], atol=1e-6)
     for row in range(12):
         np.testing.assert_allclose(network.log_probabilities(ids[row : row + 1])[0], logs[row], atol=1e-6)

@@ -27,7 +27,7 @@ def fit(
     ids, labels = token_rows(300)
     train = loop.TrainRows(ids, labels, np.ones(300, dtype=np.float32) if weights is None else weights)
     settings = loop.LoopSettings(**SETTINGS | changes)
-    return loop.fit(model, train, validation, settings, lengths=lengths, on_epoch=on_epoch)
+    return loop.train_epochs(model, train, validation, settings, lengths=lengths, on_epoch=on_epoch)
 
 
 def test_training_learns_and_reports_each_epoch(keras: ModuleType) -> None:
@@ -136,7 +136,7 @@ def test_every_epoch_and_every_seed_has_another_order(
     for seed in (0, 0, 1):
         steps.clear()
         settings = loop.LoopSettings(**SETTINGS | {"epochs": 2, "seed": seed})
-        loop.fit(build(**SIZES), train, token_rows(20), settings, lengths=(6,))
+        loop.train_epochs(build(**SIZES), train, token_rows(20), settings, lengths=(6,))
         half = len(steps) // 2
         orders += [b"".join(weights for weights, _ in part) for part in (steps[:half], steps[half:])]
         assert draw is None or [counts for _, counts in steps] == [[8, 8]] * 20

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 from ...base.errors import PipelineError
 
 MOST_UNPACKED = 4_000_000_000  # bytes of a compressed file that is unpacked as a whole
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -58,7 +58,7 @@ class Unpacked(io.RawIOBase):
 def open_unpacked(path: Path) -> BinaryIO:
     """Open a file for reading; where its name says that it is compressed, what is read is unpacked."""
     if path.suffix.lower() in UNPACK:
-        return cast(BinaryIO, io.BufferedReader(Unpacked(path), BLOCK))
+        return cast(BinaryIO, io.BufferedReader(Unpacked(path), BLOCK_BYTES))
     with reading(path):
         return path.open("rb")
 
@@ -83,7 +83,7 @@ def unpack_into(target: BinaryIO, path: Path) -> None:
     """Write the content of a compressed file to `target`: a small file may unpack to more than there is room for."""
     size = 0
     with open_unpacked(path) as source:
-        while block := source.read(BLOCK):
+        while block := source.read(BLOCK_BYTES):
             size += target.write(block)
             if size > MOST_UNPACKED:
                 raise PipelineError(

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from ...base.errors import PipelineError
-from .compression import BLOCK
+from .compression import BLOCK_BYTES
 from .sources import OpenFile, Source
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -162,10 +162,10 @@ def text_lines(source: Source, decoding: Decoding) -> Iterator[str]:
     number = 0
     with io.TextIOWrapper(source.open(), decoding.encoding, decoding.errors, newline="\n") as text:
         try:
-            first = text.readline(BLOCK)
+            first = text.readline(BLOCK_BYTES)
             lines: Iterator[str] = chain([first], text)
             if not first.endswith("\n") and "\r" in first[:-1]:
-                lines = _split_at_carriage_returns(chain([first], iter(partial(text.read, BLOCK), "")))
+                lines = _split_at_carriage_returns(chain([first], iter(partial(text.read, BLOCK_BYTES), "")))
             elif not first.endswith("\n"):
                 lines = chain([first + text.readline()], text)
             for number, line in enumerate(lines, start=1):
@@ -252,7 +252,7 @@ def _lines(open_file: OpenFile) -> Iterator[bytes]:
 
 def _blocks(open_file: OpenFile) -> Iterator[bytes]:
     with open_file() as file:
-        yield from iter(partial(file.read, BLOCK), b"")
+        yield from iter(partial(file.read, BLOCK_BYTES), b"")
 
 
 def _decoded(open_file: OpenFile, encoding: str, errors: str = "strict") -> Iterator[str]:

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 Chunk = Any  # of rows, as each format keeps them
-Columns = Mapping[str, list[Any]]  # cells of the wanted columns by modality, such as "text"
+RawCells = Mapping[str, list[Any]]  # cells of the wanted columns by modality, such as "text"
 Added = Mapping[str, Sequence[Any]]  # values of the new columns by name; None where a row has none
 Row = TypeVar("Row")
 
@@ -17,7 +17,7 @@ class UnreadableRow(str):
 class TableStream(Protocol):
     """A table that is read once, from its start, and written with columns added; its own cells stay unchanged."""
 
-    def chunks(self, size: int) -> Iterator[tuple[Chunk, Columns]]:
+    def chunks(self, size: int) -> Iterator[tuple[Chunk, RawCells]]:
         """Yield at most `size` rows at a time, and their cells in the wanted columns, of any type."""
 
     def start(self, target: BinaryIO, added: Mapping[str, type]) -> None:

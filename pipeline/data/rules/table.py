@@ -16,7 +16,7 @@ from ..split import split_key
 from .engine import MAX_CLASSES, Rule, RuleTables, number, percent
 
 
-def rules(settings: Validate, modalities: Sequence[str] = ("text",)) -> list[Rule]:
+def declared_rules(settings: Validate, modalities: Sequence[str] = ("text",)) -> list[Rule]:
     """Return all rules, in the order in which they are reported.
 
     Parameters

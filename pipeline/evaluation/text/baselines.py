@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
-TITLES = {
+BASELINE_TITLES = {
     "majority": "most frequent class",
     "tfidf": "TF-IDF + logistic regression",
     "nb_ngrams": "NB-weighted n-grams + logistic regression",
@@ -41,7 +41,7 @@ def probabilities(
     Returns
     -------
     dict of str to ndarray of shape (n_test_rows, n_classes), float64
-        By the names in `TITLES`.
+        By the names in `BASELINE_TITLES`.
     """
     from threadpoolctl import threadpool_limits
 

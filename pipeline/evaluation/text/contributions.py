@@ -86,7 +86,7 @@ def grams_by_word(text: str, spans: Sequence[Span], ngrams: Ngrams) -> Iterator[
     Yields
     ------
     gram : str
-        The n-grams of `ngrams.cut`, with repetitions, but in a different order.
+        The n-grams of `ngrams.ngrams_of`, with repetitions, but in a different order.
     first, end : int
         Numbers of the first word touched, and of the word after the last one. A space belongs to the preceding word.
     """

@@ -47,7 +47,7 @@ _CHINESE_NAMES = {
     ("Western", "female"): ("玛丽", "艾米丽", "苏珊", "安娜"),
     ("Western", "male"): ("约翰", "大卫", "彼得", "迈克"),
 }
-NAMES = {"en": (_ENGLISH_NAMES, " - {}"), "zh": (_CHINESE_NAMES, "——{}")}
+PERSON_NAMES = {"en": (_ENGLISH_NAMES, " - {}"), "zh": (_CHINESE_NAMES, "——{}")}
 
 _HER_ENDS = (  # after `her` as an object: "told her to", "with her and"
     "a|about|after|again|all|an|and|any|as|at|back|because|before|but|by|down|for|from|here|home|how|i|if|in|into|is|it"
@@ -94,7 +94,7 @@ def of_language(language: str) -> dict[str, Perturbation]:
     }
     if language == "zh":
         perturbations |= {"punctuation_width": punctuation_width, "spacing": spacing}
-    if language in NAMES:
+    if language in PERSON_NAMES:
         perturbations |= {
             "names": lambda text, row: signed(text, row, language),
             "gender": lambda text, row: swapped_gender(text, language),
@@ -166,7 +166,7 @@ def signed(text: str, row: str, language: str) -> list[Version]:
 
     Names in the texts are not exchanged: in tweets they are mostly those of public figures, and part of the subject.
     """
-    lists, signature = NAMES[language]
+    lists, signature = PERSON_NAMES[language]
     return [
         Version(text + signature.format(group[draw(row, "names", len(group))]), {"origin": origin, "gender": gender})
         for (origin, gender), group in lists.items()

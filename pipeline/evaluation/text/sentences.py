@@ -50,7 +50,7 @@ _SUBJECTS = ("it was", "this is", "that was", "everything was", "the whole thing
 _CHINESE_SUBJECTS = ("这个东西", "质量", "服务", "整体感觉", "效果", "内容")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _CHINESE_DAYS = ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日")
-TEMPLATES: dict[str, dict[str, Template]] = {
+SENTENCE_TEMPLATES: dict[str, dict[str, Template]] = {
     "en": {
         "positive_words": Template(
             "positive",

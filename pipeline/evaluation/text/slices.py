@@ -16,7 +16,7 @@ MIN_LANGUAGE_ROWS = 30  # languages with fewer share one slice
 MIN_PROBABILITY = 0.7
 LANGUAGE_CHARACTERS = 1_000  # of a text, used to identify its language
 
-PLACEHOLDERS = {"address": "[url]", "user name": "[user]", "phone number": "[phone]"}
+MASKED_KINDS = {"address": "[url]", "user name": "[user]", "phone number": "[phone]"}
 # Pictographs, emoticons, flags, older symbols and dingbats (☀ to ➿), stars and circles.
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55]")
 # English negations, n't with either apostrophe or none; Chinese characters of negation, except in the most common words
@@ -54,7 +54,7 @@ def masks(table: pd.DataFrame, lengths: np.ndarray, bounds: Sequence[int] | None
     [True, False]
     """
     texts = table["text"]
-    slices = by_length(lengths, bounds)
+    slices = length_slices(lengths, bounds)
     if "source" in table:
         sources = table["source"].value_counts()
         for name in sorted(sources.index[:MAX_SOURCES]):
@@ -63,15 +63,15 @@ def masks(table: pd.DataFrame, lengths: np.ndarray, bounds: Sequence[int] | None
     slices |= by_language(texts.to_list())
     for name, pattern in (("emoji", _EMOJI), ("negation", _NEGATION)):
         slices[f"with {name}"] = np.array([bool(pattern.search(text)) for text in texts], dtype=bool)
-    for name, placeholder in PLACEHOLDERS.items():
+    for name, placeholder in MASKED_KINDS.items():
         slices[f"with {name}"] = texts.str.contains(placeholder, regex=False).to_numpy(bool)
     return slices
 
 
-def by_length(lengths: np.ndarray, bounds: Sequence[int] | None) -> dict[str, np.ndarray]:
+def length_slices(lengths: np.ndarray, bounds: Sequence[int] | None) -> dict[str, np.ndarray]:
     """Return the slices by length; parameters as in `masks`.
 
-    >>> {name: mask.tolist() for name, mask in by_length(np.array([1, 5]), [3]).items()}
+    >>> {name: mask.tolist() for name, mask in length_slices(np.array([1, 5]), [3]).items()}
     {'1 to 3 tokens': [True, False], '4 tokens or more': [False, True]}
     """
     if bounds is None:

@@ -25,7 +25,7 @@ HIDDEN = re.compile(
 )
 MAX_TEXTS, MAX_UNITS = 1_000, 20_000  # explained to find the words that matter most: some seconds
 COARSE = 0.1  # tolerance for each of these texts: the errors cancel out over the texts
-MAX_WORDS = 30  # listed for each class
+WORDS_PER_CLASS = 30  # listed for each class
 MIN_TEXTS = 5  # that a listed word occurs in: fewer could identify a text
 
 
@@ -123,6 +123,6 @@ def telling_words(explainer: "Explainer", texts: Sequence[str]) -> "pd.DataFrame
     means = np.array([sums[word] / rows[word] for word in words]).reshape(-1, len(classes)).round(4)
     lines: list[tuple[str, str, float, int]] = []
     for number, name in enumerate(classes):
-        best = np.argsort(-means[:, number], kind="stable")[:MAX_WORDS]
+        best = np.argsort(-means[:, number], kind="stable")[:WORDS_PER_CLASS]
         lines += [(name, words[i], means[i, number], rows[words[i]]) for i in best if means[i, number] > 0]
     return pd.DataFrame(lines, columns=["class", "word", "contribution", "rows"])

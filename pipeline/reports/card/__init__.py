@@ -17,7 +17,6 @@ from .overview import intended_use, overview
 from .results import behaviour_tests, calibration, metrics, promotion
 from .usage import privacy, reproduction, usage
 
-FOLDER = paths.REPORTS / "card"
 DECISION = paths.REPORTS / "publish/decision.json"  # the last promotion decided in this checkout
 
 
@@ -73,4 +72,4 @@ def write_card(**arguments: Any) -> list[Path]:
 
     It includes the figures of `reports/evaluate/`. `arguments` are those of `card_markdown` other than the facts.
     """
-    return page.write(FOLDER, "model-card", card_markdown(read_facts(), **arguments))
+    return page.write(paths.REPORTS / "card", "model-card", card_markdown(read_facts(), **arguments))

@@ -19,7 +19,11 @@ DROP_REASONS = {
     "duplicate": "the text is in an earlier row",
     "surplus": "removed to make the classes unequal on purpose (`ingest.skew`)",
 }
-UNITS = {"word": "words and punctuation marks", "character": "characters", "chinese": "Chinese words, split by jieba"}
+UNIT_NAMES = {
+    "word": "words and punctuation marks",
+    "character": "characters",
+    "chinese": "Chinese words, split by jieba",
+}
 
 
 def data(facts: Facts) -> list[str]:
@@ -103,9 +107,9 @@ def preprocessing(facts: Facts) -> list[str]:
                 "punctuation, emoji and accents stay;",
                 "web, e-mail and IP addresses, user names, phone, card and identity numbers become `[url]`, `[email]`, "
                 "`[ip]`, `[user]`, `[phone]`, `[card]` and `[id]`;",
-                f"texts are split into {UNITS[tokenizer['unit']]}; the {tokenizer['units']:,} most frequent in the "
-                f"training texts have an id each, all others share one; the last {tokenizer['length']:,} of a text are "
-                "used.",
+                f"texts are split into {UNIT_NAMES[tokenizer['unit']]}; the {tokenizer['units']:,} most frequent in "
+                f"the training texts have an id each, all others share one; the last {tokenizer['length']:,} of a text "
+                "are used.",
             ]
         ),
         f"Language `{tokenizer['language']}`: detected in the training texts, or set by `tokenize.language`.",

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...base.markdown import escaped, named, pipe_table
+from ...evaluation.metrics import HEADLINES
 from ..facts import Facts
-from ..summary import HEADLINES, format_interval, format_metric
+from ..summary import format_interval, format_metric
 from ..titles import BASELINES, CLASS_METRICS, METRICS, SHORT_METRICS, part_title
 from .formats import format_metrics, format_share, format_value
 

@@ -33,7 +33,7 @@ def test_baselines_keep_the_order_of_the_classes(unit: str, texts: tuple[str, ..
     test = table(*zip(texts[3:], labels, strict=True))
     for order in (["pos", "neg", "mid"], ["mid", "neg", "pos"]):
         predicted = baselines.probabilities(train, test, order, unit=unit, max_rows=1_000)
-        assert list(predicted) == list(baselines.TITLES)
+        assert list(predicted) == list(baselines.BASELINE_TITLES)
         for name in ("tfidf", "nb_ngrams"):
             assert [order[i] for i in predicted[name].argmax(axis=1)] == list(labels), name
         for probabilities in predicted.values():
@@ -64,7 +64,7 @@ def test_naive_bayes_ratio_ignores_counts() -> None:
 def test_class_without_training_rows() -> None:
     train = table(*[("good", "pos"), ("bad", "neg")] * 5)
     predicted = baselines.probabilities(train, table(("good", "pos")), ["neg", "new", "pos"], max_rows=1_000)
-    assert [predicted[name][0, 1] for name in baselines.TITLES] == [0, 0, 0]
+    assert [predicted[name][0, 1] for name in baselines.BASELINE_TITLES] == [0, 0, 0]
 
 
 def test_texts_without_common_words() -> None:

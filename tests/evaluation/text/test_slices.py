@@ -22,7 +22,7 @@ def slice_rows(texts: list[str], **columns: list[str]) -> dict[str, list[int]]:
 
 def test_slices_by_length() -> None:
     lengths = np.array([1, 2, 3, 4])
-    masks = slices.by_length(lengths, [1, 3])
+    masks = slices.length_slices(lengths, [1, 3])
     assert {name: list(np.flatnonzero(rows)) for name, rows in masks.items()} == {
         "1 to 1 tokens": [0],
         "2 to 3 tokens": [1, 2],
@@ -40,7 +40,7 @@ def test_slices_by_length() -> None:
     ],
 )
 def test_quartiles_of_the_lengths(lengths: list[int], names: list[str]) -> None:
-    masks = slices.by_length(np.array(lengths), None)
+    masks = slices.length_slices(np.array(lengths), None)
     assert list(masks) == names
     assert (sum(rows.astype(int) for rows in masks.values()) == 1).all()
 

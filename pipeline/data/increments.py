@@ -3,7 +3,7 @@
 A file never changes. DVC stores the files, and `data/batches.csv`, which is in git, lists them. Only this list decides
 which increments there are, so that a clone that has not pulled a file reports it instead of training without its rows.
 
-In the names of files and columns, a batch is an increment.
+In the names of files and columns, an increment is a "batch".
 """
 
 import io
@@ -22,7 +22,7 @@ LIST_COLUMNS = ("batch", "rows", "source", "file", "taken")
 ROW_COLUMNS = ("text", "label", "source", "group", "split", "time", "row")  # of an increment, as ingest names them
 
 
-def read_list(path: Path = paths.BATCHES, columns: tuple[str, ...] = LIST_COLUMNS) -> pd.DataFrame:
+def read_list(path: Path = paths.INCREMENTS, columns: tuple[str, ...] = LIST_COLUMNS) -> pd.DataFrame:
     """Read a list of files, in the order in which they were added.
 
     Parameters
@@ -53,12 +53,12 @@ def read_list(path: Path = paths.BATCHES, columns: tuple[str, ...] = LIST_COLUMN
 
 def names() -> list[str]:
     """Return the names of all increments that have rows."""
-    increments = read_list()
-    with_rows: list[str] = increments.loc[increments["rows"] != "0", "batch"].to_list()
+    listed = read_list()
+    with_rows: list[str] = listed.loc[listed["rows"] != "0", "batch"].to_list()
     return with_rows
 
 
-def append(line: Mapping[str, str], path: Path = paths.BATCHES, columns: tuple[str, ...] = LIST_COLUMNS) -> None:
+def append(line: Mapping[str, str], path: Path = paths.INCREMENTS, columns: tuple[str, ...] = LIST_COLUMNS) -> None:
     """Add a line to a list, unless the list has it already; other parameters as in `read_list`."""
     table = read_list(path, columns)
     if line[columns[0]] in set(table[columns[0]]):
@@ -97,7 +97,7 @@ def replace(name: str, rows: pd.DataFrame) -> Path | None:
         lines.loc[mask, ["batch", "rows"]] = [path.stem, str(len(rows))]
     else:
         lines.loc[mask, ["batch", "rows"]] = [f"empty-{name[:16]}", "0"]
-    with atomic(paths.BATCHES) as temporary:
+    with atomic(paths.INCREMENTS) as temporary:
         lines.to_csv(temporary, index=False, lineterminator="\n")
     return path
 
@@ -122,7 +122,7 @@ def read_rows(*selected: str) -> pd.DataFrame:
 
 
 def _write(rows: pd.DataFrame) -> Path:
-    new = paths.BATCH_FILES / "new.parquet"
+    new = paths.INCREMENT_FILES / "new.parquet"
     write_table(new, rows[list(ROW_COLUMNS)].reset_index(drop=True))
     path = _path(sha256(new))
     new.replace(path)
@@ -130,4 +130,4 @@ def _write(rows: pd.DataFrame) -> Path:
 
 
 def _path(name: str) -> Path:
-    return paths.BATCH_FILES / f"{name}.parquet"
+    return paths.INCREMENT_FILES / f"{name}.parquet"
