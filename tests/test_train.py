@@ -136,7 +136,7 @@ def test_parameters_and_plan_reach_the_loop(keras: ModuleType, monkeypatch: pyte
     pretrained: list[dict[str, Any]] = []
     fitted: list[tuple[Any, ...]] = []
     monkeypatch.setattr(fitting, "pretrain", lambda *_, **options: pretrained.append(options))
-    monkeypatch.setattr(fitting, "fit", lambda *arguments, **_: fitted.append(arguments) or [])
+    monkeypatch.setattr(fitting, "train_epochs", lambda *arguments, **_: fitted.append(arguments) or [])
     changes = {"batch_size": 8, "epochs": 3, "patience": 4, "learning_rate": 0.004, "adversarial": 0.25, "seed": 7}
     settings = params.load(Train).model_copy(update={**changes, "pretraining_epochs": 5, "units": 4})
     first = train_network(data(weights=np.arange(36)), settings)[0].model

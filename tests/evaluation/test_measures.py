@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact, ks_2samp
 
 from pipeline.data import datasets
 from pipeline.evaluation import drift, measures
-from pipeline.evaluation.drift_sample import Sample, term_counts
+from pipeline.evaluation.drift_sample import DriftSample, term_counts
 from pipeline.evaluation.measures import MEASURES, Shift, measure_shifts
 from pipeline.text.processor import Tokenizer
 
@@ -22,7 +22,7 @@ def test_film_reviews_drift_from_tweets(samples: RealSamples) -> None:
     assert samples.drifted(samples.reviews) == {*expected, "length"}
 
 
-def with_class_share(sample: Sample, name: str, rows: int, share: float) -> Sample:
+def with_class_share(sample: DriftSample, name: str, rows: int, share: float) -> DriftSample:
     """Rows of which one class has the given share."""
     own, others = (np.flatnonzero((sample.labels == name) == inside) for inside in (True, False))
     number = round(share * rows)
@@ -40,7 +40,7 @@ def test_class_that_triples(samples: RealSamples) -> None:
 def test_rare_class_that_triples(samples: RealSamples) -> None:
     """From 1 % of the rows, so that the priors as a whole hardly change."""
 
-    def with_rare(sample: Sample, share: float) -> Sample:
+    def with_rare(sample: DriftSample, share: float) -> DriftSample:
         labels = sample.labels.copy()
         labels[: round(share * len(sample))] = "rare"
         return replace(sample, labels=labels, classes=(), probabilities=np.empty((len(sample), 0)))
@@ -53,15 +53,15 @@ def test_rare_class_that_triples(samples: RealSamples) -> None:
     )
 
 
-def half_length(sample: Sample) -> Sample:
+def half_length(sample: DriftSample) -> DriftSample:
     return replace(sample, lengths=sample.lengths // 2)
 
 
-def more_unknown(sample: Sample) -> Sample:
+def more_unknown(sample: DriftSample) -> DriftSample:
     return replace(sample, unknown=np.minimum(sample.unknown + 0.05, 1))
 
 
-def rotated_terms(sample: Sample) -> Sample:
+def rotated_terms(sample: DriftSample) -> DriftSample:
     """Give each frequent term the frequency of its neighbour."""
     terms = sample.terms.tolil()
     frequent = np.argsort(-np.asarray(sample.terms.sum(axis=0)).ravel())[:40]
@@ -69,13 +69,13 @@ def rotated_terms(sample: Sample) -> Sample:
     return replace(sample, terms=terms.tocsr())
 
 
-def less_confident(sample: Sample) -> Sample:
+def less_confident(sample: DriftSample) -> DriftSample:
     """Change the probabilities, but not the predicted classes."""
     roots = sample.probabilities**0.5
     return replace(sample, probabilities=roots / roots.sum(axis=1, keepdims=True))
 
 
-def shuffled_labels(sample: Sample) -> Sample:
+def shuffled_labels(sample: DriftSample) -> DriftSample:
     return replace(sample, labels=np.random.default_rng(0).permutation(sample.labels))
 
 
@@ -90,7 +90,7 @@ def shuffled_labels(sample: Sample) -> Sample:
     ],
 )
 def test_change_is_detected_by_its_measure_only(
-    samples: RealSamples, change: Callable[[Sample], Sample], name: str
+    samples: RealSamples, change: Callable[[DriftSample], DriftSample], name: str
 ) -> None:
     drawn = samples.draw(1_000, 3)
     assert samples.drifted(drawn) == set()
@@ -113,7 +113,7 @@ def test_large_effects_by_chance_do_not_drift(samples: RealSamples) -> None:
 def test_psi_does_not_grow_with_fewer_rows(samples: RealSamples) -> None:
     """Uncorrected, it is 0.3 in 100 fresh rows, and 0.01 in 3,000."""
 
-    def effect(incoming: Sample) -> float:
+    def effect(incoming: DriftSample) -> float:
         shifts = measure_shifts(samples.reference, incoming, SETTINGS)
         return next(shift.effect for shift in shifts if shift.measure == "terms")
 

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from pipeline.base import params
 from pipeline.data import datasets
 from pipeline.evaluation import drift
-from pipeline.evaluation.drift_sample import Sample
+from pipeline.evaluation.drift_sample import DriftSample
 from pipeline.evaluation.measures import measure_shifts
 from pipeline.evaluation.settings import Drift
 from pipeline.inference.calibration import Calibration
@@ -44,14 +44,14 @@ class RealSamples:
 
     predictor: Predictor
     tokenizer: Tokenizer
-    reference: Sample
-    fresh: Sample
-    reviews: Sample
+    reference: DriftSample
+    fresh: DriftSample
+    reviews: DriftSample
 
-    def draw(self, rows: int, seed: int) -> Sample:
+    def draw(self, rows: int, seed: int) -> DriftSample:
         return self.fresh.take(np.random.default_rng(seed).permutation(len(self.fresh))[:rows])
 
-    def drifted(self, incoming: Sample, **changes: float) -> set[str]:
+    def drifted(self, incoming: DriftSample, **changes: float) -> set[str]:
         """The measures that drift, with changed settings."""
         shifts = measure_shifts(self.reference, incoming, SETTINGS.model_copy(update=changes))
         return {shift.measure for shift in shifts if shift.drifted}
@@ -75,10 +75,12 @@ def real_samples() -> RealSamples:
     return RealSamples(predictor, tokenizer, *(drift.draw_sample(table, predictor, tokenizer) for table in tables))
 
 
-def synthetic_sample(labels: Sequence[str], probabilities: np.ndarray | None = None, *, unknown: float = 0.0) -> Sample:
+def synthetic_sample(
+    labels: Sequence[str], probabilities: np.ndarray | None = None, *, unknown: float = 0.0
+) -> DriftSample:
     """A sample of texts of five words each, none of them in the vocabulary, which is empty."""
     rows = len(labels)
-    return Sample(
+    return DriftSample(
         labels=np.array(labels, dtype=object),
         lengths=np.full(rows, 5),
         unknown=np.full(rows, unknown),

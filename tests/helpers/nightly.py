@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.base.files import sha256
 from pipeline.data import tables
-from pipeline.nightly.examination import Predict, examine
+from pipeline.nightly.examination import PredictLabels, examine
 from pipeline.nightly.incoming import ExaminedFile, IncomingFile
 
 SWAPPED = {"negative": "positive", "positive": "negative", "neutral": "neutral"}
@@ -25,7 +25,7 @@ def write_csv(path: Path, rows: pd.DataFrame) -> Path:
     return path
 
 
-def examined(files: Sequence[Path], table: pd.DataFrame, predict: Predict | None = None) -> list[ExaminedFile]:
+def examined(files: Sequence[Path], table: pd.DataFrame, predict: PredictLabels | None = None) -> list[ExaminedFile]:
     """Examine files next to a table of all known rows."""
     known = tables.complete(table, source="tweets")
     return examine([incoming_file(path) for path in files], known, known=known, predict=predict, min_agreement=0.1)

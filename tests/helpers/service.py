@@ -89,11 +89,30 @@ class Client:
     def get(self, path: str) -> tuple[int, Any]:
         return self.request("GET", path)[:2]
 
+    def counters(self) -> dict[str, float]:
+        """Return the values of `/metrics` by name."""
+        lines = [line.rpartition(" ") for line in self.get("/metrics")[1].splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
     def send_raw(self, request: bytes) -> bytes:
         """Return all bytes of the answer to a request, which should say `Connection: close`."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(request)
             return b"".join(iter(lambda: connection.recv(4_096), b""))
+
+
+@contextmanager
+def threads_of(requests: list[Callable[[], Any]]) -> Iterator[list[Any]]:
+    """Send requests at the same time; the list gets their answers, and is complete after the block."""
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda send=send: answers.append(send())) for send in requests]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        for thread in threads:
+            thread.join()
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Answ
         assert rows["text"] == [f"RAW {text}" for text in table["text"]]
         return lambda: answers[version.version]
 
-    monkeypatch.setattr(subject.promotion, "ask", ask)
+    monkeypatch.setattr(subject.promotion, "ask_version", ask)
     return answers
 
 
@@ -185,7 +185,7 @@ def test_probe_asks_a_sample_by_hash(evaluated: dict[str, Answer], monkeypatch: 
         return lambda: answer(CORRECT[numbers])
 
     monkeypatch.setattr(subject, "PROBED_ROWS", 50)
-    monkeypatch.setattr(subject.promotion, "ask", ask)
+    monkeypatch.setattr(subject.promotion, "ask_version", ask)
     assert judge(None).promote
     assert sorted(ids[row] for row in numbers) == [f"{number:04}" for number in range(50)]
 

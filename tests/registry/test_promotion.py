@@ -67,7 +67,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         return lambda: SimpleNamespace(failure=failures.get(str(version.version), ""))
 
     monkeypatch.setattr(promotion.probe.Processes, "new", lambda self: "a process")
-    monkeypatch.setattr(promotion, "ask", ask)
+    monkeypatch.setattr(promotion, "ask_version", ask)
     return failures
 
 

@@ -24,7 +24,7 @@ def samples() -> RealSamples:
 def test_report_contains_no_text_and_no_unknown_word(samples: RealSamples, tmp_path: Path) -> None:
     secret = pd.DataFrame({"text": ["zyxomma told mr. qwfp of flight delays"] * 300, "label": "neutral"})
     secret["text"] += [f" zyxomma{number}" for number in range(300)]
-    incoming = drift.sample(secret, samples.predictor, samples.tokenizer)
+    incoming = drift.draw_sample(secret, samples.predictor, samples.tokenizer)
     shifts = measure_shifts(samples.reference, incoming, SETTINGS)
     report = drift_report(samples.reference, incoming, shifts, file="a|b <c>.csv")
     files = write_drift_report(tmp_path, report)
@@ -65,7 +65,7 @@ def test_few_rows_are_not_judged(samples: RealSamples, tmp_path: Path, rows: int
 def test_report_distinguishes_before_from_after() -> None:
     tokenizer = Tokenizer(("old", "new", "same"), length=4)
     old, new = ["old same"] * 90 + ["new same"] * 10, ["old same"] * 10 + ["new same"] * 90
-    before, after = (drift.sample(pd.DataFrame({"text": texts, "label": "x"}), None, tokenizer) for texts in (old, new))
+    before, after = (drift.draw_sample(pd.DataFrame({"text": texts, "label": "x"}), None, tokenizer) for texts in (old, new))
     report = drift_report(before, after, measure_shifts(before, after, SETTINGS))
     (first, second, last) = report["terms"]
     assert {first["term"], second["term"]} == {"old", "new"}

@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.project import ROOT, Project
+from helpers.project import Project
 from helpers.study import enter, strategy_result
 from mlflow import MlflowClient
 
 from pipeline import rebalance
 from pipeline.base import params, paths
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import read_arrays, read_json, read_yaml, sha256
+from pipeline.base.files import read_arrays, read_json, sha256
 from pipeline.studies import dvc_experiments, imbalance, runs
 from pipeline.studies.imbalance import StrategyTraining
 from pipeline.studies.imbalance_results import StrategyResult
-from pipeline.training import strategies
 
 
 class FakeExperiments:
@@ -147,11 +146,11 @@ def test_strategy_gets_only_its_own_target_and_strength(project: Project) -> Non
     project.set(strategy="focal", strength="3")
     document = params.read_document(params.PARAMS_FILE)
     assert "rebalance.strength" not in StrategyTraining(None, "focal", 0).changes(document)
-    for strategy in imbalance.STRATEGIES:
+    for strategy in imbalance.STRATEGY_NAMES:
         params.check(imbalance.with_changes(document, StrategyTraining(None, strategy, 0).changes(document)))
     project.set(strategy="class_weight", strength="null", target="0.5")
     document = params.read_document(params.PARAMS_FILE)
-    for strategy in imbalance.STRATEGIES:
+    for strategy in imbalance.STRATEGY_NAMES:
         params.check(imbalance.with_changes(document, StrategyTraining(None, strategy, 0).changes(document)))
     assert "rebalance.target" not in StrategyTraining(None, "random_over", 0).changes(document)
 
@@ -179,7 +178,7 @@ def test_no_strategy_changes_validation_and_test_rows(project: Project) -> None:
         path: sha256(path) for path in Path("data").rglob("*") if path.is_file() and "rebalance" not in path.parts
     }
     labels = read_arrays(paths.TOKENIZE_ARRAYS["train"])["label"]
-    for strategy in imbalance.STRATEGIES:
+    for strategy in imbalance.STRATEGY_NAMES:
         project.set(strategy=strategy)
         rebalance.main()
         plan = read_arrays(paths.REBALANCE_TRAIN)
@@ -205,11 +204,3 @@ def test_two_strategies_as_dvc_experiments(small: Project, tmp_path: Path) -> No
     names = small.run("dvc", "exp", "list", "--name-only").stdout.split()
     assert len([name for name in names if name.startswith("imbalance-")]) == 4
     assert "0 of 4 runs are new" in small.run(*call, "none", "5", "-S", "train.threads=2").stdout
-
-
-def test_strategies_are_those_of_the_parameters() -> None:
-    assert set(imbalance.STRATEGIES) == set(strategies.STRATEGIES)
-    assert read_yaml(ROOT / "params.yaml")["rebalance"]["strategy"] in {
-        "auto",
-        *imbalance.STRATEGIES,
-    }

@@ -51,7 +51,7 @@ def test_damaged_list_is_an_error() -> None:
         forgotten.read_forgotten()
 
 
-def test_batches_are_replaced_without_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_increments_are_replaced_without_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(versioning, "dvc", lambda *arguments, **_: calls.append(arguments))
     paths.INCREMENTS.write_text(",".join(increments.LIST_COLUMNS) + "\n")
@@ -61,13 +61,13 @@ def test_batches_are_replaced_without_the_row(tmp_path: Path, monkeypatch: pytes
     old = increments.add(rows, source="x.csv", file="f" * 64, taken="now")
     old.with_name(f"{old.name}.dvc").write_text("")
     other = increments.add(rows[1:2], source="y.csv", file="e" * 64, taken="now")
-    (line,) = forget.remove_from_batches([forgotten.text_digest("hello world")])
+    (line,) = forget.remove_from_increments([forgotten.text_digest("hello world")])
     assert "1 rows removed" in line
     assert not old.exists()
     assert increments.read_rows()["text"].tolist() == ["good", "bad", "good"]
     new = paths.INCREMENT_FILES / f"{increments.names()[0]}.parquet"
     assert calls == [("add", "--quiet", str(new)), ("remove", f"{old}.dvc")]  # in this order no row is ever missing
-    assert forget.remove_from_batches([forgotten.text_digest("good")]) != []
+    assert forget.remove_from_increments([forgotten.text_digest("good")]) != []
     assert not other.exists()
     assert increments.read_rows()["text"].tolist() == ["bad"]
     assert set(increments.read_list()["file"]) == {"f" * 64, "e" * 64}  # neither file is taken in again
