@@ -87,9 +87,9 @@ def test_predict_returns_the_probabilities_of_evaluate(reference: Project, tmp_p
     measured = pd.read_csv(reference.folder / "data/evaluate/rows/predictions.csv")
     raw.loc[measured["id"]].to_csv(tmp_path / "in.csv", index=False, quoting=csv.QUOTE_ALL)
     reference.run("python", "-m", "pipeline", "predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv"))
-    found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
-    assert found["predicted_label"].tolist() == measured["predicted"].tolist()
-    np.testing.assert_allclose(found.filter(like="p_"), measured.filter(like="p_"), atol=2e-6)
+    result = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    assert result["predicted_label"].tolist() == measured["predicted"].tolist()
+    np.testing.assert_allclose(result.filter(like="p_"), measured.filter(like="p_"), atol=2e-6)
 
 
 def test_estimated_class_shares_improve_probabilities(reference: Project) -> None:
@@ -126,11 +126,11 @@ def test_evaluate_parameters_and_baselines(reference: Project) -> None:
     figures, intervals = comparison.compare_with_baselines(
         tokens["label"], measured, others, classes, resamples=resamples, seed=0
     )
-    found = read_json(data / "evaluate/metrics.json")
-    assert found["baselines"] == figures["baselines"]
+    result = read_json(data / "evaluate/metrics.json")
+    assert result["baselines"] == figures["baselines"]
     assert read_json(data / "evaluate/reports/intervals.json")["per_class"] == intervals["per_class"]
     lengths = (tokens["ids"] > 0).sum(axis=1)
-    assert {name for name in found["slices"] if "tokens" in name} == set(slices.length_slices(lengths, None))
+    assert {name for name in result["slices"] if "tokens" in name} == set(slices.length_slices(lengths, None))
 
 
 @pytest.mark.slow  # what the first run does, once more elsewhere
@@ -183,32 +183,32 @@ def test_metrics_are_those_of_the_predictions(reference: Project) -> None:
     """Before and after calibration, of each part alone, of slices; and the shares that it expects, of validation."""
     data = reference.folder / "data"
     test, validation = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("test", "validation"))
-    predictor, found = Predictor.load(data / "train/model"), read_json(data / "evaluate/metrics.json")
+    predictor, result = Predictor.load(data / "train/model"), read_json(data / "evaluate/metrics.json")
     labels = test["label"].map({name: number for number, name in enumerate(predictor.classes)}).to_numpy()
     parts = predictor.log_probabilities(test["text"].to_list())
-    said = calibration.combine(parts, predictor.calibration)
+    combined = calibration.combine(parts, predictor.calibration)
     before = metrics.overall(labels, calibration.combine(parts, predictor.calibration.uncalibrated))
     for key in ("accuracy", "loss", "ece"):
-        assert found["uncalibrated"][key] == pytest.approx(before[key], abs=2e-6)
-        assert found["overall"][key] == pytest.approx(metrics.overall(labels, said)[key], abs=2e-6)
-    assert found["overall"]["loss"] != pytest.approx(before["loss"], abs=1e-4)
-    assert found["temperature"] == predictor.calibration.temperature
+        assert result["uncalibrated"][key] == pytest.approx(before[key], abs=2e-6)
+        assert result["overall"][key] == pytest.approx(metrics.overall(labels, combined)[key], abs=2e-6)
+    assert result["overall"]["loss"] != pytest.approx(before["loss"], abs=1e-4)
+    assert result["temperature"] == predictor.calibration.temperature
     for part, name in zip(parts, ("lstm", "tfidf", "nb"), strict=True):
-        assert found["parts"][name]["loss"] == pytest.approx(metrics.overall(labels, np.exp(part))["loss"], abs=2e-6)
+        assert result["parts"][name]["loss"] == pytest.approx(metrics.overall(labels, np.exp(part))["loss"], abs=2e-6)
     lengths = (read_arrays(data / "tokenize/test.npz")["ids"] > 0).sum(axis=1)
     members = slices.masks(test, lengths, None)
-    assert found["slices"] == metrics.slices(labels, said, members)
+    assert result["slices"] == metrics.slices(labels, combined, members)
     kept = pd.read_parquet(data / "evaluate/rows/slices.parquet")
     assert all((kept[name].to_numpy() == rows).all() for name, rows in members.items())
     predictions = read_table(data / "evaluate/rows/predictions.csv")
     assert predictions["actual"].to_list() == test["label"].to_list()
-    assert predictions["predicted"].to_list() == [predictor.classes[number] for number in said.argmax(axis=1)]
-    np.testing.assert_allclose(predictions.filter(like="p_"), said, atol=2e-6)
+    assert predictions["predicted"].to_list() == [predictor.classes[number] for number in combined.argmax(axis=1)]
+    np.testing.assert_allclose(predictions.filter(like="p_"), combined, atol=2e-6)
     curve = read_table(data / "evaluate/curves/reliability.csv")
     errors = {}
     for name, of in curve.groupby("probabilities"):
         errors[name] = (of["num_samples"] * (of["accuracy"] - of["confidence"]).abs()).sum() / len(test)
-    assert errors["calibrated"] == pytest.approx(found["overall"]["ece"], abs=1e-5)
-    assert errors["uncalibrated"] == pytest.approx(found["uncalibrated"]["ece"], abs=1e-5)
+    assert errors["calibrated"] == pytest.approx(result["overall"]["ece"], abs=1e-5)
+    assert errors["uncalibrated"] == pytest.approx(result["uncalibrated"]["ece"], abs=1e-5)
     expected = predictor.probabilities(validation["text"].to_list()).mean(axis=0)
     np.testing.assert_allclose(predictor.class_shares, expected, atol=2e-5)

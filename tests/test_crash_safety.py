@@ -104,17 +104,17 @@ def test_resumed_training_gives_the_same_weights(
     assert copied.path is not None
     for number in [*range(first), first + 1]:  # after each epoch of pretraining, and the second of training
         shutil.copy(copies[number], copied.path)
-        told: list[loop.EpochMetrics] = []
+        reported: list[loop.EpochMetrics] = []
         capsys.readouterr()
-        model, resumed = train(given, chosen, lambda _, figures, told=told: told.append(figures), copied)
-        said = capsys.readouterr().out
-        assert (weights(model), resumed, told) == (undisturbed, history, history)
+        model, resumed = train(given, chosen, lambda _, figures, reported=reported: reported.append(figures), copied)
+        output = capsys.readouterr().out
+        assert (weights(model), resumed, reported) == (undisturbed, history, history)
         if number < first:
-            assert said.startswith(f"resumed after epoch {number + 1} of pretraining\n")
-            assert said.count("\npretraining ") == first - 1 - number
-            assert "\nepoch 1:" in said
+            assert output.startswith(f"resumed after epoch {number + 1} of pretraining\n")
+            assert output.count("\npretraining ") == first - 1 - number
+            assert "\nepoch 1:" in output
         else:
-            assert said.startswith("resumed after epoch 2\nepoch 3: ")
+            assert output.startswith("resumed after epoch 2\nepoch 3: ")
 
 
 def test_resumed_training_stops_early_at_the_same_epoch(
@@ -152,51 +152,51 @@ class Variable:
 
 
 def saved(tmp_path: Path, key: str = "state") -> Checkpoint:
-    found = Checkpoint.of(key, "backend", tmp_path)
+    loaded = Checkpoint.of(key, "backend", tmp_path)
     carried = [Variable(np.arange(6, dtype=np.float32).reshape(2, 3)), Variable(np.uint32([7, 8])), Variable(9)]
-    found.save("training", carried, {"loss": 0.1 + 0.2, "none": float("inf"), "big": 2**127}, [np.float32([1, 2])])
-    return found
+    loaded.save("training", carried, {"loss": 0.1 + 0.2, "none": float("inf"), "big": 2**127}, [np.float32([1, 2])])
+    return loaded
 
 
 def test_checkpoint_restores_the_exact_state(tmp_path: Path) -> None:
     kept = saved(tmp_path)
     assert kept.load("pretraining") is None
-    found = kept.load("training")
-    assert found is not None
+    loaded = kept.load("training")
+    assert loaded is not None
     blank = [Variable(0), Variable(0), Variable(0)]
-    found.restore(blank)
+    loaded.restore(blank)
     assert [each.value.dtype.name for each in blank] == ["float32", "uint32", "int64"]
     assert [each.value.tolist() for each in blank] == [[[0, 1, 2], [3, 4, 5]], [7, 8], 9]
-    assert found.metadata == {"loss": 0.1 + 0.2, "none": float("inf"), "big": 2**127}
-    assert [each.tolist() for each in found.best] == [[1.0, 2.0]]
+    assert loaded.metadata == {"loss": 0.1 + 0.2, "none": float("inf"), "big": 2**127}
+    assert [each.tolist() for each in loaded.best] == [[1.0, 2.0]]
 
 
 def test_damaged_checkpoint_is_reported_and_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = saved(tmp_path)
     assert kept.path is not None
     whole = kept.path.read_bytes()
-    found = kept.load("training")
-    assert found is not None
+    loaded = kept.load("training")
+    assert loaded is not None
     random = np.random.default_rng(0)
     torn = [whole[:end] for end in range(0, len(whole), 7)]
     torn += [whole[:at] + bytes([whole[at] ^ 1 << random.integers(8)]) + whole[at + 1 :] for at in range(len(whole))]
-    told = 0
+    reported = 0
     for content in [*torn, b"no archive", b""]:
         kept.path.write_bytes(content)
         again = kept.load("training")
-        said = capsys.readouterr().out
+        output = capsys.readouterr().out
         if again is None:
-            told += 1
+            reported += 1
             sentence = "is damaged or belongs to another training; training starts from the beginning"
-            assert said == f"{kept.path} {sentence}\n"
+            assert output == f"{kept.path} {sentence}\n"
             assert kept.load("training") is None
             assert capsys.readouterr().out == ""
         else:  # a bit that says nothing, such as one of a date
             for kind in ("values", "best"):
-                for ours, theirs in zip(getattr(found, kind), getattr(again, kind), strict=True):
+                for ours, theirs in zip(getattr(loaded, kind), getattr(again, kind), strict=True):
                     np.testing.assert_array_equal(ours, theirs)
-            assert again.metadata == found.metadata
-    assert told > len(torn) / 2
+            assert again.metadata == loaded.metadata
+    assert reported > len(torn) / 2
 
     kept.save("training", [Variable(np.zeros((300, 100)))], {})
     kept.path.write_bytes(kept.path.read_bytes().replace(b"(300, 100)", b"(100, 100)"))
@@ -253,7 +253,7 @@ def running(process: "subprocess.Popen[str]", stage: str) -> bool:
 
 
 def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool = False) -> tuple[bool, str]:
-    """Kill DVC and all below it so long after a stage began, or ended: whether it was at work, and what was said."""
+    """Kill DVC and all below it so long after a stage began, or ended: whether it was running, and its output."""
     for command in (("dvc", "repro", stage), ("dvc", "repro", "--force", "--single-item", stage)):
         project.run("python", "-m", "pipeline", "recover")
         process = started(project, *command, PYTHONUNBUFFERED="1")
@@ -261,8 +261,8 @@ def killed(project: Project, stage: str, seconds: float, *, after_its_end: bool 
             time.sleep(0.01)
         if process.poll() is None:
             break
-        told = process.communicate()[0]  # it was done already
-        assert process.returncode == 0, told
+        reported = process.communicate()[0]  # it was done already
+        assert process.returncode == 0, reported
     if after_its_end:
         while running(process, stage):
             time.sleep(0.005)
@@ -278,8 +278,8 @@ def seconds_by_stage(project: Project) -> dict[str, float]:
     assert process.stdout is not None
     began: dict[str, float] = {}
     for line in process.stdout:
-        if found := re.match(r"Running stage '(\w+)'", line):
-            began[found[1]] = time.monotonic()
+        if match := re.match(r"Running stage '(\w+)'", line):
+            began[match[1]] = time.monotonic()
     assert process.wait() == 0
     ends = [*list(began.values())[1:], time.monotonic()]
     return {name: end - start for (name, start), end in zip(began.items(), ends, strict=True)}
@@ -318,21 +318,21 @@ def test_repeated_kills_change_no_output(reference: Project, tmp_path: Path) -> 
     seconds = seconds_by_stage(undisturbed)
     assert tuple(seconds) == STAGES
 
-    chance, said = random.Random(0), []  # noqa: S311
+    chance, output = random.Random(0), []  # noqa: S311
     for stage in STAGES:
         hits, number = 0, KILLS.get(stage, 2)
         while hits < number:  # one in each part of its time
             share = (hits + chance.random()) / number
-            hit, told = killed(disturbed, stage, share * seconds[stage])
+            hit, reported = killed(disturbed, stage, share * seconds[stage])
             hits += hit
             if not hit:  # it had ended, and DVC was at work: a resumed training takes less than was measured
                 seconds[stage] *= 0.8
-            said.append(told)
+            output.append(reported)
         if stage in ("clean", "tokenize", "train", "evaluate"):  # into DVC's hashing, its cache and dvc.lock
-            said.append(killed(disturbed, stage, 0.4 * chance.random(), after_its_end=True)[1])
-    assert len(said) >= 24
-    if not any("resumed after epoch" in each for each in said):
-        print("\n".join(said))
+            output.append(killed(disturbed, stage, 0.4 * chance.random(), after_its_end=True)[1])
+    assert len(output) >= 24
+    if not any("resumed after epoch" in each for each in output):
+        print("\n".join(output))
         raise AssertionError("no training was resumed")
 
     disturbed.run("python", "-m", "pipeline", "recover")

@@ -38,8 +38,8 @@ def test_packaged_data_set_with_default_parameters(
     made = project(tmp_path, dataset=dataset)
     made.run("python", "-m", "pipeline", "params")
     made.run("dvc", "repro")
-    found = figures(made)
-    assert found["overall"]["accuracy"] > accuracy
+    result = figures(made)
+    assert result["overall"]["accuracy"] > accuracy
     store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     (run,) = store.search_runs(["1"])
     assert run.data.params["tokenize.language"] == language
@@ -70,8 +70,8 @@ def test_own_folder_with_groups_and_a_test_file(tmp_path: Path) -> None:
     table.iloc[2_000:4_000].to_parquet(tmp_path / "own/more/b.parquet")
     table.iloc[4_000:].to_json(tmp_path / "own/test.jsonl", orient="records", lines=True)
     made.run("dvc", "repro")
-    found = figures(made)
-    assert len(found["per_class"]) == 50
+    result = figures(made)
+    assert len(result["per_class"]) == 50
     splits = {
         name: pd.read_parquet(tmp_path / f"data/clean/{name}.parquet") for name in ("train", "validation", "test")
     }

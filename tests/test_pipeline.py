@@ -70,15 +70,15 @@ def test_figures_match_the_plots(small: Project) -> None:
 
 
 def test_behaviour_tests_fit_cleaning_and_classes(small: Project) -> None:
-    found = json.loads((small.folder / "data/evaluate/reports/behaviour.json").read_text())
-    assert found["not_applicable"] == {}
-    assert {of["kind"] for of in found["tests"].values()} == {"INV", "DIR", "MFT"}
+    report = json.loads((small.folder / "data/evaluate/reports/behaviour.json").read_text())
+    assert report["not_applicable"] == {}
+    assert {of["kind"] for of in report["tests"].values()} == {"INV", "DIR", "MFT"}
     for name in ("case", "markup"):  # serving cleans as training did
-        assert (found["tests"][name]["pass_rate"], found["tests"][name]["mean_change"]) == (1.0, 0.0)
-    assert set(found["tests"]["names"]["gaps"]) == {"origin", "gender"}
+        assert (report["tests"][name]["pass_rate"], report["tests"][name]["mean_change"]) == (1.0, 0.0)
+    assert set(report["tests"]["names"]["gaps"]) == {"origin", "gender"}
     (run,) = state_runs(small)
     shown = {name.removeprefix("behaviour/"): value for name, value in run.data.metrics.items() if "behaviour/" in name}
-    assert shown == {name: of["pass_rate"] for name, of in found["tests"].items()}
+    assert shown == {name: of["pass_rate"] for name, of in report["tests"].items()}
 
 
 def test_manifest_describes_the_model(small: Project) -> None:

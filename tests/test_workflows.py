@@ -84,17 +84,17 @@ def test_running_retraining_is_not_cancelled() -> None:
 
 def stand_in(folder: Path) -> Path:
     """Put a `gh` into a folder that answers with $ISSUE or $STATE; give the file that it writes its calls to."""
-    said, gh = folder / "said", folder / "gh"
+    calls, gh = folder / "calls", folder / "gh"
     answers = '"issue list") echo "$ISSUE";; "pr view") echo "$STATE";;'
-    gh.write_text(f'#!/bin/sh\necho "$@" >> {said}\ncase "$1 $2" in {answers} esac\n')
+    gh.write_text(f'#!/bin/sh\necho "$@" >> {calls}\ncase "$1 $2" in {answers} esac\n')
     gh.chmod(0o755)
-    return said
+    return calls
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
 def test_alert_opens_one_issue(tmp_path: Path) -> None:
     """`make alert` and `make pull-request` with a stand-in for GitHub's command line, which writes down its calls."""
-    said = stand_in(tmp_path)
+    calls = stand_in(tmp_path)
     environment = clean_environment() | {
         "GITHUB_SERVER_URL": "https://x",
         "GITHUB_REPOSITORY": "a/b",
@@ -105,17 +105,17 @@ def test_alert_opens_one_issue(tmp_path: Path) -> None:
         ("", "issue create --label retraining --title It failed"),
         ("12", "issue comment 12 --body It failed"),
     ):
-        said.unlink(missing_ok=True)
+        calls.unlink(missing_ok=True)
         command = ["make", "--silent", "alert", "WHAT=It failed"]
         subprocess.run(command, cwd=ROOT, env=environment | {"ISSUE": issue}, check=True, capture_output=True)
-        assert wanted in said.read_text()
-        assert "https://x/a/b/actions/runs/7" in said.read_text()
+        assert wanted in calls.read_text()
+        assert "https://x/a/b/actions/runs/7" in calls.read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("make"), reason="no make is installed")
 def test_pull_request_is_opened_once_for_waiting_results(tmp_path: Path) -> None:
-    said = stand_in(tmp_path)
+    calls = stand_in(tmp_path)
     clone = tmp_path / "clone"
     environment = clean_environment() | {"GITHUB_REF_NAME": "main", "STATE": ""}
     environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
@@ -125,10 +125,10 @@ def test_pull_request_is_opened_once_for_waiting_results(tmp_path: Path) -> None
         subprocess.run(["git", *named, *arguments], cwd=clone, env=environment, check=True, capture_output=True)
 
     def asked(**also: str) -> str:
-        said.write_text("")
+        calls.write_text("")
         make = ["make", "--silent", "--old-file=env", "pull-request"]  # the environment is there
         subprocess.run(make, cwd=clone, env=environment | also, check=True, capture_output=True)
-        return said.read_text()
+        return calls.read_text()
 
     project = copy_project(clone)
     git("init", "-q", "-b", "main")

@@ -30,7 +30,7 @@ def drift_report(
     reference, incoming : DriftSample
         The rows compared.
     shifts : sequence of Shift
-        As `evaluation.measures.measure` returns them; empty where there are too few rows.
+        As `evaluation.measures.measure_shifts` returns them; empty where there are too few rows.
     **metadata
         First entries of the report, such as `file`, `model` and `left_out`.
     """

@@ -91,20 +91,20 @@ sys.path.insert(0, {tests!r})
 from pipeline.base import command, process
 from helpers.waiting import wait_and_tell
 if __name__ == "__main__":
-    command.run("x", lambda: process.run_in_process(wait_and_tell, {told!r}))
+    command.run("x", lambda: process.run_in_process(wait_and_tell, {pid_file!r}))
 """
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
 def test_worker_ends_with_its_parent(tmp_path: Path, sent: signal.Signals, status: int) -> None:
-    told, script = tmp_path / "pid", tmp_path / "waiting.py"
-    script.write_text(WAITING.format(tests=str(ROOT / "tests"), told=str(told)))
+    pid_file, script = tmp_path / "pid", tmp_path / "waiting.py"
+    script.write_text(WAITING.format(tests=str(ROOT / "tests"), pid_file=str(pid_file)))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True) as parent:
         deadline = time.monotonic() + 60
-        while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+        while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        worker = int(told.read_text())
+        worker = int(pid_file.read_text())
         parent.send_signal(sent)
         assert parent.wait(timeout=30) == status
         assert parent.stderr is not None

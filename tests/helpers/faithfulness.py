@@ -19,12 +19,12 @@ def faithfulness(folder: Path, texts: list[str]) -> tuple[float, float, float]:
     best = before.argmax(axis=1)
     top, any_ = [], []
     for text, number in zip(texts, best, strict=True):
-        found = explainer.explain(text)
-        count = max(1, round(0.2 * len(found.words)))
-        chosen = np.argsort(-found.contributions[:, number])[:count]
-        for words, into in ((chosen, top), (random.choice(len(found.words), count, replace=False), any_)):
-            characters = list(found.text)
-            for start, end in (found.spans[word] for word in words):
+        result = explainer.explain(text)
+        count = max(1, round(0.2 * len(result.words)))
+        chosen = np.argsort(-result.contributions[:, number])[:count]
+        for words, into in ((chosen, top), (random.choice(len(result.words), count, replace=False), any_)):
+            characters = list(result.text)
+            for start, end in (result.spans[word] for word in words):
                 characters[start:end] = [""] * (end - start)
             into.append("".join(characters))
     kept = [predictor.probabilities(each)[rows, best] for each in (any_, top)]

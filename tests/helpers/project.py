@@ -32,8 +32,8 @@ SMALL = {
 
 def set_params(text: str, values: dict[str, str]) -> str:
     for key, value in values.items():
-        text, found = re.subn(rf"(?m)^(  {key}: )(?:\[.*?\]|\S+)", rf"\g<1>{value}", text)
-        assert found == 1, key
+        text, count = re.subn(rf"(?m)^(  {key}: )(?:\[.*?\]|\S+)", rf"\g<1>{value}", text)
+        assert count == 1, key
     return text
 
 

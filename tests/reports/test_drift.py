@@ -65,7 +65,9 @@ def test_few_rows_are_not_judged(samples: RealSamples, tmp_path: Path, rows: int
 def test_report_distinguishes_before_from_after() -> None:
     tokenizer = Tokenizer(("old", "new", "same"), length=4)
     old, new = ["old same"] * 90 + ["new same"] * 10, ["old same"] * 10 + ["new same"] * 90
-    before, after = (drift.draw_sample(pd.DataFrame({"text": texts, "label": "x"}), None, tokenizer) for texts in (old, new))
+    before, after = (
+        drift.draw_sample(pd.DataFrame({"text": texts, "label": "x"}), None, tokenizer) for texts in (old, new)
+    )
     report = drift_report(before, after, measure_shifts(before, after, SETTINGS))
     (first, second, last) = report["terms"]
     assert {first["term"], second["term"]} == {"old", "new"}

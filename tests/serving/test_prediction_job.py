@@ -44,8 +44,8 @@ def labelled(content: bytes, kind: str = "csv", text_column: str = "text") -> tu
 
 
 def of_csv(content: str | bytes) -> list[list[str]]:
-    found, _ = labelled(content if isinstance(content, bytes) else content.encode())
-    table = pd.read_csv(io.BytesIO(found), dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
+    result, _ = labelled(content if isinstance(content, bytes) else content.encode())
+    table = pd.read_csv(io.BytesIO(result), dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
     assert list(table.columns[-4:]) == ["predicted_label", "confidence", "p_a", "error"]
     return table.drop(columns="p_a").to_numpy().tolist()
 
@@ -70,8 +70,8 @@ def test_unnamed_column_and_header_without_rows() -> None:
 
 
 def test_bytes_that_are_not_utf8_come_back() -> None:
-    found, counts = labelled(b"text,n\ncaf\xe9,1\ncaf\xc3\xa9,2\n")
-    assert found.splitlines()[1:] == [
+    result, counts = labelled(b"text,n\ncaf\xe9,1\ncaf\xc3\xa9,2\n")
+    assert result.splitlines()[1:] == [
         b'"caf\xe9","1","","","","the text is not valid UTF-8"',
         '"café","2","4",0.5,0.5,""'.encode(),
     ]
@@ -111,9 +111,9 @@ def test_json_lines_stay_to_the_character() -> None:
         "nonsense",
         "[1]",
     ]
-    found, counts = labelled(("\ufeff" + "\n".join(lines) + "\n\n").encode(), "jsonl")
+    result, counts = labelled(("\ufeff" + "\n".join(lines) + "\n\n").encode(), "jsonl")
     nothing = '"predicted_label": null, "confidence": null, "p_a": null'
-    assert found.decode().splitlines() == [
+    assert result.decode().splitlines() == [
         lines[0][:-2] + ', "predicted_label": "4", "confidence": 0.5, "p_a": 0.5, "error": null}',
         f'{{{nothing}, "error": "{MISSING}"}}',
         f'{{"text": 3, "n": "é", {nothing}, "error": "{NOT_A_STRING}"}}',
@@ -136,8 +136,8 @@ def test_parquet_keeps_its_types_and_metadata() -> None:
     table = pa.table(columns).replace_schema_metadata({"made": "here"})
     source = io.BytesIO()
     parquet.write_table(table, source)
-    found, counts = labelled(source.getvalue(), "parquet")
-    whole = parquet.read_table(io.BytesIO(found))
+    result, counts = labelled(source.getvalue(), "parquet")
+    whole = parquet.read_table(io.BytesIO(result))
     assert whole.select(table.column_names).equals(table)
     assert whole.schema.metadata[b"made"] == b"here"
     assert whole["predicted_label"].to_pylist() == ["4", None, None]

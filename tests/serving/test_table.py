@@ -129,12 +129,12 @@ def test_predictor_mlflow_and_command_agree(folder: Path, tmp_path: Path, monkey
     monkeypatch.setattr(prediction_job, "CHUNK", 300)
     for workers in (1, 2):
         call(tmp_path / "in.csv", tmp_path / "out.csv", "--model", folder, "--workers", workers)
-        found = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
-        assert found["n"].tolist() == list(range(2_000))
-        usable = (found["error"] == "").to_numpy()
+        result = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+        assert result["n"].tolist() == list(range(2_000))
+        usable = (result["error"] == "").to_numpy()
         assert 0 < (~usable).sum() < 100  # those of markup alone
-        assert found.loc[usable, "predicted_label"].tolist() == served.loc[usable, "predicted_label"].tolist()
-        np.testing.assert_allclose(found.loc[usable, ["p_happy", "p_sad"]].astype(float), together[usable], atol=1e-6)
+        assert result.loc[usable, "predicted_label"].tolist() == served.loc[usable, "predicted_label"].tolist()
+        np.testing.assert_allclose(result.loc[usable, ["p_happy", "p_sad"]].astype(float), together[usable], atol=1e-6)
 
 
 def table_of(path: Path, delimiter: str = ",") -> pd.DataFrame:
@@ -235,12 +235,12 @@ def test_class_shares_are_estimated(
     arguments = (tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--model", folder, "--workers", 1, "--class-shares")
     call(*arguments, "estimate")
     assert "1 rows: the line is not a JSON object" in capsys.readouterr().out
-    found = pd.read_json(tmp_path / "out.jsonl", lines=True)[["p_happy", "p_sad"]]
-    usable = found["p_sad"].notna().to_numpy()[:500]
+    result = pd.read_json(tmp_path / "out.jsonl", lines=True)[["p_happy", "p_sad"]]
+    usable = result["p_sad"].notna().to_numpy()[:500]
     plain = Predictor.load(folder).probabilities([text for text, use in zip(TEXTS[:500], usable, strict=True) if use])
     shares = estimate_class_priors(plain, np.array([0.6, 0.4]))
     expected = plain * shares / [0.6, 0.4]
-    np.testing.assert_allclose(found.dropna(), expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(result.dropna(), expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
     with pytest.raises(PipelineError, match="--class-shares must be estimate, or a JSON object"):
         call(*arguments, "half")
     manifest = json.loads((folder / "model.json").read_text())
