@@ -89,11 +89,9 @@ def test_the_line_names_the_best_baseline() -> None:
 
 
 def test_a_registered_model_says_what_it_is_and_how_to_go_back() -> None:
-    description = summary.model_description(["glad", "sad"])
-    assert description.startswith(
-        'From a column `text` to one of 2 labels ("glad", "sad"), with the probability of each.'
-    )
-    assert "python -m pipeline rollback" in description
+    text = summary.model_description(["glad", "sad"])
+    assert text.startswith('From a column `text` to one of 2 labels ("glad", "sad"), with the probability of each.')
+    assert "python -m pipeline rollback" in text
     assert '"9" and 2 more)' in summary.model_description([str(number) for number in range(12)])
 
 
@@ -116,9 +114,9 @@ def test_what_mlflow_shows() -> None:
 
 
 def test_class_names_are_no_markdown_in_the_models_description() -> None:
-    description = summary.model_description(["x` ![p](http://evil.example/p.png) `y", "b" * 500])
-    assert "![p](" not in description
-    assert len(description) < 700
+    text = summary.model_description(["x` ![p](http://evil.example/p.png) `y", "b" * 500])
+    assert "![p](" not in text
+    assert len(text) < 700
 
 
 def test_failure_after_evaluate_is_a_warning(
