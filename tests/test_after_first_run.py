@@ -146,6 +146,7 @@ def test_another_store_gets_the_state_once(reference: Project, tmp_path: Path) -
     assert len(store.get_metric_history(run.info.run_id, "test/accuracy")) == 1
 
 
+@pytest.mark.slow  # eight seconds
 def test_mlflow_run_starts_the_pipeline(reference: Project) -> None:
     reference.run("mlflow", "run", ".", "--env-manager", "local")
     entry_points = read_yaml(reference.folder / "MLproject")["entry_points"]

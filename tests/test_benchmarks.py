@@ -124,6 +124,7 @@ def take_step(name: str, work: Work, weights: list[np.ndarray]) -> tuple[np.ndar
     return before, loss, model.get_weights()
 
 
+@pytest.mark.slow  # four seconds
 @pytest.mark.parametrize("name", ["ours", *(["torch"] if find_spec("torch") else [])])
 def test_contestants_take_the_same_step(name: str, one_step: Work) -> None:
     weights = initial_weights(one_step, seed=0)

@@ -117,6 +117,7 @@ def test_resumed_training_gives_the_same_weights(
             assert output.startswith("resumed after epoch 2\nepoch 3: ")
 
 
+@pytest.mark.slow  # four seconds
 def test_resumed_training_stops_early_at_the_same_epoch(
     keras: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

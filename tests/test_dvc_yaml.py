@@ -150,7 +150,11 @@ def test_stage_lists_the_parameters_it_reads(stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", [pytest.param(stage, marks=pytest.mark.slow if stage in {"train", "evaluate"} else ()) for stage in ORDER]
+    "stage",
+    [
+        pytest.param(stage, marks=pytest.mark.slow if stage in {"validate", "train", "evaluate"} else ())
+        for stage in ORDER
+    ],
 )
 def test_declared_inputs_suffice_for_the_same_bytes(reference: Project, tmp_path: Path, stage: str) -> None:
     entry = STAGES[stage]

@@ -190,6 +190,7 @@ def test_commands_for_texts_refuse_another_modality(project: Project, tmp_path: 
     assert "reads numbers; name its columns: --column numbers=COLUMN" in done.stderr
 
 
+@pytest.mark.slow  # five seconds
 def test_a_cell_that_breaks_its_rules_is_named(project: Project, tmp_path: Path) -> None:
     """Its rules file stops the pipeline; the message names the row and the parameter."""
     text = (project.folder / "data/moods.csv").read_text()

@@ -237,6 +237,7 @@ def test_publish_refuses_files_of_another_state(small: Project, monkeypatch: pyt
     assert (done.returncode, done.stderr) == (1, f"publish: {sentence}\n")
 
 
+@pytest.mark.slow  # four seconds
 def test_invalid_parameter_stops_before_any_work(small: Project) -> None:
     small.set(patience="0")
     done = small.run("dvc", "repro", check=False)

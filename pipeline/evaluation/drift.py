@@ -31,7 +31,7 @@ def draw_sample(table: pd.DataFrame, predictor: Predictor | None, tokenizer: Tok
     Examples
     --------
     >>> table = pd.DataFrame({"text": ["good film", "bad"]})
-    >>> sample(table, None, Tokenizer(("good", "bad"), length=2)).unknown.tolist()
+    >>> draw_sample(table, None, Tokenizer(("good", "bad"), length=2)).unknown.tolist()
     [0.5, 0.0]
     """
     from scipy.sparse import csr_matrix

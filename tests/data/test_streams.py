@@ -79,6 +79,7 @@ def test_broken_stream_is_one_sentence(tmp_path: Path, case: str) -> None:
     assert "ingest" not in str(error.value)
 
 
+@pytest.mark.slow  # four seconds
 def test_stream_holds_little_memory(tmp_path: Path) -> None:
     """GBK and gzip, so that each step of reading takes part."""
     line = ("很好，我喜欢这个手机" * 20 + ",正面\n").encode("gbk")

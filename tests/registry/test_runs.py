@@ -84,6 +84,7 @@ print(store.runs.open("a" * 64).info.run_id)
 """
 
 
+@pytest.mark.slow  # five seconds
 def test_two_processes_create_one_run(store: Store, tmp_path: Path) -> None:
     environment = os.environ | {"DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command, pipes = [sys.executable, "-c", OPEN], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

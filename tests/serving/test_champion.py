@@ -313,6 +313,7 @@ def test_no_request_is_lost_while_champions_change(
     assert "love" not in errors
 
 
+@pytest.mark.slow  # four seconds
 def test_missing_champion_is_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "serve", "--port", "0"]
     environment = clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}

@@ -54,6 +54,7 @@ def project(quick_stores: None, reference: Project, tmp_path: Path, monkeypatch:
     return enter(reference, tmp_path, monkeypatch)
 
 
+@pytest.mark.slow  # three seconds
 def test_study_continues_after_a_kill(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
