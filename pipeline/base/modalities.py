@@ -10,6 +10,7 @@ A new modality is one more name in `MODALITIES`. The code for it is found by tha
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,6 +83,7 @@ class Modality:
     examples: tuple[str, ...]
 
 
+@cache  # looked up for every prediction
 def modality(name: str) -> Modality:
     """Import a modality by its name.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -33,10 +33,15 @@ class Inputs:
     @classmethod
     def encode(cls, rows: Rows, processors: Mapping[str, Processor]) -> "Inputs":
         """Encode rows of clean cells."""
-        cells = {name: ["" if cell is None else cell for cell in rows[name]] for name in processors}
-        arrays = {name: processor.encode(cells[name]) for name, processor in processors.items()}
-        missing = {name: np.array([cell is None for cell in rows[name]], dtype=bool) for name in processors}
-        return cls(cells, arrays, {name: mask for name, mask in missing.items() if mask.any()})
+        cells, arrays, missing = {}, {}, {}
+        for name, processor in processors.items():
+            column = rows[name]
+            if None in column:
+                missing[name] = np.array([cell is None for cell in column], dtype=bool)
+                column = ["" if cell is None else cell for cell in column]
+            cells[name] = cast(Sequence[str], column)
+            arrays[name] = processor.encode(cells[name])
+        return cls(cells, arrays, missing)
 
     def __len__(self) -> int:
         return len(next(iter(self.cells.values())))
