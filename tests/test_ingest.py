@@ -91,7 +91,7 @@ def test_labels_become_strings() -> None:
 )
 def test_wrong_cell_is_reported(function: Any, cells: list[Any], sentence: str) -> None:
     with pytest.raises(PipelineError) as error:
-        function(pd.Series(cells, dtype=object, name="c"), Path("a.csv"))
+        function(pd.Series(cells, range(1, len(cells) + 1), dtype=object, name="c"), Path("a.csv"))
     assert sentence in str(error.value)
 
 
@@ -188,7 +188,7 @@ def test_integers_next_to_empty_cells() -> None:
 def test_extreme_times() -> None:
     assert list(np.argsort(columns.as_times(pd.Series(["9999-12-31", "1600-01-01"], dtype="str"), Path("a")))) == [1, 0]
     with pytest.raises(PipelineError, match="row 1: column 'when' must hold a time"):
-        columns.as_times(pd.Series(["inf"], dtype="str", name="when"), Path("a"))
+        columns.as_times(pd.Series(["inf"], [1], dtype="str", name="when"), Path("a"))
 
 
 def test_mixed_numbers_and_dates_are_refused(tmp_path: Path) -> None:

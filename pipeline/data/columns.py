@@ -35,7 +35,7 @@ def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.
     Parameters
     ----------
     cells : DataFrame of shape (n_rows, >= n_columns)
-        Raw cells.
+        Raw cells; the index is the number of the row in the file.
     columns : mapping of str to str
         The user's column of each role: of the modalities, "label", and where given "group", "split" and "time".
     file : Path
@@ -60,7 +60,7 @@ def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.
     unknown = split[~split.isin(list(SPLIT_NAMES))]
     if len(unknown):
         raise PipelineError(
-            f"{file}, row {unknown.index[0] + 1}: column {columns['split']!r} must be train, validation or test"
+            f"{file}, row {unknown.index[0]}: column {columns['split']!r} must be train, validation or test"
         )
     table["split"] = split.map(SPLIT_NAMES)
     table["time"] = as_times(cells[columns["time"]], file) if "time" in columns else np.nan
@@ -82,8 +82,8 @@ def as_texts(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
         if wrong:
             kind = type(cells.iloc[wrong[0]]).__name__
             raise PipelineError(
-                f"{file}, row {wrong[0] + 1}: column {cells.name!r} must hold text, but {len(wrong)} row(s) do not; "
-                f"the first holds {kind}"
+                f"{file}, row {cells.index[wrong[0]]}: column {cells.name!r} must hold text, but {len(wrong)} row(s) "
+                f"do not; the first holds {kind}"
             )
     return cells.astype("str").where(cells.notna())
 
@@ -104,7 +104,7 @@ def as_names(cells: "pd.Series[Any]", file: Path) -> "pd.Series[str]":
     ['joy', '1', 'true']
     """
     if cells.dtype == object:
-        cells = pd.Series([_as_name(cell, row, cells, file) for row, cell in enumerate(cells, 1)], dtype="str")
+        cells = pd.Series([_as_name(cell, row, cells, file) for row, cell in cells.items()], cells.index, dtype="str")
     cells = cells.str.strip()
     cells = cells.where(cells != "")
     if cells.dropna().str.fullmatch(r"-?\d+(\.0)?").all():  # integers, as pandas writes them next to empty cells
@@ -157,7 +157,7 @@ def as_times(cells: "pd.Series[Any]", file: Path) -> "pd.Series[float]":
     missing = np.flatnonzero(times.isna())
     if len(missing):
         raise PipelineError(
-            f"{file}, row {missing[0] + 1}: column {cells.name!r} must hold a time as in ISO 8601, such as "
+            f"{file}, row {cells.index[missing[0]]}: column {cells.name!r} must hold a time as in ISO 8601, such as "
             f"2024-03-31 18:00, or a number; {len(missing)} row(s) do not"
         )
     return times

@@ -82,7 +82,8 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     }
     columns = {role: column for role, column in roles.items() if column is not None}
     cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
-    return as_roles(cells, columns, file).assign(source=source, row=np.arange(1, len(cells) + 1))
+    table = as_roles(cells, columns, file)
+    return table.assign(source=source, row=cells.index).reset_index(drop=True)
 
 
 def with_rows(table: pd.DataFrame, new: pd.DataFrame, *, source: str) -> pd.DataFrame:

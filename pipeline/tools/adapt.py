@@ -56,8 +56,8 @@ def read_personal_rows(path: Path, text_column: str, label_column: str, classes:
     """
     cells = formats.read(path, [text_column, label_column])
     labels = columns.as_names(cells[label_column], path)
-    texts = pd.DataFrame({"text": columns.as_texts(cells[text_column], path), "label": labels})
-    table = tables.complete(texts, source="personal").assign(label=labels)
+    texts = pd.DataFrame({"text": columns.as_texts(cells[text_column], path), "label": labels}).reset_index(drop=True)
+    table = tables.complete(texts, source="personal").assign(label=texts["label"])
     unknown = sorted(set(labels.dropna()) - set(classes))
     if unknown:
         raise PipelineError(

@@ -13,6 +13,7 @@ from ...base.errors import PipelineError
 from .delimiters import SAMPLE, choose_delimiter, excel_delimiter, quotes_are_text
 from .encodings import Decoding, choose_decoding, text_lines
 from .headers import check_added, check_columns, check_stream_columns
+from .reading import Reading
 from .sources import Source
 from .streams import Added, in_chunks
 
@@ -26,7 +27,12 @@ CARRIAGE_RETURN = "\ud800"
 
 
 def parse(
-    content: bytes, path: Path, columns: Sequence[str], optional: Sequence[str], delimiter: str | None
+    content: bytes,
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str],
+    delimiter: str | None,
+    reading: Reading,
 ) -> "pd.DataFrame":
     """Return columns of a CSV in UTF-8; parameters, result and errors are those of `formats.read`."""
     import pandas as pd
@@ -64,6 +70,7 @@ def parse(
         raise PipelineError(f"{path} {_parser_error(str(error))}") from error
     if table.empty:
         raise PipelineError(f"{path} has a header but no rows")
+    table.index += 1
     return pd.DataFrame({column: table[header.index(column)] for column in present})
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...base.errors import PipelineError
 from .compression import BLOCK_BYTES
+from .reading import Reading
 from .sources import OpenFile, Source
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -78,7 +79,7 @@ def _detect_legacy(open_file: OpenFile) -> str | None:
     return "cp1252" if western and accents < letters else None
 
 
-def to_utf8(content: bytes, encoding: str | None, path: Path) -> bytes:
+def to_utf8(content: bytes, encoding: str | None, path: Path, reading: Reading) -> bytes:
     """Turn a text file's bytes into UTF-8 without byte order mark, with "\\n" between lines.
 
     Bytes that are not of the encoding become U+FFFD, and are reported on standard error.
@@ -91,6 +92,8 @@ def to_utf8(content: bytes, encoding: str | None, path: Path) -> bytes:
         Its encoding; None to detect it.
     path : Path
         For messages.
+    reading : Reading
+        Gets the encoding.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def to_utf8(content: bytes, encoding: str | None, path: Path) -> bytes:
         Half of the lines that are not ASCII are not of the encoding, or none fits, or there are NUL bytes.
     """
     source = Source(str(path), lambda: io.BytesIO(content))
-    known = _known_encoding(source, encoding, "ingest.encoding")
+    known = reading.encoding = _known_encoding(source, encoding, "ingest.encoding")
     if known in {"utf-8", "utf-8-sig"} and decodes(source.open, "utf-8"):
         content = content.removeprefix(codecs.BOM_UTF8)  # most large files are UTF-8, and need not be held twice
     else:

@@ -9,6 +9,7 @@ from ...base.errors import PipelineError
 from . import csv_tables, json_lines, parquet_tables
 from .compression import UNPACK, unpacked
 from .encodings import to_utf8
+from .reading import Reading
 from .sources import check_unpacked, open_source
 from .streams import TableStream
 
@@ -27,7 +28,7 @@ class Format:
     name : str
         As `--format` names it.
     parse : callable
-        Returns wanted columns of a file's content as a DataFrame.
+        Returns wanted columns of a file's content as a DataFrame; its index is the number of the row, from 1.
     stream : callable
         Returns a `TableStream` of a source.
     is_text : bool
@@ -37,7 +38,7 @@ class Format:
     """
 
     name: str
-    parse: Callable[[bytes, Path, Sequence[str], Sequence[str], str | None], "pd.DataFrame"]
+    parse: Callable[[bytes, Path, Sequence[str], Sequence[str], str | None, Reading], "pd.DataFrame"]
     stream: Callable[..., TableStream]
     is_text: bool = True
     delimiter: str | None = None
@@ -83,6 +84,7 @@ def read(
     optional: Sequence[str] = (),
     encoding: str | None = None,
     delimiter: str | None = None,
+    reading: Reading | None = None,
 ) -> "pd.DataFrame":
     """Read columns of one file.
 
@@ -99,26 +101,29 @@ def read(
         As Python names it; None to detect it. Not for Parquet.
     delimiter : str or None
         Between the cells of a CSV; None to detect it.
+    reading : Reading or None
+        Gets what was done beyond the plain reading.
 
     Returns
     -------
     DataFrame of shape (n_rows, n_columns)
         The columns in the order wanted, optional ones last; a cell is null where the file has none. Those of a CSV or
-        TSV are strings, as they stand there, and empty cells are empty strings; others hold what the file holds.
+        TSV are strings, as they stand there, and empty cells are empty strings; others are as the file has them. The
+        index is the number of the row in the file, from 1.
 
     Raises
     ------
     PipelineError
         The file cannot be read, is empty or broken, or lacks a column.
     """
-    form = _format_of(path)
+    form, reading = _format_of(path), reading or Reading()
     content = unpacked(path)
     check_unpacked(content, path)
     if content.strip() and form.is_text:
-        content = to_utf8(content, encoding, path)  # empty afterwards if it had only a byte order mark
+        content = to_utf8(content, encoding, path, reading)  # empty afterwards if it had only a byte order mark
     if not content.strip():
         raise PipelineError(f"{path} is empty; it must have the columns {', '.join(columns)}")
-    table = form.parse(content, path, columns, optional, form.delimiter or delimiter)
+    table = form.parse(content, path, columns, optional, form.delimiter or delimiter, reading)
     for column in optional:
         if column not in table:
             table[column] = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ...base.errors import PipelineError
 from .encodings import choose_decoding, text_lines
 from .headers import check_added, check_columns, check_stream_columns
+from .reading import Reading
 from .sources import Source
 from .streams import Added, UnreadableRow, in_chunks
 
@@ -20,7 +21,12 @@ NOT_AN_OBJECT = "the line is not a JSON object"
 
 
 def parse(
-    content: bytes, path: Path, columns: Sequence[str], optional: Sequence[str], delimiter: str | None
+    content: bytes,
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str],
+    delimiter: str | None,
+    reading: Reading,
 ) -> "pd.DataFrame":
     """Return columns of JSON lines in UTF-8; parameters, result and errors are those of `formats.read`."""
     import pandas as pd
@@ -44,8 +50,9 @@ def parse(
             # Half a character, as at the end of a cut text, becomes the replacement character.
             values.append(re.sub(r"[\ud800-\udfff]", "\ufffd", cell) if isinstance(cell, str) else cell)
     check_columns(list(names), columns, path)
+    index = range(1, len(cells[columns[0]]) + 1)
     return pd.DataFrame(
-        {column: pd.Series(values, dtype=object) for column, values in cells.items() if column in names}
+        {column: pd.Series(values, index, dtype=object) for column, values in cells.items() if column in names}
     )
 
 

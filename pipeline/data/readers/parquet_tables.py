@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from ...base.errors import PipelineError
 from .compression import UNPACK, unpack_into
 from .headers import check_added, check_columns, check_stream_columns
+from .reading import Reading
 from .sources import Source
 from .streams import Added
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def parse(
-    content: bytes, path: Path, columns: Sequence[str], optional: Sequence[str], delimiter: str | None
+    content: bytes,
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str],
+    delimiter: str | None,
+    reading: Reading,
 ) -> "pd.DataFrame":
     """Return columns of a Parquet file; parameters, result and errors are those of `formats.read`."""
     import pandas as pd
@@ -36,7 +42,8 @@ def parse(
         raise PipelineError(f"{path} has columns but no rows")
     # Of nested columns, only the leaf names would match: what is not flat shows as what it is, and is refused later.
     try:
-        return pd.DataFrame({column: pd.Series(table[column].to_pylist(), dtype=object) for column in present})
+        index = range(1, table.num_rows + 1)
+        return pd.DataFrame({column: pd.Series(table[column].to_pylist(), index, dtype=object) for column in present})
     except (UnicodeDecodeError, OverflowError, ValueError) as error:
         raise PipelineError(_invalid_cells(path, error)) from error
 
