@@ -5,12 +5,15 @@ Columns: `id` (a hash of source, label and inputs), the inputs, such as `text`, 
 `row` (the row's number in its source, from 1).
 """
 
+import sys
+
 from .base import command, params, paths
 from .base.errors import display_name
 from .base.files import write_json, write_table
 from .data import increments
-from .data.columns import MAX_LISTED
 from .data.forgotten import mask_listed, read_forgotten
+from .data.labels import MAX_LISTED
+from .data.readers.reading import Reading
 from .data.selection import sample
 from .data.settings import Ingest
 from .data.tables import read_all
@@ -19,12 +22,14 @@ from .data.tables import read_all
 def main() -> None:
     settings = params.load(Ingest)
     listed = increments.read_list()
-    everything = read_all(settings)
+    readings: dict[str, Reading] = {}
+    everything = read_all(settings, readings)
     forgotten = mask_listed(everything, read_forgotten())
     table = sample(everything[~forgotten].reset_index(drop=True), settings.max_rows)
     sources, classes = (table[column].value_counts().sort_index().to_dict() for column in ("source", "label"))
     unlabelled = int(table["label"].isna().sum())
     write_table(paths.INGEST_TABLE, table)
+    write_json(paths.INGEST_READING, {source: reading.as_json() for source, reading in readings.items()})
     write_json(
         paths.INGEST_SUMMARY,
         {
@@ -42,6 +47,9 @@ def main() -> None:
         counts = [f"{len(counts):,} labels"]
     if unlabelled:
         counts.append(f"without label {unlabelled:,}")
+    for source, reading in readings.items():
+        if reading.changed or reading.skipped:
+            print(f"{source}: {'; '.join(reading.lines())}", file=sys.stderr)
     print(f"{len(table):,} rows of {', '.join(list(sources)[:5])}: {', '.join(counts)}")
 
 

@@ -8,8 +8,9 @@ import sys
 
 from .base import command, params, paths
 from .base.errors import PipelineError
-from .base.files import read_table, write_json, write_text
+from .base.files import read_json, read_table, write_json, write_text
 from .base.modalities import modalities_of
+from .data.readers.reading import Reading
 from .data.rules.engine import check_rules
 from .data.rules.summary import summarise
 from .data.rules.table import declared_rules, rule_tables
@@ -21,9 +22,10 @@ REPORT = paths.REPORTS / "validate"
 
 def main() -> None:
     table = read_table(paths.INGEST_TABLE)
-    tables = rule_tables(table)
+    readings = {source: Reading(**reading) for source, reading in read_json(paths.INGEST_READING).items()}
+    tables = rule_tables(table, readings)
     results = check_rules(tables, declared_rules(params.load(Validate), modalities_of(table) or ["text"]))
-    summary = summarise(results, table, tables.classes)
+    summary = summarise(results, table, tables.classes, readings)
     shutil.rmtree(REPORT, ignore_errors=True)
     write_json(REPORT / "results.json", summary)
     write_text(REPORT / "index.html", validation.validation_page(summary))

@@ -114,19 +114,6 @@ def test_given_delimiter_is_used(tmp_path: Path) -> None:
     assert table[["text", "label"]].to_numpy().tolist() == [["a", "b"]]
 
 
-def test_label_map_renames_and_drops() -> None:
-    table = pd.DataFrame({"text": list("abcd"), "label": ["3", "2", None, "true"]}, dtype="str")
-    mapped = columns.map_labels(table, {3: "three", "2": None, True: "yes"})
-    assert mapped["label"].fillna("missing").tolist() == ["three", "missing", "yes"]
-    assert columns.map_labels(table, None) is table
-    with pytest.raises(PipelineError, match="names a label twice"):
-        columns.map_labels(table, {3: "three", "3": "four", "2": None, True: "yes"})
-    with pytest.raises(PipelineError, match=r"ingest\.label_map lacks '2', 'true'; name every label"):
-        columns.map_labels(table, {3: "three"})
-    with pytest.raises(PipelineError, match=r"ingest\.label_map names '4', but the labels are '2', '3', 'true'"):
-        columns.map_labels(table, {2: "two", 3: "three", 4: "four", "true": "yes"})
-
-
 def test_id_is_hash_of_content() -> None:
     table = tables.complete(datasets.tweets().head(10), source="tweets")
     row = table.iloc[0]
@@ -196,16 +183,6 @@ def test_mixed_numbers_and_dates_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "b.csv", "text,label,when\na,b,2023-01-01\n")
     with pytest.raises(PipelineError, match="column 'when' holds numbers in some files and dates in others"):
         tables.read_files(settings(tmp_path, time_column="when"))
-
-
-def test_labels_that_may_be_texts_are_not_shown() -> None:
-    many = pd.DataFrame({"label": [f"text {number}" for number in range(51)]}, dtype="str")
-    with pytest.raises(PipelineError, match=r"label_map lacks 51 labels; name every label"):
-        columns.map_labels(many, {})
-    long = pd.DataFrame({"label": ["a", "b" * 61]}, dtype="str")
-    with pytest.raises(PipelineError, match=r"label_map lacks 'a', '\(a name of 61 characters\)'; name") as error:
-        columns.map_labels(long, {})
-    assert "label_map lacks 2 of the labels; name" in error.value.redacted
 
 
 def test_labels_are_equal_in_all_formats() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,7 +13,8 @@ from helpers.project import ROOT, set_params
 from pipeline import validate
 from pipeline.base import paths
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import read_json, write_table
+from pipeline.base.files import read_json, write_json, write_table
+from pipeline.data.readers.reading import Reading
 from pipeline.data.rules import text
 from pipeline.data.rules.engine import RuleResult, check_rules
 from pipeline.data.rules.summary import ValidationSummary, summarise
@@ -106,6 +108,7 @@ BREAKS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "min_rows_per_class": (lambda: good(16, 4), "4 (class 'positive')"),
     "max_imbalance": (lambda: good(41, 10), "4.10 (class 'positive')"),
     "spellings": (lambda: put("label", dict.fromkeys(range(9), "Negative")), "'negative' and 'Negative'"),
+    "doubtful_labels": (lambda: put("label", dict.fromkeys(range(9), "None")), "class 'None', 9 rows"),
     "labels": (
         lambda: put("label", dict.fromkeys(range(20, 25), "postive")),
         "5 of 30 rows (16.7 %), the first being row 21 of reviews.csv",
@@ -116,11 +119,12 @@ IMPLIED = {  # a limit that stops is above one that warns; another spelling is n
     "max_undecodable": {"undecodable"},
     "max_duplicates": {"duplicates"},
     "spellings": {"labels"},
+    "doubtful_labels": {"labels"},
 }
 
 
 def test_every_rule_has_a_breaking_table() -> None:
-    assert list(BREAKS) == [rule.name for rule in declared_rules(SETTINGS)]
+    assert list(BREAKS) == [rule.name for rule in declared_rules(SETTINGS) if rule.table != "reading"]
     assert broken(good()) == {}
 
 
@@ -218,11 +222,12 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     """Run the stage on a table, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def run(table: pd.DataFrame, **values: str) -> None:
+    def run(table: pd.DataFrame, readings: dict[str, Any] | None = None, **values: str) -> None:
         values = {"min_rows": "20", "min_rows_per_class": "5", "max_text_length": "50"} | values
         parameters = set_params((ROOT / "params.yaml").read_text(encoding="utf-8"), values)
         Path("params.yaml").write_text(parameters, encoding="utf-8")
         write_table(paths.INGEST_TABLE, table)
+        write_json(paths.INGEST_READING, readings or {})
         validate.main()
 
     return run
@@ -237,7 +242,8 @@ def test_passed_json_is_deterministic(start: Callable[..., None]) -> None:
     assert passed["rows"] == 30
     assert {"name": "duplicates", "severity": "warn", "outcome": "pass", "observed": 0.3} in passed["rules"]
     assert {tuple(rule) for rule in passed["rules"]} == {("name", "severity", "outcome", "observed")}
-    assert [rule["name"] for rule in passed["rules"]] == list(BREAKS)[:-1]  # no labels are named in params.yaml
+    names = [*list(BREAKS)[:-1], "skipped_rows", "changed_cells"]  # no labels are named in params.yaml
+    assert [rule["name"] for rule in passed["rules"]] == names
 
 
 def test_warnings_do_not_stop(start: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,10 +294,24 @@ def test_report_has_no_texts_and_no_links(
     assert "消极&lt;b&gt;" in page
 
 
+def test_report_shows_how_files_were_read(start: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    reading = Reading(
+        "tab; quotes are characters", "cp1254", "ş ı", {"labels NA read as missing": 3}, {"blank": [4, 9]}
+    )
+    start(good(), {"reviews.csv": reading.as_json()})
+    page = (validate.REPORT / "index.html").read_text(encoding="utf-8")
+    lines = ["tab; quotes are characters", "encoding cp1254, with the letters ş ı", "3 labels NA read as missing"]
+    assert all(f"<div>{line}</div>" in page for line in [*lines, "2 blank rows skipped: 4, 9"])
+    assert "Passed, with 2 warnings" in page
+    warnings = capsys.readouterr().err
+    assert "no row of the files was skipped, but found 2" in warnings
+    assert "no cell of the files was changed when they were read, but found 3" in warnings
+
+
 def test_report_lists_broken_rules_first() -> None:
     page = validation.validation_page(summary(BREAKS["max_imbalance"][0]()))
     assert page.index("<code>max_imbalance") < page.index("<code>columns")
     assert "Stopped: 1 rule broken" in page
     assert re.search(r"The largest class has at most 4 times the rows of any other\.", page)
     assert re.search(r'width: 24\.39%"></i></span>\s*<span class="number">10 \(19\.6 %\)', page)
-    assert f"Passed: all {len(BREAKS)} rules satisfied" in validation.validation_page(summary(good()))
+    assert f"Passed: all {len(BREAKS) + 2} rules satisfied" in validation.validation_page(summary(good()))

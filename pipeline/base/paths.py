@@ -11,6 +11,7 @@ QUARANTINE = Path("data/quarantine.csv")
 QUARANTINE_FILES = Path("data/quarantine")
 INGEST_TABLE = Path("data/ingest/table.parquet")
 INGEST_SUMMARY = Path("data/ingest/summary.json")
+INGEST_READING = Path("data/ingest/reading.json")
 
 VALIDATE_PASSED = Path("data/validate/passed.json")
 

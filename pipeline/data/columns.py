@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..base.errors import PipelineError, display_name
+from ..base.errors import PipelineError
 from ..base.modalities import modalities_of
-from ..base.params import label_name
+from .labels import as_labels
+from .readers.reading import Reading
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -17,7 +18,6 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
     "": "",
 }
-MAX_LISTED = 50  # labels in a message: if there are more, they may be texts
 
 
 def ingested_columns(modalities: Sequence[str]) -> list[str]:
@@ -29,7 +29,14 @@ def ingested_columns(modalities: Sequence[str]) -> list[str]:
     return ["id", *modalities, "label", "source", "group", "split", "time", "row"]
 
 
-def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
+def as_roles(
+    cells: pd.DataFrame,
+    columns: Mapping[str, str],
+    file: Path,
+    *,
+    missing_labels: Sequence[str] | None = None,
+    reading: Reading | None = None,
+) -> pd.DataFrame:
     """Convert the columns of one file to those of the pipeline.
 
     Parameters
@@ -40,6 +47,8 @@ def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.
         The user's column of each role: of the modalities, "label", and where given "group", "split" and "time".
     file : Path
         For messages.
+    missing_labels, reading
+        As in `as_labels`.
 
     Returns
     -------
@@ -53,7 +62,7 @@ def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.
         A cell does not have the type that its role needs.
     """
     inputs = {name: as_texts(cells[columns[name]], file) for name in modalities_of(columns)}
-    table = pd.DataFrame(inputs | {"label": as_names(cells[columns["label"]], file)})
+    table = pd.DataFrame(inputs | {"label": as_labels(cells[columns["label"]], file, missing_labels, reading)})
     for role in ("group", "split"):
         table[role] = as_names(cells[columns[role]], file).fillna("") if role in columns else ""
     split = table["split"].str.lower()
@@ -161,47 +170,3 @@ def as_times(cells: "pd.Series[Any]", file: Path) -> "pd.Series[float]":
             f"2024-03-31 18:00, or a number; {len(missing)} row(s) do not"
         )
     return times
-
-
-def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) -> pd.DataFrame:
-    """Rename labels; drop the rows of labels whose new name is null.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Has `label`, null where missing.
-    label_map : mapping or None
-        New names by label, as in `ingest.label_map`; None to keep all labels.
-
-    Raises
-    ------
-    PipelineError
-        The map lacks a label of the table, or has one that the table lacks.
-
-    Examples
-    --------
-    >>> map_labels(pd.DataFrame({"label": ["1", "2", "1"]}), {1: "joy", 2: None})["label"].to_list()
-    ['joy', 'joy']
-    """
-    if label_map is None:
-        return table
-    mapping = {label_name(key): name for key, name in label_map.items()}
-    if len(mapping) < len(label_map):
-        raise PipelineError("ingest.label_map names a label twice, such as 1 and '1'; name each once")
-    labels = sorted(table["label"].dropna().unique())
-    missing = [label for label in labels if label not in mapping]
-    if missing:
-        sentence = "ingest.label_map lacks {}; name every label, null to drop its rows"
-        raise PipelineError(sentence.format(_listed(missing)), sentence.format(f"{len(missing):,} of the labels"))
-    unknown = [label for label in mapping if label not in labels]
-    if unknown:
-        raise PipelineError(f"ingest.label_map names {_listed(unknown)}, but the labels are {_listed(labels)}")
-    dropped = table["label"].isin([label for label, name in mapping.items() if name is None])
-    return table.assign(label=table["label"].map(mapping))[~dropped].reset_index(drop=True)
-
-
-def _listed(labels: list[str]) -> str:
-    """Return labels for a message, or only their number if they may be texts."""
-    if len(labels) > MAX_LISTED:
-        return f"{len(labels):,} labels"
-    return ", ".join(repr(display_name(label)) for label in labels)

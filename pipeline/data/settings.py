@@ -31,6 +31,8 @@ class IngestOfTexts(Section):
     encoding: str | None
     delimiter: Annotated[str, pattern_field(r"^[\x01-\x7f]$", "one ASCII character")] | None
     label_map: dict[AnyLabel, Label | None] | None
+    missing_labels: list[str] | None
+    max_broken: Annotated[float, Field(ge=0, le=0.5)]
     max_rows: Annotated[int, Field(ge=200)] | None
     skew: Annotated[float, Field(ge=1, le=1_000)] | None
 
@@ -111,7 +113,7 @@ else:
     _columns: dict[str, Any] = dict.fromkeys(OTHER_COLUMNS, (Column | None, None))
     Ingest = create_model("Ingest", __base__=IngestOfTexts, __module__=__name__, **_columns)
 
-FILE_DEFAULTS: dict[str, str | None] = {
+FILE_DEFAULTS: dict[str, str | float | None] = {
     "path": NO_FILE.as_posix(),
     "test_path": NO_FILE.as_posix(),
     "text_column": "text",
@@ -122,4 +124,6 @@ FILE_DEFAULTS: dict[str, str | None] = {
     "encoding": None,
     "delimiter": None,
     "label_map": None,
+    "missing_labels": None,
+    "max_broken": 0.0,
 }

@@ -9,19 +9,23 @@ import pandas as pd
 from ..base.errors import PipelineError
 from ..base.modalities import modalities_of
 from . import increments
-from .columns import as_roles, ingested_columns, map_labels
+from .columns import as_roles, ingested_columns
 from .datasets import DATASETS
+from .labels import map_labels, unify_labels
 from .readers.formats import read, table_files
+from .readers.reading import Reading
 from .settings import NO_FILE, Ingest
 
 
-def read_files(settings: Ingest) -> pd.DataFrame:
+def read_files(settings: Ingest, readings: dict[str, Reading] | None = None) -> pd.DataFrame:
     """Read the user's file or folder, and the test file if one is named.
 
     Parameters
     ----------
     settings : Ingest
         With `dataset` "file".
+    readings : dict or None
+        Gets how each file was read, by `source`.
 
     Returns
     -------
@@ -44,14 +48,17 @@ def read_files(settings: Ingest) -> pd.DataFrame:
     tables = []
     for file in files + test_files:
         source = file.relative_to(path).as_posix() if path.is_dir() and file.is_relative_to(path) else file.name
-        table = read_file(file, settings, source)
+        reading = Reading(max_broken=settings.max_broken)
+        table = read_file(file, settings, source, reading)
+        if readings is not None:
+            readings[source] = reading
         tables.append(table.assign(split="test") if file in test_files else table)
     if len({table.attrs.get("times") for table in tables}) > 1:
         raise PipelineError(f"column {settings.time_column!r} holds numbers in some files and dates in others; use one")
     return pd.concat(tables, ignore_index=True)
 
 
-def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
+def read_file(file: Path, settings: Ingest, source: str, reading: Reading | None = None) -> pd.DataFrame:
     """Read one file, in the columns that the settings name.
 
     Parameters
@@ -62,6 +69,8 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
         Names of the columns, encoding and delimiter.
     source : str
         Value of the column `source`.
+    reading : Reading or None
+        Gets how the file was read.
 
     Returns
     -------
@@ -81,8 +90,11 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
         "time": settings.time_column,
     }
     columns = {role: column for role, column in roles.items() if column is not None}
-    cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
-    table = as_roles(cells, columns, file)
+    reading = reading or Reading(max_broken=settings.max_broken)
+    cells = read(
+        file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter, reading=reading
+    )
+    table = as_roles(cells, columns, file, missing_labels=settings.missing_labels, reading=reading)
     return table.assign(source=source, row=cells.index).reset_index(drop=True)
 
 
@@ -137,7 +149,7 @@ def _filled(table: pd.DataFrame, source: str) -> pd.DataFrame:
     return table.assign(**{column: value for column, value in defaults.items() if column not in table})
 
 
-def read_all(settings: Ingest) -> pd.DataFrame:
+def read_all(settings: Ingest, readings: dict[str, Reading] | None = None) -> pd.DataFrame:
     """Return all rows, with those of increments, before any is forgotten or left out.
 
     Returns
@@ -150,7 +162,8 @@ def read_all(settings: Ingest) -> pd.DataFrame:
     PipelineError
         As in `read_files`; or an increment is missing, or has no times although the settings name a column of times.
     """
-    raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
+    readings = {} if readings is None else readings
+    raw = read_files(settings, readings) if settings.dataset == "file" else DATASETS[settings.dataset]()
     new = increments.read_rows()
     if settings.time_column is None:  # increments may have times from when it was set
         new["time"] = np.nan
@@ -160,4 +173,5 @@ def read_all(settings: Ingest) -> pd.DataFrame:
             "ingest.time_column was set; set it to null, or remove their lines from data/batches.csv and add them again"
         )
     raw = with_rows(raw, new, source=settings.dataset)
+    raw["label"] = unify_labels(raw["label"], readings.setdefault("all files", Reading()))
     return complete(map_labels(raw, settings.label_map), source=settings.dataset)

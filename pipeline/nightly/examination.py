@@ -13,8 +13,9 @@ import pandas as pd
 from ..base import params
 from ..base.errors import PipelineError, display_name
 from ..base.params import label_name
-from ..data import columns, tables
+from ..data import tables
 from ..data.forgotten import mask_listed, read_forgotten
+from ..data.labels import map_labels
 from ..data.rules.engine import Rule, RuleResult, check_rules
 from ..data.rules.table import declared_rules, rule_tables
 from ..data.settings import Ingest, Validate
@@ -88,7 +89,7 @@ def _examine_file(
     settings, limits = params.load(Ingest), params.load(Validate)
     try:
         raw = tables.read_file(file.path, settings, file.name)
-        mapped = columns.map_labels(raw.assign(given=raw["label"]), _relevant(settings.label_map, raw))
+        mapped = map_labels(raw.assign(given=raw["label"]), _relevant(settings.label_map, raw))
     except (PipelineError, ArithmeticError, MemoryError, ValueError) as error:  # a file may be broken in any way
         return _unreadable(file, error, table)
     rows = tables.complete(mapped, source=file.name).assign(given=mapped["given"])

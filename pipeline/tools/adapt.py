@@ -12,6 +12,7 @@ from ..base import command, paths, versioning
 from ..base.errors import PipelineError, display_name
 from ..base.files import sha256_json
 from ..data import columns, selection, tables
+from ..data.labels import as_labels
 from ..data.readers import formats
 from ..data.split import assign_split
 from ..evaluation import metrics
@@ -55,7 +56,7 @@ def read_personal_rows(path: Path, text_column: str, label_column: str, classes:
         The file cannot be read, has unknown classes, or too few or too many rows.
     """
     cells = formats.read(path, [text_column, label_column])
-    labels = columns.as_names(cells[label_column], path)
+    labels = as_labels(cells[label_column], path)
     texts = pd.DataFrame({"text": columns.as_texts(cells[text_column], path), "label": labels}).reset_index(drop=True)
     table = tables.complete(texts, source="personal").assign(label=texts["label"])
     unknown = sorted(set(labels.dropna()) - set(classes))

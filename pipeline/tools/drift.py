@@ -13,6 +13,7 @@ from ..base import command, params, paths
 from ..base.errors import PipelineError
 from ..base.params import label_name
 from ..data import columns
+from ..data.labels import as_labels
 from ..data.readers import formats
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
@@ -38,7 +39,7 @@ def read_new_rows(path: Path) -> pd.DataFrame:
             encoding=settings.encoding,
             delimiter=settings.delimiter,
         )
-        labels = columns.as_names(cells[settings.label_column].astype(object), file)
+        labels = as_labels(cells[settings.label_column].astype(object), file, settings.missing_labels)
         tables.append(pd.DataFrame({"text": columns.as_texts(cells[settings.text_column], file), "label": labels}))
     table = pd.concat(tables, ignore_index=True)
     if table["label"].nunique() > MAX_CLASSES:

@@ -50,7 +50,7 @@ def load(tmp_path: Path, old: str, new: str, section: type[params.Section] = Ing
         ("label_map: null", "label_map: {a: b}", "ingest.label_map requires ingest.dataset: file"),
         ("encoding: null", "encoding: utf-99", "ingest.encoding requires ingest.dataset: file"),
         ("delimiter: null", "delimiter: '||'", "ingest.delimiter must be one ASCII character, got '||'"),
-        ("labels: null", "labels: [one]", "validate.labels must"),
+        ("\n  labels: null", "\n  labels: [one]", "validate.labels must"),
         ("language: null", "language: english", "tokenize.language must be two letters, such as en, got 'english'"),
         ("max_rows: null", "max_rows: 5", "ingest.max_rows must be greater than or equal to 200, got 5"),
         ("test_share: 0.15", "test_share: 0.9", "clean.test_share must be less than or equal to 0.4, got 0.9"),

@@ -2,16 +2,19 @@
 
 import csv
 import io
-import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
 from ...base.errors import PipelineError
-from .delimiters import SAMPLE, choose_delimiter, excel_delimiter, quotes_are_text
-from .encodings import Decoding, choose_decoding, text_lines
+from .delimiters import SAMPLE, choose_delimiter, excel_delimiter
+from .dialects import LEARNED, Dialect, Record, choose_dialect, records
+from .encodings import choose_decoding, text_lines
 from .headers import check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
@@ -20,10 +23,12 @@ from .streams import Added, in_chunks
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST_CELL = 2**31 - 1  # the csv module's own limit is 131,072
-# In the place of a carriage return inside a line, which the csv module would take for the line's end. No decoder yields
-# it, since it is half a character.
-CARRIAGE_RETURN = "\ud800"
+# By the note of a `Record`, as the validation report names it.
+NOTES = {
+    "stray quotes": "rows whose quotes are characters",
+    "unescaped quotes": "rows with quotes inside quoted cells that are not doubled",
+    "empty cells beyond the header": "rows with empty cells beyond the header",
+}
 
 
 def parse(
@@ -34,58 +39,127 @@ def parse(
     delimiter: str | None,
     reading: Reading,
 ) -> "pd.DataFrame":
-    """Return columns of a CSV in UTF-8; parameters, result and errors are those of `formats.read`."""
+    """Return columns of a CSV in UTF-8; parameters, result and errors are those of `formats.read`.
+
+    Rows whose cells are all blank, and repeated headers, are left out; so are broken rows if `reading` allows it.
+    """
     import pandas as pd
 
     content = content.lstrip(b"\n")
     if content.startswith(b"sep="):
         first, _, content = content.partition(b"\n")
         delimiter = delimiter or excel_delimiter(first.decode(errors="replace"))
+        reading.change("line sep= above the header", 1)
     delimiter, header = choose_delimiter(content[:SAMPLE].decode(errors="replace"), columns, optional, delimiter)
     check_columns(header, columns, path, _advice(header))
     present = [*columns, *(column for column in optional if column in header)]
     check_columns(header, present, path)
-    unquoted = b'"' in content and quotes_are_text(content.split(b"\n"), delimiter, len(header))
+    places = [header.index(column) for column in present]
+    dialect, plain = Dialect(delimiter, len(header)), True
+    if b'"' in content:
+        named, _, _ = _start(_lines(content))
+        dialect, plain = choose_dialect(
+            lambda: (line.removesuffix("\n") for line in _start(_lines(content))[1]),
+            delimiter,
+            len(header),
+            header="".join(named),
+        )
+    reading.dialect = dialect.title
+    table = _parsed(content, dialect) if plain else None
+    if table is None:
+        table = _repaired(content, dialect, places, path, reading)
+    table = _without_other_lines(table, header, places, reading)
+    if table.empty:
+        raise PipelineError(f"{path} has a header but no rows")
+    return pd.DataFrame(
+        {column: table[place] for column, place in zip(present, places, strict=True)}, index=table.index
+    )
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    return io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="\n")
+
+
+def _parsed(content: bytes, dialect: Dialect) -> "pd.DataFrame | None":
+    """Return all cells, by the position of the column; None if rows have too many or too few of them."""
+    import pandas as pd
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # the first row has a cell too many
             table = pd.read_csv(
                 io.BytesIO(content),
-                sep=delimiter,
+                sep=dialect.delimiter,
                 header=0,
-                names=range(len(header)),  # columns that are not wanted may share a name, or have none
+                names=range(dialect.width),  # columns that are not wanted may share a name, or have none
                 index_col=False,
                 dtype=str,
                 keep_default_na=False,  # a review that reads "None" is a text
                 lineterminator="\n",
                 low_memory=False,
-                quoting=csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL,
             )
-    except pd.errors.ParserWarning as error:
-        raise PipelineError(
-            f"{path}: row 1 has more cells than the header's {len(header)}; name all columns, quote cells that hold "
-            "the delimiter, or name the delimiter with ingest.delimiter"
-        ) from error
-    except pd.errors.ParserError as error:
-        raise PipelineError(f"{path} {_parser_error(str(error))}") from error
-    if table.empty:
-        raise PipelineError(f"{path} has a header but no rows")
+    except (pd.errors.ParserWarning, pd.errors.ParserError):
+        return None
     table.index += 1
-    return pd.DataFrame({column: table[header.index(column)] for column in present})
+    return None if len(table) and table[dialect.width - 1].isna().any() else table
+
+
+def _repaired(content: bytes, dialect: Dialect, places: Sequence[int], path: Path, reading: Reading) -> "pd.DataFrame":
+    """Return all cells of a file in which some lines are not plain CSV, without its broken rows."""
+    import pandas as pd
+
+    width, number = dialect.width, 0
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    broken: list[int] = []
+    notes: Counter[str] = Counter()
+    for record in records((line.removesuffix("\n") for line in _start(_lines(content))[1]), dialect):
+        if record.cells == [""]:  # an empty line
+            continue
+        number += 1
+        cells = record.cells
+        if len(cells) > width and not "".join(cells[width:]).strip():
+            cells, record = cells[:width], Record(cells[:width], "empty cells beyond the header")
+        elif len(cells) != width and (len(cells) > width or max(places) >= len(cells)):
+            broken.append(number)
+            continue
+        notes[record.note] += 1
+        rows.append(cells + [""] * (width - len(cells)))
+        numbers.append(number)
+    for note, title in NOTES.items():
+        reading.change(title, notes[note])
+    if len(broken) > reading.max_broken * number:
+        raise PipelineError(_broken_rows(broken, number, width, path))
+    reading.skip("broken", broken)
+    return pd.DataFrame(rows, numbers, range(width), dtype="str")
+
+
+def _broken_rows(broken: Sequence[int], rows: int, width: int, path: Path) -> str:
+    first = ", ".join(f"{number:,}" for number in broken[:5]) + (", ..." if len(broken) > 5 else "")
+    return (
+        f"{path} has {len(broken):,} broken of {rows:,} rows: {first}; their number of cells is not that of the "
+        f"header, {width}. Quote cells that hold the delimiter, name the delimiter with ingest.delimiter, or let "
+        "ingest.max_broken leave such rows out"
+    )
+
+
+def _without_other_lines(
+    table: "pd.DataFrame", header: Sequence[str], places: Sequence[int], reading: Reading
+) -> "pd.DataFrame":
+    """Drop the rows whose cells are all blank, and those that repeat the header, as files do that were joined."""
+    for reason, cells in (("blank", [""] * len(header)), ("repeated header", header)):
+        mask = np.ones(len(table), dtype=bool)
+        for place in dict.fromkeys([*places, *range(len(header))]):  # the wanted columns first: most rows end there
+            if not mask.any():
+                break
+            mask[mask] = (table.loc[mask, place].str.strip() == cells[place]).to_numpy()
+        reading.skip(reason, table.index[mask].to_list())
+        table = table[~mask]
+    return table
 
 
 def _advice(header: Sequence[str]) -> str:
     return "check that the header is the first line, and ingest.delimiter" if len(header) == 1 else ""
-
-
-def _parser_error(message: str) -> str:
-    """Return what pandas reports of a broken CSV, in the words of the person who has to repair it."""
-    if cells := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
-        expected, line, count = cells.groups()
-        return f"has {count} cells in row {int(line) - 1}, but {expected} columns; quote cells that hold the delimiter"
-    if quote := re.search(r"EOF inside string starting at row (\d+)", message):
-        return f"opens a quote in row {max(int(quote[1]), 1)} that nothing closes; close or double it"
-    return f"is not valid CSV: {message}"
 
 
 class CsvStream:
@@ -104,50 +178,41 @@ class CsvStream:
     def __init__(
         self, source: Source, columns: Mapping[str, str], *, encoding: str | None, delimiter: str | None
     ) -> None:
-        csv.field_size_limit(LONGEST_CELL)
         self.name = source.name
-        self.ended = False
         decoding = choose_decoding(source, encoding)
-        sample, rest, named = _start(text_lines(source, decoding))
-        self.delimiter, names = choose_delimiter("".join(sample), [*columns.values()], delimiter=delimiter or named)
+        header, rest, named = _start(text_lines(source, decoding))
+        self.delimiter, names = choose_delimiter("".join(header), [*columns.values()], delimiter=delimiter or named)
         if not any(names):
             raise PipelineError(f"{source.name} is empty; its first line must name the columns")
         check_stream_columns(names, columns, source.name)
         self.places = {kind: names.index(column) for kind, column in columns.items()}
-        unquoted = source.rereadable and self.delimiter == "\t" and _has_bare_quotes(source, decoding, len(names))
-        self.reader = csv.reader(
-            self._marked(chain(sample, rest)),
-            delimiter=self.delimiter,
-            quoting=csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL,
-        )
-        self.header = next(self._rows())
-        if [cell.strip() for cell in self.header] != names:  # a bare carriage return ended the header
+        self.header = Dialect(self.delimiter, len(names)).split("".join(header).rstrip("\r\n"))
+        if [cell.strip(' "') for cell in self.header] != [name.strip(' "') for name in names]:
+            # a bare carriage return ended the header
             raise PipelineError(f"{source.name}: some lines end in \\r, others in \\n; end all of them in \\n")
+        self.number, lines = 0, map(_without_end, rest)
+        first = list(islice(lines, LEARNED))
 
-    def _marked(self, lines: Iterator[str]) -> Iterator[str]:
-        for line in lines:
-            yield _without_carriage_returns(line) if "\r" in line else line
-        self.ended = True
+        def again() -> Iterator[str]:
+            return map(_without_end, _start(text_lines(source, decoding))[1])
 
-    def _rows(self) -> Iterator[list[str]]:
-        try:
-            for row in self.reader:
-                if self.ended:  # a row that goes on after the last line
-                    raise PipelineError(f"{self.name} opens a quote that nothing closes; close or double it")
-                yield [cell.replace(CARRIAGE_RETURN, "\r") for cell in row]
-        except csv.Error as error:
-            raise PipelineError(f"{self.name}, line {self.reader.line_num:,}, is not valid CSV: {error}") from error
+        self.dialect, _ = choose_dialect(
+            again if source.rereadable else lambda: first, self.delimiter, len(names), header="".join(header)
+        )
+        self.rows = (self._cells(record) for record in records(chain(first, lines), self.dialect))
+
+    def _cells(self, record: Record) -> list[str]:
+        self.number += 1
+        width = len(self.header)
+        if len(record.cells) > width and "".join(record.cells[width:]).strip():
+            raise PipelineError(
+                f"{self.name}, row {self.number:,}, has {len(record.cells)} cells, but the header {width}; quote cells "
+                "that hold the delimiter"
+            )
+        return record.cells[:width] + [""] * (width - len(record.cells))
 
     def chunks(self, size: int) -> Iterator[tuple[list[list[str]], dict[str, list[str]]]]:
-        width = len(self.header)
-        for chunk in in_chunks(self._rows(), size):
-            for row in chunk:
-                if len(row) > width:
-                    raise PipelineError(
-                        f"{self.name}: a row before line {self.reader.line_num + 1:,} has {len(row)} cells, but the "
-                        f"header {width}; quote cells that hold the delimiter"
-                    )
-                row += [""] * (width - len(row))
+        for chunk in in_chunks(self.rows, size):
             yield chunk, {kind: [row[place] for row in chunk] for kind, place in self.places.items()}
 
     def start(self, target: BinaryIO, added: Mapping[str, type]) -> None:
@@ -183,12 +248,5 @@ def _start(lines: Iterator[str]) -> tuple[list[str], Iterator[str], str | None]:
     return header, lines, named
 
 
-def _without_carriage_returns(line: str) -> str:
-    end = "\r\n" if line.endswith("\r\n") else "\n" if line.endswith("\n") else ""
-    return line.removesuffix(end).replace("\r", CARRIAGE_RETURN) + end
-
-
-def _has_bare_quotes(source: Source, decoding: Decoding, columns: int) -> bool:
-    header, rest, _ = _start(text_lines(source, decoding))
-    lines = (line.rstrip("\r\n").encode("utf-8", "surrogateescape") for line in chain(header, rest))
-    return quotes_are_text(lines, "\t", columns)
+def _without_end(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 DELIMITERS = ",;\t|"
 SAMPLE = 1 << 20  # bytes or characters that hold the header
@@ -57,36 +57,3 @@ def excel_delimiter(line: str) -> str | None:
     ';'
     """
     return line.rstrip("\r\n")[4:5] or None
-
-
-def quotes_are_text(lines: Iterable[bytes], delimiter: str, columns: int) -> bool:
-    r"""Whether the quotes in a TSV are characters like others.
-
-    They are if each line has all its cells without quoting, and at least one cell has an odd number of quotes. To read
-    such a file as if they quoted would join all rows up to the next quote.
-
-    Parameters
-    ----------
-    lines : iterable of bytes
-        The whole file without line ends, the header first.
-    delimiter : str
-        Between cells; only files delimited by tabs can be told.
-    columns : int
-        In the header.
-
-    Examples
-    --------
-    >>> quotes_are_text([b"text\tlabel", b'"he said so\tsad'], "\t", 2)
-    True
-    """
-    if delimiter != "\t":
-        return False
-    odd = False
-    for line in lines:
-        if not line:
-            continue
-        cells = line.split(b"\t")
-        if len(cells) != columns:
-            return False
-        odd = odd or any(cell.count(b'"') % 2 for cell in cells)
-    return odd

@@ -20,6 +20,8 @@ class Reading:
         Number of cells or characters changed, by what was changed, such as "backslash escapes".
     skipped : dict of str to list of int
         Numbers of the rows left out, from 1, by reason, such as "blank".
+    max_broken : float
+        Share of the rows that may be left out because they are broken.
     """
 
     dialect: str = ""
@@ -27,6 +29,7 @@ class Reading:
     letters: str = ""
     changed: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, list[int]] = field(default_factory=dict)
+    max_broken: float = 0.0
 
     def change(self, what: str, count: int) -> None:
         """Count changes.
@@ -45,6 +48,21 @@ class Reading:
         if rows:
             self.skipped[reason] = sorted({*self.skipped.get(reason, ()), *rows})
 
+    def lines(self) -> list[str]:
+        """Return what was done in words, for the validation report.
+
+        >>> Reading("comma; cells may be quoted", "cp1252", skipped={"blank": [3, 8]}).lines()
+        ['comma; cells may be quoted', 'encoding cp1252', '2 blank rows skipped: 3, 8']
+        """
+        lines = [self.dialect] if self.dialect else []
+        if self.encoding:
+            lines.append(f"encoding {self.encoding}" + (f", with the letters {self.letters}" if self.letters else ""))
+        lines += [f"{count:,} {what}" for what, count in self.changed.items()]
+        for reason, rows in self.skipped.items():
+            first = ", ".join(f"{row:,}" for row in rows[:10]) + (", ..." if len(rows) > 10 else "")
+            lines.append(f"{len(rows):,} {reason} row{'s' if len(rows) > 1 else ''} skipped: {first}")
+        return lines
+
     def as_json(self) -> dict[str, Any]:
-        """Return everything that is not empty."""
-        return {key: value for key, value in asdict(self).items() if value}
+        """Return what was done; nothing that is empty."""
+        return {key: value for key, value in asdict(self).items() if value and key != "max_broken"}

@@ -27,15 +27,19 @@ class RuleTables:
         input need, and for each share whether the row counts.
     shares : DataFrame of shape (1, n_shares)
         Shares of all rows.
-    classes : DataFrame of shape (n_classes, 4)
+    classes : DataFrame of shape (n_classes, 5)
         For each label, the most frequent first: `label`, `rows`, `imbalance` (rows of the largest class per row of this
-        one) and `spellings` (number of other labels that differ only in case, character width and spaces).
+        one), `spellings` (number of other labels that differ only in case, character width and spaces) and `doubtful`
+        (1 for the name of a missing value).
+    reading : DataFrame of shape (1, 2)
+        Number of rows `skipped` and of cells `changed` when the files were read.
     """
 
     table: pd.DataFrame
     rows: pd.DataFrame
     shares: pd.DataFrame
     classes: pd.DataFrame
+    reading: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Rule:
     """
 
     name: str
-    table: Literal["table", "rows", "shares", "classes"]
+    table: Literal["table", "rows", "shares", "classes", "reading"]
     expectation: str
     arguments: dict[str, Any]
     description: str
@@ -162,7 +166,7 @@ def check_rules(tables: RuleTables, rules: Sequence[Rule]) -> list[RuleResult]:
     source = context.data_sources.add_pandas("ingest")
     expected: list[str] = next((rule.arguments["column_set"] for rule in rules if rule.name == "columns"), [])
     results: dict[str, RuleResult] = {}
-    for name in ("table", "rows", "shares", "classes"):
+    for name in ("table", "rows", "shares", "classes", "reading"):
         selected = {rule.name: rule for rule in rules if rule.table == name}
         for rule_name, success, outcome in _validate(source, name, getattr(tables, name), list(selected.values())):
             results[rule_name] = _result(selected[rule_name], success, outcome, tables, expected)
@@ -219,12 +223,14 @@ def _describe(rule: Rule, success: bool, observed: float, tables: RuleTables) ->
     if rule.table == "shares":
         first = [] if success else [int(rows[column].to_numpy().argmax())]
         return _rows(round(observed * len(rows)), rows, first)
-    if success or not column:
+    if success or not column or rule.table == "reading":
         return number(observed)
     if column == "spellings":
         return _spellings(tables.classes)
     table: pd.DataFrame = getattr(tables, rule.table)
     culprit = table.iloc[int((table[column] == observed).to_numpy().argmax())]
+    if column == "doubtful":
+        return f"{_class(culprit, len(table)).strip(' ()') or 'one'}, {culprit['rows']:,} rows"
     return number(observed) + (f" in {_row(culprit)}" if rule.table == "rows" else _class(culprit, len(table)))
 
 

@@ -1,11 +1,12 @@
 """Summary of checked rules: the content of `results.json` and of the validation report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 import pandas as pd
 
 from ...base.errors import display_name
+from ..readers.reading import Reading
 from .engine import MAX_CLASSES, RuleResult
 
 
@@ -30,9 +31,15 @@ class ValidationSummary(TypedDict):
     number_of_classes: int
     classes: list[list[Any]]  # name and number of rows; empty if there are so many that the labels may be texts
     rules: list[RuleSummary]
+    readings: list[tuple[str, list[str]]]  # of each file that was not read plainly: what was done
 
 
-def summarise(results: Sequence[RuleResult], table: pd.DataFrame, classes: pd.DataFrame) -> ValidationSummary:
+def summarise(
+    results: Sequence[RuleResult],
+    table: pd.DataFrame,
+    classes: pd.DataFrame,
+    readings: Mapping[str, Reading] | None = None,
+) -> ValidationSummary:
     """Return the content of `results.json` and of the report.
 
     Parameters
@@ -43,6 +50,8 @@ def summarise(results: Sequence[RuleResult], table: pd.DataFrame, classes: pd.Da
         The raw table.
     classes : DataFrame of shape (n_classes, >= 2)
         Its classes, with `label` and `rows`.
+    readings : mapping of str to Reading, or None
+        How the files were read, by source.
     """
     class_rows = zip(classes["label"].map(display_name), classes["rows"].tolist(), strict=True)
     return {
@@ -63,4 +72,5 @@ def summarise(results: Sequence[RuleResult], table: pd.DataFrame, classes: pd.Da
             }
             for result in results
         ],
+        "readings": [(source, lines) for source, reading in (readings or {}).items() if (lines := reading.lines())],
     }

@@ -1,7 +1,7 @@
 """Rules of every table, whatever its modalities: rows, labels, duplicates and classes; and the tables they need."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -11,6 +11,8 @@ from ...base.modalities import modalities_of, module_of
 from ...base.params import label_name
 from ..columns import ingested_columns
 from ..content import content, content_keys
+from ..labels import DOUBTFUL
+from ..readers.reading import Reading
 from ..settings import Validate
 from ..split import split_key
 from .engine import MAX_CLASSES, Rule, RuleTables, number, percent
@@ -60,6 +62,12 @@ def declared_rules(settings: Validate, modalities: Sequence[str] = ("text",)) ->
              "validate.max_imbalance"),
         Rule("spellings", "classes", most, {"column": "spellings", "max_value": 0},
              "the names of all classes differ in more than case, width of characters and spaces", "ingest.label_map"),
+        Rule("doubtful_labels", "classes", most, {"column": "doubtful", "max_value": 0},
+             "no class has the name of a missing value, such as None", "ingest.missing_labels", severity="warn"),
+        Rule("skipped_rows", "reading", most, {"column": "skipped", "max_value": 0},
+             "no row of the files was skipped", severity="warn"),
+        Rule("changed_cells", "reading", most, {"column": "changed", "max_value": 0},
+             "no cell of the files was changed when they were read", severity="warn"),
     ]
     if s.labels is not None:
         allowed = [label_name(label) for label in s.labels]
@@ -74,20 +82,28 @@ def declared_rules(settings: Validate, modalities: Sequence[str] = ("text",)) ->
     return [replace(rule, severity="warn") if rule.name in s.warn_only else rule for rule in declared]
 
 
-def rule_tables(table: pd.DataFrame) -> RuleTables:
+def rule_tables(table: pd.DataFrame, readings: Mapping[str, Reading] | None = None) -> RuleTables:
     """Return the tables that rules are about; what needs a column that the raw table lacks is left out.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, n_columns)
         The raw table, with the columns of `ingested_columns`; inputs and labels are null or blank where missing.
+    readings : mapping of str to Reading, or None
+        How the files were read, by source.
     """
-    rows = _rows(table)
+    rows, read = _rows(table), list((readings or {}).values())
     return RuleTables(
         table=table,
         rows=rows,
         shares=rows.select_dtypes("bool").mean().to_frame().T,
         classes=_classes(rows["label"] if "label" in rows else pd.Series(dtype="str")),
+        reading=pd.DataFrame(
+            {
+                "skipped": [sum(len(rows) for reading in read for rows in reading.skipped.values())],
+                "changed": [sum(sum(reading.changed.values()) for reading in read)],
+            }
+        ),
     )
 
 
@@ -123,5 +139,6 @@ def _classes(labels: "pd.Series[str]") -> pd.DataFrame:
             "rows": counts.to_numpy(),
             "imbalance": counts.max() / counts.to_numpy(),
             "spellings": [spellings[key] - 1 for key in keys],
+            "doubtful": [int(label.casefold() in DOUBTFUL) for label in counts.index],
         }
     )

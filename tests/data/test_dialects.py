@@ -1,0 +1,135 @@
+"""Quoting of a CSV: judged by lines and rows, so that no quote swallows rows, and no quoted cell is torn."""
+
+from pathlib import Path
+
+import pytest
+from helpers.readers import read
+
+from pipeline.base.errors import PipelineError
+from pipeline.data.readers import formats
+from pipeline.data.readers.dialects import Dialect, choose_dialect, records
+from pipeline.data.readers.reading import Reading
+
+LABELS = ("sad", "glad", "calm")
+
+
+def rows_of(lines: list[str], delimiter: str = ",", width: int = 2) -> tuple[str, list[list[str]], list[str]]:
+    """The quoting that was chosen, the cells of all rows, and the notes that are not empty."""
+    dialect, _ = choose_dialect(lambda: lines, delimiter, width)
+    read_rows = list(records(lines, dialect))
+    return dialect.quoting, [row.cells for row in read_rows], [row.note for row in read_rows if row.note]
+
+
+def lines_with(texts: dict[int, str], delimiter: str = ",", count: int = 60) -> list[str]:
+    """Lines of a text and a label; `texts` replaces some of the texts."""
+    return [f"{texts.get(i, f'text {i}')}{delimiter}{LABELS[i % 3]}" for i in range(count)]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quotes", [{5: '"open'}, {5: '"open', 20: '"again'}, {5: '"open', 20: 'ends"'}, {5: '"a" b'}])
+def test_stray_quote_is_a_character(delimiter: str, quotes: dict[int, str]) -> None:
+    lines = lines_with(quotes, delimiter)
+    quoting, rows, _ = rows_of(lines, delimiter)
+    assert rows == [line.split(delimiter) for line in lines]
+    assert quoting == "text"
+
+
+def test_stray_quotes_among_quoted_cells() -> None:
+    lines = lines_with({i: f'"one, two {i}"' for i in range(0, 60, 2)} | {7: '"open', 31: '"open', 33: 'closed"'})
+    quoting, rows, notes = rows_of(lines)
+    assert quoting == "quoted"
+    assert [len(row) for row in rows] == [2] * 60
+    assert (rows[0], rows[7], rows[31], rows[33]) == (
+        ["one, two 0", "sad"],
+        ['"open', "glad"],
+        ['"open', "glad"],
+        ['closed"', "sad"],
+    )
+    assert notes == ["stray quotes"] * 2
+
+
+def test_line_breaks_inside_quotes_stay() -> None:
+    lines = [line for i in range(30) for line in (f'"first {i}, so', "", f'so ""good"" {i}",{LABELS[i % 3]}')]
+    quoting, rows, notes = rows_of(lines)
+    assert (quoting, len(rows), notes) == ("quoted", 30, [])
+    assert rows[1] == ['first 1, so\n\nso "good" 1', "glad"]
+
+
+@pytest.mark.parametrize("space", [" ", "  "])
+def test_space_before_a_quote_is_not_data(space: str) -> None:
+    lines = [f'{LABELS[i % 3]},{space}"text {i}, and more"' for i in range(30)]
+    quoting, rows, _ = rows_of(lines)
+    assert quoting == "spaced"
+    assert rows[1] == ["glad", "text 1, and more"]
+    assert rows_of([f'{LABELS[i % 3]},{space}"text {i}"' for i in range(30)])[1][1] == ["glad", "text 1"]
+
+
+def test_backslash_escapes_a_quote() -> None:
+    lines = lines_with({i: f'"a 55\\" TV, \\"so\\" {i}"' for i in range(0, 60, 3)})
+    quoting, rows, notes = rows_of(lines)
+    assert (quoting, notes) == ("escaped", [])
+    assert rows[3] == ['a 55" TV, "so" 3', "sad"]
+    assert rows_of(lines_with({i: f'"C:\\new {i}"' for i in range(60)}))[1][3] == ["C:\\new 3", "sad"]
+
+
+def test_quoted_cells_are_not_torn() -> None:
+    lines = [f'"text {i}","{LABELS[i % 3]}"' for i in range(30)] + ['"broken" here,"sad"']
+    quoting, rows, _ = rows_of(lines)
+    assert quoting == "quoted"
+    assert rows[1] == ["text 1", "glad"]
+
+
+def test_one_ragged_line_changes_no_other_row() -> None:
+    lines = lines_with({5: '"open', 40: '"open'}, "\t")
+    lines[10] = "no label"
+    _, rows, notes = rows_of(lines, "\t")
+    assert rows == [line.split("\t") for line in lines]
+    assert notes == ["broken"]
+
+
+def test_quotes_of_one_column_stay_as_they_are() -> None:
+    assert rows_of(["so", '"good, really"', "fine"], width=1)[1] == [["so"], ["good, really"], ["fine"]]
+
+
+def test_lines_that_are_rows_depend_on_known_labels() -> None:
+    dialect = Dialect(",", 2, names={1: frozenset(LABELS)})
+    assert dialect.is_row("well, so,sad") is False
+    assert dialect.is_row("so,sad") is True
+    assert dialect.is_row("so, really") is False
+
+
+def test_broken_rows_are_counted_at_once(tmp_path: Path) -> None:
+    lines = lines_with({})
+    for number in (3, 9, 27):
+        lines[number] += ",x"
+    content = "\n".join(["text,label", *lines, ""]).encode()
+    with pytest.raises(PipelineError, match=r"a\.csv has 3 broken of 60 rows: 4, 10, 28; .* ingest\.max_broken"):
+        read(tmp_path, "a.csv", content)
+    reading = Reading(max_broken=0.05)
+    table = formats.read(tmp_path / "a.csv", ["text", "label"], reading=reading)
+    assert (len(table), reading.skipped) == (57, {"broken": [4, 10, 28]})
+    assert table.index[3] == 5  # numbers of rows are those of the file
+
+
+def test_row_without_a_column_that_nobody_wants_is_whole(tmp_path: Path) -> None:
+    table = read(tmp_path, "a.csv", b"text,label,note,more\na,b,c,d\nc,d\ne,f,,,\n")
+    assert table["label"].tolist() == ["b", "d", "f"]
+
+
+def test_blank_rows_and_repeated_headers_are_skipped(tmp_path: Path) -> None:
+    content = b"sep=;\ntext;label\na;b\n;\n\n ; \ntext;label\n;c\nlabel;text\n"
+    reading = Reading()
+    (tmp_path / "a.csv").write_bytes(content)
+    table = formats.read(tmp_path / "a.csv", ["text", "label"], reading=reading)
+    assert table.to_numpy().tolist() == [["a", "b"], ["", "c"], ["label", "text"]]
+    assert reading.skipped == {"blank": [2, 3], "repeated header": [4]}
+    assert reading.dialect == "semicolon; cells may be quoted"
+
+
+def test_plain_file_is_read_as_it_is(tmp_path: Path) -> None:
+    reading = Reading()
+    content = b'text,label\n"a, ""b""",x\n5" nail,y\n"two\nlines",x\n'
+    (tmp_path / "a.csv").write_bytes(content)
+    table = formats.read(tmp_path / "a.csv", ["text", "label"], reading=reading)
+    assert table["text"].tolist() == ['a, "b"', '5" nail', "two\nlines"]
+    assert (reading.changed, reading.skipped) == ({}, {})
