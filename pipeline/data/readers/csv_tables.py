@@ -55,19 +55,15 @@ def parse(
     present = [*columns, *(column for column in optional if column in header)]
     check_columns(header, present, path)
     places = [header.index(column) for column in present]
-    dialect, plain = Dialect(delimiter, len(header)), True
-    if b'"' in content:
-        named, _, _ = _start(_lines(content))
-        dialect, plain = choose_dialect(
-            lambda: (line.removesuffix("\n") for line in _start(_lines(content))[1]),
-            delimiter,
-            len(header),
-            header="".join(named),
-        )
-    reading.dialect = dialect.title
-    table = _parsed(content, dialect) if plain else None
+    dialect = Dialect(delimiter, len(header))
+    table = _parsed(content, dialect) if b'"' not in content or dialect.is_plain(_body(content)) else None
+    if table is None:
+        named = "".join(_start(_lines(content))[0])
+        dialect, plain = choose_dialect(lambda: _body(content), delimiter, len(header), header=named)
+        table = _parsed(content, dialect) if plain else None
     if table is None:
         table = _repaired(content, dialect, places, path, reading)
+    reading.dialect = dialect.title
     table = _without_other_lines(table, header, places, reading)
     if table.empty:
         raise PipelineError(f"{path} has a header but no rows")
@@ -78,6 +74,11 @@ def parse(
 
 def _lines(content: bytes) -> Iterator[str]:
     return io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="\n")
+
+
+def _body(content: bytes) -> Iterator[str]:
+    """Yield the lines after the header, without their ends."""
+    return (line.removesuffix("\n") for line in _start(_lines(content))[1])
 
 
 def _parsed(content: bytes, dialect: Dialect) -> "pd.DataFrame | None":
@@ -113,7 +114,7 @@ def _repaired(content: bytes, dialect: Dialect, places: Sequence[int], path: Pat
     numbers: list[int] = []
     broken: list[int] = []
     notes: Counter[str] = Counter()
-    for record in records((line.removesuffix("\n") for line in _start(_lines(content))[1]), dialect):
+    for record in records(_body(content), dialect):
         if record.cells == [""]:  # an empty line
             continue
         number += 1

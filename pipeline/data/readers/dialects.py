@@ -115,6 +115,11 @@ class Dialect:
         """Whether every quote of a row, of one line or several, ends its cell."""
         return self._patterns[0].fullmatch(text) is not None
 
+    def is_plain(self, lines: Iterable[str]) -> bool:
+        """Whether no quote of any line needs a closer look: each ends its cell in its line, with no space before it."""
+        spaced = re.compile(rf'(?:\A|{re.escape(self.delimiter)}) +"')
+        return all(self.closed(line) and not spaced.search(line) for line in lines if '"' in line)
+
     def opens(self, line: str) -> bool:
         """Whether a line ends inside quotes."""
         return self._patterns[1].fullmatch(line) is not None and not self.closed(line)
