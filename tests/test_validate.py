@@ -111,7 +111,7 @@ BREAKS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     "doubtful_labels": (lambda: put("label", dict.fromkeys(range(9), "None")), "class 'None', 9 rows"),
     "labels": (
         lambda: put("label", dict.fromkeys(range(20, 25), "postive")),
-        "5 of 30 rows (16.7 %), the first being row 21 of reviews.csv",
+        "5 of 30 rows (16.7 %), the first being row 21 of reviews.csv: 'postive' (did you mean 'positive'?)",
     ),
 }
 

@@ -1,9 +1,10 @@
 """Labels: which are missing, which are one class in two spellings, and their new names."""
 
+import difflib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 from ..base.errors import PipelineError, display_name
 from ..base.params import label_name
 from .readers.reading import Reading
+from .split import split_key
 
 # What exports write for a missing value, whatever the case; `ingest.missing_labels` replaces the list.
 MISSING_MARKERS = ("NA", "N/A", "#N/A", "<NA>", "NULL", "\\N", "nan")
@@ -188,6 +190,24 @@ def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) 
     dropped = table["label"].isin([label for label, name in mapping.items() if name is None])
     names = table["label"].map({label: mapping.get(label, label) for label in labels})
     return table.assign(label=names)[~dropped].reset_index(drop=True)
+
+
+def unknown_labels(labels: Iterable[str], known: Sequence[str]) -> str:
+    """Name labels that are not known, with the known one that each may be, for a message; "" if all are known.
+
+    >>> unknown_labels(["Negative", "sad", "negative"], ["negative", "positive"])
+    "'Negative' (did you mean 'negative'?), 'sad'"
+    """
+    unknown = sorted(set(labels) - set(known))
+    if len(unknown) > MAX_LISTED:
+        return f"{len(unknown):,} labels"
+    folded = {split_key(label): label for label in known}
+    names = []
+    for label in unknown[:5]:
+        close = difflib.get_close_matches(split_key(label), folded, n=1)
+        suggestion = f" (did you mean {display_name(folded[close[0]])!r}?)" if close else ""
+        names.append(f"{display_name(label)!r}{suggestion}")
+    return ", ".join(names) + (f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else "")
 
 
 def _listed(labels: list[str]) -> str:

@@ -13,7 +13,7 @@ from ..base import command, params, paths
 from ..base.errors import PipelineError
 from ..base.params import label_name
 from ..data import columns
-from ..data.labels import as_labels
+from ..data.labels import as_labels, unknown_labels
 from ..data.readers import formats
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
@@ -74,6 +74,26 @@ def load_predictor(which: str) -> tuple[str, Predictor]:
         return str(paths.TRAIN_MODEL), Predictor.load(paths.TRAIN_MODEL, threads=2)
 
 
+def without_unknown_labels(table: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """Remove labels that the model does not know, which are no mistakes of it, and name them on standard error.
+
+    Returns
+    -------
+    table : DataFrame
+        With "" in the place of such labels.
+    count : int
+        How many there are.
+    """
+    unknown = (table["label"] != "") & ~table["label"].isin(classes)
+    if unknown.any():
+        print(
+            f"drift: {unknown.sum():,} row(s) have labels that the model does not know, and count as unlabelled: "
+            f"{unknown_labels(table.loc[unknown, 'label'], classes)}",
+            file=sys.stderr,
+        )
+    return table.assign(label=table["label"].mask(unknown, "")), int(unknown.sum())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("drift", __doc__, example="incoming.csv --fail")
     parser.add_argument(
@@ -92,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = params.load(Drift)
     table, left_out = prepare(read_new_rows(options.file))
     name, predictor = load_predictor(options.model)
+    table, unknown = without_unknown_labels(table, predictor.classes)
+    if unknown:
+        left_out["labels unknown to the model"] = unknown
     before, after = reference(predictor, predictor.tokenizer), draw_sample(table, predictor, predictor.tokenizer)
     shifts = measure_shifts(before, after, settings)
     result = drift_report(before, after, shifts, file=options.file.name, model=name, left_out=left_out)

@@ -61,6 +61,15 @@ def test_missing_and_repeated_columns_are_refused(content: str, message: str) ->
         drift.read_new_rows(Path("bad.csv"))
 
 
+def test_labels_unknown_to_the_model_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.DataFrame({"text": list("abcd"), "label": ["Negative", "negative", "", "angry"]}, dtype="str")
+    cleaned, count = drift.without_unknown_labels(table, ["negative", "positive"])
+    assert (cleaned["label"].tolist(), count) == (["", "negative", "", ""], 2)
+    assert "2 row(s) have labels" in (message := capsys.readouterr().err)
+    assert "'Negative' (did you mean 'negative'?), 'angry'" in message
+    assert drift.without_unknown_labels(table[1:3], ["negative"])[1] == 0
+
+
 @pytest.mark.slow
 def test_command_with_a_trained_model(reference: Project, tmp_path: Path) -> None:
     shutil.copytree(reference.folder, tmp_path / "project", symlinks=True)

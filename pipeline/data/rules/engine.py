@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...base import paths
 from ...base.errors import PipelineError, display_name
+from ..labels import unknown_labels
 from ..split import split_key
 
 MAX_CLASSES = 50  # a table with more labels may have texts in its column of labels
@@ -209,7 +210,10 @@ def _result(
         return RuleResult(rule, success, len(tables.table.columns), _column_difference(tables.table, outcome))
     if "unexpected_count" in outcome:
         count, first = outcome["unexpected_count"], outcome.get("partial_unexpected_index_list") or []
-        return RuleResult(rule, success, count, _rows(count, tables.rows, first))
+        described = _rows(count, tables.rows, first)
+        if rule.name == "labels" and count:
+            described += f": {unknown_labels(tables.rows['label'].dropna(), rule.arguments['value_set'])}"
+        return RuleResult(rule, success, count, described)
     observed = outcome["observed_value"]
     if observed is None:  # there is no class at all, which the rule number_of_classes reports
         return RuleResult(rule, True, None, "no class")
