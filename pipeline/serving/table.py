@@ -22,6 +22,8 @@ from ..inference.predictor import parse_class_priors
 from ..registry.models import OpenedModel, open_model
 from .prediction_job import estimated_class_shares, predict_table
 
+NOTHING_LABELLED = 3  # exit status if every row has an error
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
@@ -35,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{counts.total() - errors:,} rows of {options.input} labelled by {model_name}: {options.output}{by_error}",
         file=sys.stderr if options.output == "-" else sys.stdout,
     )
+    if errors and errors == counts.total():
+        sys.exit(NOTHING_LABELLED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,6 +118,8 @@ def predict_file(options: argparse.Namespace) -> tuple[Counter[str], str]:
         For messages.
     """
     _check_formats(options)
+    if options.output != "-" and Path(options.input).resolve() == Path(options.output).resolve():
+        raise PipelineError(f"{options.output} is the input, which would be lost; choose another output file")
     estimate = options.class_shares == "estimate"
     if estimate and options.input == "-":
         raise PipelineError("--class-shares estimate reads the texts twice; name a file instead of standard input")

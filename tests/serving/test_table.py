@@ -194,13 +194,22 @@ def test_encoding_and_delimiter_given(folder: Path, tmp_path: Path) -> None:
     assert table_of(tmp_path / "out.csv", "^")["text"].tolist() == ["очень хорошо"]
     with pytest.raises(PipelineError, match=r"in\.csv is neither UTF-8, .*; name its encoding with --encoding"):
         call(*arguments)
-    call(*arguments, "--encoding", "utf-8")  # bytes that are not UTF-8 come back
+    with pytest.raises(SystemExit) as ended:
+        call(*arguments, "--encoding", "utf-8")  # bytes that are not UTF-8 come back
+    assert ended.value.code == table.NOTHING_LABELLED
     assert content.splitlines()[1].partition(b"^")[0] in (tmp_path / "out.csv").read_bytes()
     for option, value in (("--encoding", "nonsense"), ("--delimiter", ",,")):
         with pytest.raises(SystemExit):
             call(*arguments, option, value)
     with pytest.raises(PipelineError, match="--delimiter applies only to csv, not to jsonl"):
         call(*arguments, "--format", "jsonl")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_mark_stays(folder: Path, tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "in.csv").write_bytes("text\ngood\n".encode(encoding))
+    call(tmp_path / "in.csv", tmp_path / "out.csv", "--model", folder)
+    assert (tmp_path / "out.csv").read_bytes().startswith(b'\xef\xbb\xbf"text"')
 
 
 def test_standard_input_in_a_given_encoding(
@@ -257,6 +266,7 @@ def test_unusable_files_are_one_sentence(folder: Path, tmp_path: Path) -> None:
     for arguments, sentence in [
         ((tmp_path / "no.csv", "o.csv"), r"no\.csv does not exist"),
         ((tmp_path / "in.csv", tmp_path / "out.csv"), r"cannot overwrite .*out\.csv: not a regular file"),
+        ((tmp_path / "in.csv", tmp_path / "x/../in.csv"), r"in\.csv is the input, which would be lost"),
         ((tmp_path / "in.csv", "o.jsonl"), r"o\.jsonl must have the format of .*in\.csv, csv; choose another name"),
         ((tmp_path / "in.txt", "o.txt"), r"unsupported file extension of .*in\.txt; use \.csv, .*, or set --format"),
         ((tmp_path / "in.csv", "o.csv", "--workers", 0), "--workers must be 1 or more, got 0"),

@@ -14,7 +14,7 @@ import numpy as np
 from ...base.errors import PipelineError
 from .delimiters import SAMPLE, choose_delimiter, excel_delimiter
 from .dialects import LEARNED, Dialect, Record, choose_dialect, records
-from .encodings import choose_decoding, text_lines
+from .encodings import BYTE_ORDER_MARKS, choose_decoding, text_lines
 from .headers import check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
@@ -180,6 +180,10 @@ class CsvStream:
         self, source: Source, columns: Mapping[str, str], *, encoding: str | None, delimiter: str | None
     ) -> None:
         self.name = source.name
+        self.mark = ""  # Excel needs a byte order mark to read UTF-8
+        if source.rereadable:
+            with source.open() as file:
+                self.mark = "\ufeff" if file.read(3).startswith(tuple(BYTE_ORDER_MARKS)) else ""
         decoding = choose_decoding(source, encoding)
         header, rest, named = _start(text_lines(source, decoding))
         self.delimiter, names = choose_delimiter("".join(header), [*columns.values()], delimiter=delimiter or named)
@@ -219,6 +223,7 @@ class CsvStream:
     def start(self, target: BinaryIO, added: Mapping[str, type]) -> None:
         check_added(self.header, list(added), self.name)
         self.target = io.TextIOWrapper(target, encoding="utf-8", errors="surrogateescape", newline="")
+        self.target.write(self.mark)
         # Quoted, because a reader may take a bare carriage return in a text for the end of the row.
         self.writer = csv.writer(
             self.target, delimiter=self.delimiter, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
