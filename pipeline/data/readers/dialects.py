@@ -7,7 +7,7 @@ row has as many cells as the header, and no row swallows lines that are rows of 
 import csv
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -60,13 +60,17 @@ class Dialect:
         Quotes quote, and are doubled inside a cell; the same with a space before a quote; with a backslash before a
         quote inside a cell; or quotes are characters like others.
     names : mapping of int to frozenset of str
-        The values of the columns that have few, such as the labels, by the column's position.
+        The values of the columns that have few, such as the labels, by the column's position; with the quotes around
+        them, if they have any.
+    line_breaks : bool
+        Whether the cells of this file do hold line breaks: then lines that look like rows may be lines of a text.
     """
 
     delimiter: str
     width: int
     quoting: Quoting = "quoted"
     names: Mapping[int, frozenset[str]] | None = None
+    line_breaks: bool = False
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
@@ -88,8 +92,8 @@ class Dialect:
         """
         return f"{DELIMITER_NAMES.get(self.delimiter, repr(self.delimiter))}; {QUOTING_TITLES[self.quoting]}"
 
-    def split(self, text: str) -> list[str]:
-        r"""Split a row into its cells, without the quotes around them.
+    def split(self, text: str, *, unquote: bool = True) -> list[str]:
+        r"""Split a row into its cells; `unquote` removes the quotes around them.
 
         >>> Dialect(",", 2, "escaped").split('"55\\" TV, large",good')
         ['55" TV, large', 'good']
@@ -98,7 +102,7 @@ class Dialect:
             return text.split(self.delimiter)
         cell, cells, start = self._patterns[3], [], 0
         while match := cell.match(text, start):
-            cells.append(self._unquoted(match[1]))
+            cells.append(self._unquoted(match[1]) if unquote else match[1])
             if match.end() == len(text) and not match[0].endswith(self.delimiter):
                 break
             start = match.end()
@@ -133,14 +137,19 @@ class Dialect:
         rest = line[end + 1 :]
         return rest.startswith(self.delimiter) and self.opens(rest[1:])
 
+    def swallows(self, lines: Sequence[str]) -> bool:
+        """Whether a row of several lines is several rows, joined by quotes that nobody meant as quoting."""
+        doubled = any('""' in line for line in lines)  # which somebody meant
+        return len(lines) > 1 and not doubled and not self.line_breaks and all(map(self.is_row, lines))
+
     def is_row(self, line: str) -> bool:
         """Whether a line is a row of its own if its quotes are characters."""
         cells = line.split(self.delimiter)
         if len(cells) != self.width:
             return False
         if self.names:
-            return all(cells[place].strip(' "') in values for place, values in self.names.items())
-        return self.width > 2 or self.delimiter != ","  # a line of a longer text may well have a comma
+            return all(cells[place].strip() in values for place, values in self.names.items())
+        return self.width > 2 or self.delimiter == "\t"  # a line of a longer text may well have a comma
 
 
 def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
@@ -169,7 +178,7 @@ def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
         taken = _gather(line, source, waiting, dialect)
         whole = "\n".join(taken)
         cells = dialect.split(whole) if dialect.closed(whole) else []
-        if len(cells) == dialect.width and not (len(taken) > 1 and all(map(dialect.is_row, taken))):
+        if len(cells) == dialect.width and not dialect.swallows(taken):
             yield Record(cells)
             continue
         waiting.extendleft(reversed(taken[1:]))
@@ -226,6 +235,7 @@ def choose_dialect(lines: Lines, delimiter: str, width: int, *, header: str = ""
     """
     plain = Dialect(delimiter, width)
     plain = replace(plain, names=_names(islice(lines(), LEARNED), plain))
+    plain = replace(plain, line_breaks=_has_line_breaks(islice(lines(), LEARNED), plain))
     total, explained = _explained(lines(), plain)
     if explained == total:
         return plain, True
@@ -250,17 +260,29 @@ def _explained(lines: Iterable[str], dialect: Dialect) -> tuple[int, int]:
     return total, explained
 
 
+def _whole_rows(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
+    """Yield the lines of every row whose quotes all end their cells."""
+    source, waiting = iter(lines), deque[str]()
+    while (line := waiting.popleft() if waiting else next(source, None)) is not None:
+        taken = _gather(line, source, waiting, dialect) if '"' in line else [line]
+        if dialect.closed("\n".join(taken)):
+            yield taken
+        else:
+            waiting.extendleft(reversed(taken[1:]))
+
+
+def _has_line_breaks(lines: Iterable[str], dialect: Dialect) -> bool:
+    rows = [taken for taken in _whole_rows(lines, dialect) if len(taken) > 1]
+    return 2 * sum(map(dialect.swallows, rows)) < len(rows)
+
+
 def _names(lines: Iterable[str], dialect: Dialect) -> dict[int, frozenset[str]]:
     """Return the values of the columns that have few; empty if no line tells."""
-    rows = [
-        dialect.split(line)
-        for line in lines
-        if line and (dialect.closed(line) if '"' in line else line.count(dialect.delimiter) == dialect.width - 1)
-    ]
+    rows = [dialect.split(taken[0], unquote=False) for taken in _whole_rows(lines, dialect) if len(taken) == 1]
     rows = [row for row in rows if len(row) == dialect.width]
     names = {}
     for place in range(dialect.width):
-        values = Counter(row[place].strip(' "') for row in rows)
+        values = Counter(row[place].strip() for row in rows)
         frequent = frozenset(value for value, count in values.items() if count > 1 and len(value) <= LONGEST_NAME)
         if len(rows) >= 6 and sum(values[value] for value in frequent) > 0.9 * len(rows) > 3 * len(frequent):
             names[place] = frequent - {""} or frequent
