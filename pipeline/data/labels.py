@@ -21,6 +21,7 @@ from .split import split_key
 MISSING_MARKERS = ("NA", "N/A", "#N/A", "<NA>", "NULL", "\\N", "nan")
 DOUBTFUL = frozenset({"none", "nil", "undefined", "missing", "-", "?"})  # may be a class, or a missing value
 MAX_LISTED = 50  # labels in a message: if there are more, they may be texts
+UNSEEN = "labels with characters that nobody sees"
 NUMBER = re.compile(r"([+\-\u2212]?)(0|[1-9]\d*|(?=\.))(?:\.(\d+))?")
 LIST = re.compile(r"""\[\s*(?:'([^'"]*)'|"([^'"]*)"|([^\[\]'",]*))\s*\]""")
 LIST_OF_SEVERAL = re.compile(r"\[[^\[\]]*,[^\[\]]*\]")
@@ -69,12 +70,15 @@ def as_labels(
     booleans = {name.lower() for name in names.values()} - markers <= {"true", "false"}
     new: dict[str, str | None] = {}
     for label, name in names.items():
-        if name.casefold() in markers or not name:
+        shown = visible(name)
+        if shown != name:
+            reading.change(UNSEEN, counts[label])
+        if shown.casefold() in markers or not shown:
             new[label] = None
-            reading.change(f"labels {display_name(name)} read as missing", counts[label])
+            reading.change(f"labels {display_name(shown)} read as missing", counts[label])
             continue
-        new[label] = name.lower() if booleans else _number(name)
-        if new[label] != label:
+        new[label] = shown.lower() if booleans else _number(shown)
+        if new[label] != shown or name != label:
             reading.change("labels in another spelling of a number, truth value or list", counts[label])
     return labels.map(new).astype("str").where(labels.map(new).notna())
 
@@ -154,7 +158,7 @@ def unify_labels(labels: "pd.Series[str]", reading: Reading) -> "pd.Series[str]"
     shortest = {key: min(names, key=lambda name: (len(name), name)) for key, names in spellings.items()}
     new = {label: shortest[SELECTORS.sub("", visible(label))] for label in counts.index}
     changed = [label for label in counts.index if new[label] != label]
-    reading.change("labels with characters that nobody sees", int(counts[changed].sum()) if changed else 0)
+    reading.change(UNSEEN, int(counts[changed].sum()) if changed else 0)
     return labels.replace({label: new[label] for label in changed}) if changed else labels
 
 

@@ -87,6 +87,10 @@ def test_labels_that_look_the_same_are_one(unseen: str) -> None:
     assert list(reading.changed.values()) == [1]
 
 
+def test_label_of_one_file_has_only_what_is_seen() -> None:
+    assert labels_of("neu\u200b", "\ufeff1.0", "N\u2060A", "\u200b") == ["neu", "1", None, None]
+
+
 def test_variants_of_a_symbol_and_composed_letters_are_one() -> None:
     labels = ["\u2764\ufe0f", "\u2764", "caf\u00e9", "cafe\u0301", "so\u00a0so", "so so"]
     assert unify_labels(pd.Series(labels), Reading()).nunique() == 3
