@@ -46,10 +46,11 @@ class Format:
 
 CSV = Format("csv", csv_tables.parse, csv_tables.CsvStream)
 TSV = Format("tsv", csv_tables.parse, csv_tables.CsvStream, delimiter="\t")
-JSON_LINES = Format("jsonl", json_lines.parse, json_lines.JsonLinesStream)
+JSON = Format("jsonl", json_lines.parse, json_lines.JsonLinesStream)  # one object a line, or an array of them
 PARQUET = Format("parquet", parquet_tables.parse, parquet_tables.ParquetStream, is_text=False)
 
-FORMATS = {".csv": CSV, ".tsv": TSV, ".jsonl": JSON_LINES, ".ndjson": JSON_LINES, ".parquet": PARQUET}
+JSON_LINES = (".jsonl", ".ndjson")  # endings of files that are written as lines, whatever was read
+FORMATS = {".csv": CSV, ".tsv": TSV, ".json": JSON, **dict.fromkeys(JSON_LINES, JSON), ".parquet": PARQUET}
 BY_NAME = {form.name: form for form in FORMATS.values()}
 
 
@@ -91,7 +92,7 @@ def read(
     Parameters
     ----------
     path : Path
-        CSV, TSV, JSON lines or Parquet by its extension, with `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` after it if
+        CSV, TSV, JSON or Parquet by its extension, with `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` after it if
         compressed.
     columns : sequence of str
         The columns wanted.
@@ -137,12 +138,13 @@ def open_stream(
     format_name: str | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
+    output: str = "-",
 ) -> TableStream:
     """Open a table of any length, to be read a chunk at a time and written with columns added.
 
-    It reads what `read` reads, in constant memory: a file is read once more to detect its encoding, and a TSV again to
-    detect whether it is quoted. Standard input, which can be read only once, is UTF-8 unless `encoding` is given, and
-    its quotes always quote.
+    It reads what `read` reads, in constant memory except for a JSON array: a file is read once more to detect its
+    encoding, and a TSV again to detect whether it is quoted. Standard input, which can be read only once, is UTF-8
+    unless `encoding` is given, and its quotes always quote.
 
     Parameters
     ----------
@@ -154,6 +156,8 @@ def open_stream(
         A key of `BY_NAME`; None for the format of the extension, and CSV for standard input.
     encoding, delimiter : str or None
         None to detect them.
+    output : str
+        The file that is written: a JSON array is written as lines to a `.jsonl` or `.ndjson`.
 
     Raises
     ------
@@ -165,7 +169,10 @@ def open_stream(
         raise PipelineError(f"--encoding does not apply to {form.name}")
     if delimiter and form.delimiter != delimiter and form is not CSV:
         raise PipelineError(f"--delimiter applies only to csv, not to {form.name}")
-    return form.stream(open_source(path), columns, encoding=encoding, delimiter=form.delimiter or delimiter)
+    table = form.stream(open_source(path), columns, encoding=encoding, delimiter=form.delimiter or delimiter)
+    if isinstance(table, json_lines.JsonLinesStream) and extension(Path(output)) in JSON_LINES:
+        table.as_array = False
+    return table
 
 
 def format_by_name(path: str, name: str | None = None) -> Format:
