@@ -11,6 +11,7 @@ from .base.files import write_json, write_table
 from .data import increments
 from .data.columns import MAX_LISTED
 from .data.forgotten import mask_listed, read_forgotten
+from .data.readers.formats import MAX_LEFT_OUT, listed_names
 from .data.selection import sample
 from .data.settings import Ingest
 from .data.tables import read_all
@@ -19,7 +20,8 @@ from .data.tables import read_all
 def main() -> None:
     settings = params.load(Ingest)
     listed = increments.read_list()
-    everything = read_all(settings)
+    left_out: list[str] = []
+    everything = read_all(settings, left_out)
     forgotten = mask_listed(everything, read_forgotten())
     table = sample(everything[~forgotten].reset_index(drop=True), settings.max_rows)
     sources, classes = (table[column].value_counts().sort_index().to_dict() for column in ("source", "label"))
@@ -33,6 +35,7 @@ def main() -> None:
             "batches": len(listed),
             "forgotten": int(forgotten.sum()),
             "without_label": unlabelled,
+            "left_out": {"files": len(left_out), "names": left_out[:MAX_LEFT_OUT]},
             "sources": sources,
             "classes": classes,
         },
@@ -42,7 +45,8 @@ def main() -> None:
         counts = [f"{len(counts):,} labels"]
     if unlabelled:
         counts.append(f"without label {unlabelled:,}")
-    print(f"{len(table):,} rows of {', '.join(list(sources)[:5])}: {', '.join(counts)}")
+    others = f"; files left out: {listed_names(left_out)}" if left_out else ""
+    print(f"{len(table):,} rows of {', '.join(list(sources)[:5])}: {', '.join(counts)}{others}")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ from .readers.formats import read, table_files
 from .settings import NO_FILE, Ingest
 
 
-def read_files(settings: Ingest) -> pd.DataFrame:
+def read_files(settings: Ingest, left_out: list[str] | None = None) -> pd.DataFrame:
     """Read the user's file or folder, and the test file if one is named.
 
     Parameters
     ----------
     settings : Ingest
         With `dataset` "file".
+    left_out : list of str or None
+        Gets the names of files in the folder that are not tables.
 
     Returns
     -------
@@ -36,7 +38,8 @@ def read_files(settings: Ingest) -> pd.DataFrame:
     """
     path, test_path = Path(settings.path), Path(settings.test_path)
     test_files = [] if test_path == NO_FILE else [test_path]
-    files = [file for file in table_files(path) if file.resolve() != test_path.resolve()]
+    found = table_files(path, list(_columns(settings).values()), left_out)
+    files = [file for file in found if file.resolve() != test_path.resolve()]
     if not files:
         raise PipelineError(f"{path} holds only the test file; name your training rows with ingest.path")
     if test_path.is_dir():
@@ -73,6 +76,14 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     PipelineError
         As in `read_files`.
     """
+    columns = _columns(settings)
+    cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
+    table = as_roles(cells, columns, file)
+    return table.assign(source=source, row=cells.index).reset_index(drop=True)
+
+
+def _columns(settings: Ingest) -> dict[str, str]:
+    """Return the user's column of each role that has one."""
     roles = {
         **settings.columns,
         "label": settings.label_column,
@@ -80,10 +91,7 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
         "split": settings.split_column,
         "time": settings.time_column,
     }
-    columns = {role: column for role, column in roles.items() if column is not None}
-    cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
-    table = as_roles(cells, columns, file)
-    return table.assign(source=source, row=cells.index).reset_index(drop=True)
+    return {role: column for role, column in roles.items() if column is not None}
 
 
 def with_rows(table: pd.DataFrame, new: pd.DataFrame, *, source: str) -> pd.DataFrame:
@@ -137,8 +145,10 @@ def _filled(table: pd.DataFrame, source: str) -> pd.DataFrame:
     return table.assign(**{column: value for column, value in defaults.items() if column not in table})
 
 
-def read_all(settings: Ingest) -> pd.DataFrame:
+def read_all(settings: Ingest, left_out: list[str] | None = None) -> pd.DataFrame:
     """Return all rows, with those of increments, before any is forgotten or left out.
+
+    Parameters are those of `read_files`.
 
     Returns
     -------
@@ -150,7 +160,7 @@ def read_all(settings: Ingest) -> pd.DataFrame:
     PipelineError
         As in `read_files`; or an increment is missing, or has no times although the settings name a column of times.
     """
-    raw = read_files(settings) if settings.dataset == "file" else DATASETS[settings.dataset]()
+    raw = read_files(settings, left_out) if settings.dataset == "file" else DATASETS[settings.dataset]()
     new = increments.read_rows()
     if settings.time_column is None:  # increments may have times from when it was set
         new["time"] = np.nan

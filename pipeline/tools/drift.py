@@ -30,7 +30,7 @@ def read_new_rows(path: Path) -> pd.DataFrame:
     settings, tables = params.load(Ingest), []
     if settings.text_column is None:
         raise PipelineError("drift is measured on texts; name their column with ingest.text_column")
-    for file in formats.table_files(path):
+    for file in formats.table_files(path, [settings.text_column]):
         cells = formats.read(
             file,
             [settings.text_column],

@@ -86,14 +86,6 @@ def test_carriage_returns_as_line_ends(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.csv", b"text,label\ra,b\rc,d\r")) == [("a", "b"), ("c", "d")]
 
 
-def test_tables_of_a_folder(tmp_path: Path) -> None:
-    for name in ("b.csv", "a/c.jsonl.gz", "README.md", ".hidden.csv", ".git/d.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    names = [file.relative_to(tmp_path).as_posix() for file in formats.table_files(tmp_path)]
-    assert names == ["a/c.jsonl.gz", "b.csv"]
-
-
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_file_is_one_sentence(tmp_path: Path, case: str) -> None:
     name, content, sentence = BROKEN[case]

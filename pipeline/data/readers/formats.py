@@ -1,12 +1,14 @@
 """The formats of tables, by file extension: each can be read whole, and as a stream."""
 
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...base.errors import PipelineError
-from . import csv_tables, json_lines, parquet_tables
+from ...base.errors import PipelineError, display_name
+from . import csv_tables, json_lines, parquet_tables, text_tables
 from .compression import UNPACK, unpacked
 from .encodings import to_utf8
 from .reading import Reading
@@ -47,15 +49,41 @@ class Format:
 CSV = Format("csv", csv_tables.parse, csv_tables.CsvStream)
 TSV = Format("tsv", csv_tables.parse, csv_tables.CsvStream, delimiter="\t")
 JSON = Format("jsonl", json_lines.parse, json_lines.JsonLinesStream)  # one object a line, or an array of them
+TEXT = Format("txt", text_tables.parse, text_tables.open_text_table)
 PARQUET = Format("parquet", parquet_tables.parse, parquet_tables.ParquetStream, is_text=False)
 
 JSON_LINES = (".jsonl", ".ndjson")  # endings of files that are written as lines, whatever was read
-FORMATS = {".csv": CSV, ".tsv": TSV, ".json": JSON, **dict.fromkeys(JSON_LINES, JSON), ".parquet": PARQUET}
+FORMATS = {
+    ".csv": CSV, ".tsv": TSV, ".txt": TEXT, ".json": JSON, **dict.fromkeys(JSON_LINES, JSON), ".parquet": PARQUET
+}  # fmt: skip
 BY_NAME = {form.name: form for form in FORMATS.values()}
+# What Spark, Windows and macOS write next to a table, for themselves.
+BOOKKEEPING = (
+    "_SUCCESS",
+    "_metadata",
+    "_common_metadata",
+    "_committed_",
+    "_started_",
+    "Thumbs.db",
+    "desktop.ini",
+    "~$",
+)
+MAX_LEFT_OUT = 10  # names in a message
 
 
-def table_files(path: Path) -> list[Path]:
-    """Return the tables that a path names: the file itself, or all files of a known format in a folder, by name.
+def table_files(path: Path, columns: Sequence[str] = (), left_out: list[str] | None = None) -> list[Path]:
+    """Return the tables that a path names: the file itself, or all tables in a folder, by name.
+
+    The files of a folder that are not tables are named on standard error.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    columns : sequence of str
+        The columns wanted, by which a `.txt` in a folder is told from a text that is not a table.
+    left_out : list of str or None
+        Gets the names of files in the folder that are not tables.
 
     Raises
     ------
@@ -66,16 +94,48 @@ def table_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise PipelineError(f"{path} does not exist; name your file or folder with ingest.path")
-    files = tables_in(path)
-    if not files:
-        raise PipelineError(f"the folder {path} has no table in it; supported file extensions: {_extensions()}")
+    files = visible_files(path)
+    tables = [file for file in files if _is_table(file, columns)]
+    others = [_shown(file.relative_to(path)) for file in sorted({*files} - {*tables})]
+    if not tables:
+        also = f"; it has {listed_names(others)}" if others else ""
+        raise PipelineError(f"the folder {path} has no table in it{also}; supported file extensions: {_extensions()}")
+    if others:
+        print(f"{path}: left out, since not tables: {listed_names(others)}", file=sys.stderr)
+    if left_out is not None:
+        left_out += others
+    return tables
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Return all files in a folder and its folders, by name, except hidden ones and the bookkeeping of programs."""
+    files = []
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in file.relative_to(folder).parts)
+        pointer = file.suffix == ".dvc" and file.with_suffix("").exists()
+        if not hidden and not pointer and not file.name.startswith(BOOKKEEPING) and file.is_file():
+            files.append(file)
     return files
 
 
-def tables_in(folder: Path) -> list[Path]:
-    """Return all files of a known format in a folder, by name, except hidden ones."""
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and extension(file) in FORMATS]
-    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+def listed_names(names: Sequence[str]) -> str:
+    """Return names for a message, at most `MAX_LEFT_OUT`, and the number of those that are not shown.
+
+    >>> listed_names(["notes.docx"]), listed_names(["a"] * 12)
+    ('notes.docx', 'a, a, a, a, a, a, a, a, a, a and 2 more')
+    """
+    more = len(names) - MAX_LEFT_OUT
+    return ", ".join(names[:MAX_LEFT_OUT]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _shown(path: Path) -> str:
+    """Return a file's name for a message, in UTF-8."""
+    return display_name(os.fsencode(path.as_posix()).decode(errors="replace"))
+
+
+def _is_table(file: Path, columns: Sequence[str]) -> bool:
+    kind = FORMATS.get(extension(file))
+    return kind is not None and (kind is not TEXT or text_tables.is_table_file(file, columns))
 
 
 def read(
@@ -92,8 +152,8 @@ def read(
     Parameters
     ----------
     path : Path
-        CSV, TSV, JSON or Parquet by its extension, with `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` after it if
-        compressed.
+        CSV, TSV, JSON or Parquet by its extension, or a `.txt` that is a table by its content; with `.gz`, `.bz2`,
+        `.xz`, `.zst` or `.zip` after it if compressed.
     columns : sequence of str
         The columns wanted.
     optional : sequence of str
@@ -167,7 +227,7 @@ def open_stream(
     form = format_by_name(path, format_name)
     if encoding and not form.is_text:
         raise PipelineError(f"--encoding does not apply to {form.name}")
-    if delimiter and form.delimiter != delimiter and form is not CSV:
+    if delimiter and form.delimiter != delimiter and form not in {CSV, TEXT}:
         raise PipelineError(f"--delimiter applies only to csv, not to {form.name}")
     table = form.stream(open_source(path), columns, encoding=encoding, delimiter=form.delimiter or delimiter)
     if isinstance(table, json_lines.JsonLinesStream) and extension(Path(output)) in JSON_LINES:
