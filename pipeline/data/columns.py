@@ -29,14 +29,14 @@ def ingested_columns(modalities: Sequence[str]) -> list[str]:
     return ["id", *modalities, "label", "source", "group", "split", "time", "row"]
 
 
-def as_roles(cells: pd.DataFrame, columns: Mapping[str, str], file: Path) -> pd.DataFrame:
+def as_roles(cells: pd.DataFrame, columns: Mapping[str, str | int], file: Path) -> pd.DataFrame:
     """Convert the columns of one file to those of the pipeline.
 
     Parameters
     ----------
     cells : DataFrame of shape (n_rows, >= n_columns)
         Raw cells; the index is the number of the row in the file.
-    columns : mapping of str to str
+    columns : mapping of str to str or int
         The user's column of each role: of the modalities, "label", and where given "group", "split" and "time".
     file : Path
         For messages.

@@ -13,7 +13,7 @@ NO_FILE = Path("data/none")  # stands for no file: dvc.yaml's stages need a path
 
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
 Name = Annotated[str, pattern_field(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _ - with single spaces")]
-Column = Annotated[str, Field(min_length=1)]
+Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]  # a number if the file has no header
 
 
 class IngestOfTexts(Section):
@@ -41,7 +41,7 @@ class IngestOfTexts(Section):
         return (stem or "file") if self.dataset == "file" else self.dataset
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> dict[str, str | int]:
         """The user's column of each modality that the rows have, by modality."""
         return {name: column for name in MODALITIES if (column := getattr(self, f"{name}_column"))}
 
@@ -66,6 +66,10 @@ class IngestOfTexts(Section):
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
+        if len({type(column) for column in columns}) > 1:
+            raise ValueError(
+                "ingest names some columns by number and others by name; name all by number if the file has no header"
+            )
         if self.encoding is not None:
             _check_encoding(self.encoding)
         return self

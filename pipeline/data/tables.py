@@ -12,6 +12,7 @@ from . import increments
 from .columns import as_roles, ingested_columns, map_labels
 from .datasets import DATASETS
 from .readers.formats import read, table_files
+from .readers.headers import ColumnKey
 from .settings import NO_FILE, Ingest
 
 
@@ -82,9 +83,9 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     return table.assign(source=source, row=cells.index).reset_index(drop=True)
 
 
-def _columns(settings: Ingest) -> dict[str, str]:
+def _columns(settings: Ingest) -> dict[str, ColumnKey]:
     """Return the user's column of each role that has one."""
-    roles = {
+    roles: dict[str, ColumnKey | None] = {
         **settings.columns,
         "label": settings.label_column,
         "group": settings.group_column,

@@ -54,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"column of another input than text, once for each of the model's: {', '.join(MODALITIES)}",
     )
     parser.add_argument(
+        "--no-header",
+        action="store_true",
+        help="the CSV's first line is a row: --text-column 2 is its second cell",
+    )
+    parser.add_argument(
         "--model",
         type=command.model,
         default="champion",
@@ -139,9 +144,10 @@ def _check_formats(options: argparse.Namespace) -> None:
         )
 
 
-def _columns(options: argparse.Namespace) -> dict[str, str]:
-    """Return the columns to read, by modality."""
-    return dict(options.column or [("text", options.text_column)])
+def _columns(options: argparse.Namespace) -> dict[str, str | int]:
+    """Return the columns to read, by modality: names, or numbers if the file has no header."""
+    columns = options.column or [("text", options.text_column)]
+    return {name: command.column_number(column) if options.no_header else column for name, column in columns}
 
 
 def _check_columns(options: argparse.Namespace, model: OpenedModel) -> None:

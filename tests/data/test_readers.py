@@ -114,7 +114,9 @@ def test_long_column_names_are_not_shown(tmp_path: Path) -> None:
     with pytest.raises(PipelineError) as error:
         read(tmp_path, "a.csv", f"{private},sad\nfine,glad\n".encode())
     assert private not in str(error.value)
-    assert "'(a name of 68 characters)', 'sad'" in str(error.value)
+    assert "sad" not in str(error.value)
+    with pytest.raises(PipelineError, match=r"it has '\(a name of 68 characters\)', 'x'"):
+        read(tmp_path, "a.jsonl", f'{{"{private}": 1, "x": 2}}'.encode())
     with pytest.raises(PipelineError, match="is not valid JSON"):
         read(tmp_path, "a.jsonl", b'{"a": ' + b"[" * 100_000 + b"\n")
     with pytest.raises(PipelineError, match="check that it is complete"):

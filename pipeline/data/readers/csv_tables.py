@@ -5,14 +5,15 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ...base.errors import PipelineError
 from .delimiters import SAMPLE, choose_delimiter, excel_delimiter, quotes_are_text
 from .encodings import Decoding, choose_decoding, text_lines
-from .headers import check_added, check_columns, check_stream_columns
+from .headerless import FOR_INGEST, FOR_STREAM, SEEN_ROWS, are_numbers, choose_numbered, refuse_data_as_header
+from .headers import ColumnKey, check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
 from .streams import Added, in_chunks
@@ -29,8 +30,8 @@ CARRIAGE_RETURN = "\ud800"
 def parse(
     content: bytes,
     path: Path,
-    columns: Sequence[str],
-    optional: Sequence[str],
+    columns: Sequence[ColumnKey],
+    optional: Sequence[ColumnKey],
     delimiter: str | None,
     reading: Reading,
 ) -> "pd.DataFrame":
@@ -41,7 +42,13 @@ def parse(
     if content.startswith(b"sep="):
         first, _, content = content.partition(b"\n")
         delimiter = delimiter or excel_delimiter(first.decode(errors="replace"))
-    delimiter, header = choose_delimiter(content[:SAMPLE].decode(errors="replace"), columns, optional, delimiter)
+    sample, header = content[:SAMPLE].decode(errors="replace"), list[ColumnKey]()
+    if numbered := are_numbers(columns):
+        delimiter, header = choose_numbered(sample, columns, path, delimiter)
+    else:
+        delimiter, names = choose_delimiter(sample, columns, optional, delimiter)
+        refuse_data_as_header(names, columns, path, sample=sample, delimiter=delimiter, advice=FOR_INGEST)
+        header = [*names]
     check_columns(header, columns, path, _advice(header))
     present = [*columns, *(column for column in optional if column in header)]
     check_columns(header, present, path)
@@ -52,7 +59,7 @@ def parse(
             table = pd.read_csv(
                 io.BytesIO(content),
                 sep=delimiter,
-                header=0,
+                header=None if numbered else 0,
                 names=range(len(header)),  # columns that are not wanted may share a name, or have none
                 index_col=False,
                 dtype=str,
@@ -74,7 +81,7 @@ def parse(
     return pd.DataFrame({column: table[header.index(column)] for column in present})
 
 
-def _advice(header: Sequence[str]) -> str:
+def _advice(header: Sequence[ColumnKey]) -> str:
     return "check that the header is the first line, and ingest.delimiter" if len(header) == 1 else ""
 
 
@@ -96,22 +103,34 @@ class CsvStream:
     source : Source
         The file.
     columns : mapping
-        Names of the wanted columns by modality, such as `{"text": "review"}`.
+        Names of the wanted columns by modality, such as `{"text": "review"}`; or their numbers, from 1, if the file has
+        no header.
     encoding, delimiter : str or None
         None to detect them.
     """
 
     def __init__(
-        self, source: Source, columns: Mapping[str, str], *, encoding: str | None, delimiter: str | None
+        self, source: Source, columns: Mapping[str, ColumnKey], *, encoding: str | None, delimiter: str | None
     ) -> None:
         csv.field_size_limit(LONGEST_CELL)
         self.name = source.name
         self.ended = False
         decoding = choose_decoding(source, encoding)
         sample, rest, named = _start(text_lines(source, decoding))
-        self.delimiter, names = choose_delimiter("".join(sample), [*columns.values()], delimiter=delimiter or named)
-        if not any(names):
-            raise PipelineError(f"{source.name} is empty; its first line must name the columns")
+        wanted, names = [*columns.values()], list[ColumnKey]()
+        if numbered := are_numbers(wanted):
+            sample += islice(rest, SEEN_ROWS)
+            self.delimiter, names = choose_numbered("".join(sample), wanted, source.name, delimiter or named)
+        else:
+            self.delimiter, header = choose_delimiter("".join(sample), wanted, delimiter=delimiter or named)
+            if not any(header):
+                raise PipelineError(f"{source.name} is empty; its first line must name the columns")
+            names = [*header]
+            if not {*wanted} & {*header}:
+                seen = "".join(chain(sample, islice(rest, SEEN_ROWS)))
+                refuse_data_as_header(
+                    header, wanted, source.name, sample=seen, delimiter=self.delimiter, advice=FOR_STREAM
+                )
         check_stream_columns(names, columns, source.name)
         self.places = {kind: names.index(column) for kind, column in columns.items()}
         unquoted = source.rereadable and self.delimiter == "\t" and _has_bare_quotes(source, decoding, len(names))
@@ -120,8 +139,8 @@ class CsvStream:
             delimiter=self.delimiter,
             quoting=csv.QUOTE_NONE if unquoted else csv.QUOTE_MINIMAL,
         )
-        self.header = next(self._rows())
-        if [cell.strip() for cell in self.header] != names:  # a bare carriage return ended the header
+        self.header = [str(name) for name in names] if numbered else next(self._rows())
+        if not numbered and [cell.strip() for cell in self.header] != names:  # a bare carriage return ended the header
             raise PipelineError(f"{source.name}: some lines end in \\r, others in \\n; end all of them in \\n")
 
     def _marked(self, lines: Iterator[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from ...base.errors import PipelineError, display_name
 from . import csv_tables, json_lines, parquet_tables, text_tables
 from .compression import UNPACK, unpacked
 from .encodings import to_utf8
+from .headers import ColumnKey
 from .reading import Reading
 from .sources import check_unpacked, open_source
 from .streams import TableStream
@@ -40,7 +41,7 @@ class Format:
     """
 
     name: str
-    parse: Callable[[bytes, Path, Sequence[str], Sequence[str], str | None, Reading], "pd.DataFrame"]
+    parse: Callable[[bytes, Path, Sequence[ColumnKey], Sequence[ColumnKey], str | None, Reading], "pd.DataFrame"]
     stream: Callable[..., TableStream]
     is_text: bool = True
     delimiter: str | None = None
@@ -71,7 +72,7 @@ BOOKKEEPING = (
 MAX_LEFT_OUT = 10  # names in a message
 
 
-def table_files(path: Path, columns: Sequence[str] = (), left_out: list[str] | None = None) -> list[Path]:
+def table_files(path: Path, columns: Sequence[ColumnKey] = (), left_out: list[str] | None = None) -> list[Path]:
     """Return the tables that a path names: the file itself, or all tables in a folder, by name.
 
     The files of a folder that are not tables are named on standard error.
@@ -133,16 +134,16 @@ def _shown(path: Path) -> str:
     return display_name(os.fsencode(path.as_posix()).decode(errors="replace"))
 
 
-def _is_table(file: Path, columns: Sequence[str]) -> bool:
+def _is_table(file: Path, columns: Sequence[ColumnKey]) -> bool:
     kind = FORMATS.get(extension(file))
     return kind is not None and (kind is not TEXT or text_tables.is_table_file(file, columns))
 
 
 def read(
     path: Path,
-    columns: Sequence[str],
+    columns: Sequence[ColumnKey],
     *,
-    optional: Sequence[str] = (),
+    optional: Sequence[ColumnKey] = (),
     encoding: str | None = None,
     delimiter: str | None = None,
     reading: Reading | None = None,
@@ -154,9 +155,9 @@ def read(
     path : Path
         CSV, TSV, JSON or Parquet by its extension, or a `.txt` that is a table by its content; with `.gz`, `.bz2`,
         `.xz`, `.zst` or `.zip` after it if compressed.
-    columns : sequence of str
-        The columns wanted.
-    optional : sequence of str
+    columns : sequence of str or int
+        The columns wanted, by name; or by number, from 1, if the file is a CSV or TSV without header.
+    optional : sequence of str or int
         More columns, which are null where the file does not have them.
     encoding : str or None
         As Python names it; None to detect it. Not for Parquet.
@@ -183,7 +184,7 @@ def read(
     if content.strip() and form.is_text:
         content = to_utf8(content, encoding, path, reading)  # empty afterwards if it had only a byte order mark
     if not content.strip():
-        raise PipelineError(f"{path} is empty; it must have the columns {', '.join(columns)}")
+        raise PipelineError(f"{path} is empty; it must have the columns {', '.join(map(str, columns))}")
     table = form.parse(content, path, columns, optional, form.delimiter or delimiter, reading)
     for column in optional:
         if column not in table:
@@ -193,7 +194,7 @@ def read(
 
 def open_stream(
     path: str,
-    columns: Mapping[str, str],
+    columns: Mapping[str, ColumnKey],
     *,
     format_name: str | None = None,
     encoding: str | None = None,
@@ -211,7 +212,7 @@ def open_stream(
     path : str
         As in `read`; "-" for standard input.
     columns : mapping
-        Names of the wanted columns by modality, such as `{"text": "review"}`.
+        Names or numbers of the wanted columns by modality, such as `{"text": "review"}`.
     format_name : str or None
         A key of `BY_NAME`; None for the format of the extension, and CSV for standard input.
     encoding, delimiter : str or None

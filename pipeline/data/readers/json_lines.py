@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ...base.errors import PipelineError
 from .encodings import choose_decoding, text_lines
-from .headers import check_added, check_columns, check_stream_columns
+from .headers import ColumnKey, check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
 from .streams import Added, UnreadableRow, in_chunks
@@ -26,15 +26,15 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def parse(
     content: bytes,
     path: Path,
-    columns: Sequence[str],
-    optional: Sequence[str],
+    columns: Sequence[ColumnKey],
+    optional: Sequence[ColumnKey],
     delimiter: str | None,
     reading: Reading,
 ) -> "pd.DataFrame":
     """Return columns of JSON in UTF-8; parameters, result and errors are those of `formats.read`."""
     import pandas as pd
 
-    cells: dict[str, list[object]] = {column: [] for column in [*columns, *optional]}
+    cells: dict[ColumnKey, list[object]] = {column: [] for column in [*columns, *optional]}
     names: dict[str, None] = {}
     rows: Iterator[tuple[str, Any]]
     if is_array := content.lstrip().startswith(b"["):
@@ -54,7 +54,7 @@ def parse(
             # Half a character, as at the end of a cut text, becomes the replacement character.
             values.append(re.sub(r"[\ud800-\udfff]", "\ufffd", cell) if isinstance(cell, str) else cell)
     if not names:
-        raise PipelineError(f"{path} has no rows; it must have the columns {', '.join(columns)}")
+        raise PipelineError(f"{path} has no rows; it must have the columns {', '.join(map(str, columns))}")
     if first is not None and _is_nested(first, columns):  # it is the only row
         raise PipelineError(f"{path} {NOT_ROWS}")
     check_columns(list(names), columns, path)
@@ -83,7 +83,7 @@ def _is_one_object(content: bytes) -> bool:
     return content.rstrip().endswith(b"}") and _parsed(content) is not None
 
 
-def _is_nested(row: Mapping[str, Any], columns: Iterable[str]) -> bool:
+def _is_nested(row: Mapping[Any, Any], columns: Iterable[ColumnKey]) -> bool:
     """Whether the only object of a file holds its rows or columns, rather than being one.
 
     >>> _is_nested({"data": [{"text": "a"}]}, ["text"]), _is_nested({"text": "a", "tags": []}, ["text"])
@@ -136,7 +136,7 @@ class JsonLinesStream:
     """
 
     def __init__(
-        self, source: Source, columns: Mapping[str, str], *, encoding: str | None, delimiter: str | None
+        self, source: Source, columns: Mapping[str, ColumnKey], *, encoding: str | None, delimiter: str | None
     ) -> None:
         self.name, self.columns = source.name, columns
         text = text_lines(source, choose_decoding(source, encoding))
@@ -155,7 +155,7 @@ class JsonLinesStream:
                 check_stream_columns(list(row), columns, source.name)
             self.lines = chain(beginning, self.lines)
 
-    def chunks(self, size: int) -> Iterator[tuple[list[tuple[str, dict[str, Any] | None]], dict[str, list[Any]]]]:
+    def chunks(self, size: int) -> Iterator[tuple[list[tuple[str, dict[Any, Any] | None]], dict[str, list[Any]]]]:
         unreadable = UnreadableRow(NOT_AN_OBJECT)
         for lines in in_chunks(self.lines, size):
             rows = [_parsed(line) for line in lines]
@@ -169,7 +169,7 @@ class JsonLinesStream:
         self.target, self.added = target, added
         self.before = "[\n" if self.as_array else ""  # the next row
 
-    def write(self, chunk: list[tuple[str, dict[str, Any] | None]], added: Added) -> None:
+    def write(self, chunk: list[tuple[str, dict[Any, Any] | None]], added: Added) -> None:
         for (line, row), values in zip(chunk, zip(*added.values(), strict=True), strict=True):
             if row is None:  # what is not an object becomes one
                 line, row = json.dumps({"line": line}), {"line": line}
@@ -203,7 +203,7 @@ def _begins_array(lines: Sequence[str]) -> bool:
     return len(lines) == 1
 
 
-def _parsed(line: str | bytes) -> dict[str, Any] | None:
+def _parsed(line: str | bytes) -> dict[Any, Any] | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -10,6 +10,7 @@ from ...base.errors import PipelineError
 from . import csv_tables, json_lines
 from .compression import open_unpacked
 from .delimiters import DELIMITERS, choose_delimiter
+from .headers import ColumnKey
 from .reading import Reading
 from .sources import Source
 from .streams import TableStream
@@ -28,8 +29,8 @@ _JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*\{)")
 def parse(
     content: bytes,
     path: Path,
-    columns: Sequence[str],
-    optional: Sequence[str],
+    columns: Sequence[ColumnKey],
+    optional: Sequence[ColumnKey],
     delimiter: str | None,
     reading: Reading,
 ) -> "pd.DataFrame":
@@ -43,7 +44,7 @@ def parse(
 
 
 def open_text_table(
-    source: Source, columns: Mapping[str, str], *, encoding: str | None, delimiter: str | None
+    source: Source, columns: Mapping[str, ColumnKey], *, encoding: str | None, delimiter: str | None
 ) -> TableStream:
     """Return the stream of a table; the parameters are those of `CsvStream`."""
     if source.rereadable:
@@ -56,7 +57,7 @@ def open_text_table(
     return csv_tables.CsvStream(source, columns, encoding=encoding, delimiter=delimiter)
 
 
-def is_table_file(path: Path, columns: Sequence[str]) -> bool:
+def is_table_file(path: Path, columns: Sequence[ColumnKey]) -> bool:
     """Whether a `.txt` that nobody named, but that lies in a folder of tables, is one too."""
     try:
         with open_unpacked(path) as file:
@@ -66,7 +67,7 @@ def is_table_file(path: Path, columns: Sequence[str]) -> bool:
     return bool(_JSON.match(beginning)) or is_table(beginning, columns)
 
 
-def is_table(beginning: str, columns: Sequence[str], delimiter: str | None = None) -> bool:
+def is_table(beginning: str, columns: Sequence[ColumnKey], delimiter: str | None = None) -> bool:
     r"""Whether a text has a header with the wanted columns, or lines of equally many cells.
 
     Parameters

@@ -41,10 +41,10 @@ def data(facts: Facts) -> list[str]:
 
 def _origin(settings: dict[str, Any]) -> list[str]:
     if settings["dataset"] == "file":
-        columns = [f'{plural} in the column "{named(settings[key])}"' for key, plural in _input_columns(settings)]
+        columns = [f'{plural} in the column "{named(str(settings[key]))}"' for key, plural in _input_columns(settings)]
         return [
             f"Your file {named(Path(settings['path']).name)}, with {', '.join(columns)} and labels in "
-            f'"{named(settings["label_column"])}".',
+            f'"{named(str(settings["label_column"]))}".',
             "**Licence**: yours to state, as is whether the authors of the texts may expect this use.",
         ]
     source = SOURCES[settings["dataset"]]
