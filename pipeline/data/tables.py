@@ -9,8 +9,9 @@ import pandas as pd
 from ..base.errors import PipelineError
 from ..base.modalities import modalities_of
 from . import increments
-from .columns import as_roles, ingested_columns, map_labels
+from .columns import SPLIT_NAMES, as_roles, ingested_columns, map_labels
 from .datasets import DATASETS
+from .readers.class_folders import read_texts_by_class
 from .readers.formats import read, table_files
 from .readers.headers import ColumnKey
 from .settings import NO_FILE, Ingest
@@ -39,13 +40,16 @@ def read_files(settings: Ingest, left_out: list[str] | None = None) -> pd.DataFr
     """
     path, test_path = Path(settings.path), Path(settings.test_path)
     test_files = [] if test_path == NO_FILE else [test_path]
-    found = table_files(path, list(_columns(settings).values()), left_out)
-    files = [file for file in found if file.resolve() != test_path.resolve()]
-    if not files:
-        raise PipelineError(f"{path} holds only the test file; name your training rows with ingest.path")
     if test_path.is_dir():
         raise PipelineError(f"{test_path} is a folder; name a file with ingest.test_path")
-    tables = []
+    tables, files = [], list[Path]()
+    if (texts := read_class_folder(path, settings, left_out)) is not None:
+        tables.append(texts)
+    else:
+        present = table_files(path, list(_columns(settings).values()), left_out)
+        files = [file for file in present if file.resolve() != test_path.resolve()]
+        if not files:
+            raise PipelineError(f"{path} holds only the test file; name your training rows with ingest.path")
     for file in files + test_files:
         source = file.relative_to(path).as_posix() if path.is_dir() and file.is_relative_to(path) else file.name
         table = read_file(file, settings, source)
@@ -53,6 +57,26 @@ def read_files(settings: Ingest, left_out: list[str] | None = None) -> pd.DataFr
     if len({table.attrs.get("times") for table in tables}) > 1:
         raise PipelineError(f"column {settings.time_column!r} holds numbers in some files and dates in others; use one")
     return pd.concat(tables, ignore_index=True)
+
+
+def read_class_folder(path: Path, settings: Ingest, left_out: list[str] | None = None) -> pd.DataFrame | None:
+    """Read a folder of text files by class; None for a file, or a folder of tables.
+
+    Parameters and errors are those of `read_files`; so are the columns.
+    """
+    texts = read_texts_by_class(
+        path, split_names=[name for name in SPLIT_NAMES if name], encoding=settings.encoding, left_out=left_out
+    )
+    if texts is None:
+        return None
+    unused = [key for key in ("group_column", "split_column", "time_column") if getattr(settings, key) is not None]
+    if unused or [*settings.columns] != ["text"]:
+        raise PipelineError(
+            f"{path} holds text files by class, which have no columns; set ingest.{(unused or ['text_column'])[0]} to "
+            + ("null" if unused else "text")
+        )
+    splits = texts["split"].str.lower().map(SPLIT_NAMES)
+    return texts.assign(group="", split=splits, time=np.nan, row=1)
 
 
 def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:

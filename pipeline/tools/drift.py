@@ -16,6 +16,7 @@ from ..data import columns
 from ..data.readers import formats
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
+from ..data.tables import read_class_folder
 from ..evaluation.drift import draw_sample, prepare, reference
 from ..evaluation.measures import measure_shifts
 from ..evaluation.settings import Drift
@@ -30,7 +31,10 @@ def read_new_rows(path: Path) -> pd.DataFrame:
     settings, tables = params.load(Ingest), []
     if settings.text_column is None:
         raise PipelineError("drift is measured on texts; name their column with ingest.text_column")
-    for file in formats.table_files(path, [settings.text_column]):
+    texts = read_class_folder(path, settings)
+    if texts is not None:
+        tables.append(texts[["text", "label"]])
+    for file in formats.table_files(path, [settings.text_column]) if texts is None else ():
         cells = formats.read(
             file,
             [settings.text_column],

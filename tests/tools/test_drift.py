@@ -37,6 +37,15 @@ def test_read_folder_and_map_labels() -> None:
 
 
 @pytest.mark.usefixtures("star_columns")
+def test_folder_of_texts_by_class(tmp_path: Path) -> None:
+    for label in ("pos", "neg"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.txt").write_text(f"{label} text\n")
+    table = drift.read_new_rows(tmp_path)
+    assert sorted(zip(table["text"], table["label"], strict=True)) == [("neg text", "neg"), ("pos text", "pos")]
+
+
+@pytest.mark.usefixtures("star_columns")
 def test_label_column_is_optional() -> None:
     Path("c.csv").write_text("review\none\n")
     assert drift.read_new_rows(Path("c.csv"))["label"].isna().all()

@@ -97,7 +97,7 @@ def table_files(path: Path, columns: Sequence[ColumnKey] = (), left_out: list[st
         raise PipelineError(f"{path} does not exist; name your file or folder with ingest.path")
     files = visible_files(path)
     tables = [file for file in files if _is_table(file, columns)]
-    others = [_shown(file.relative_to(path)) for file in sorted({*files} - {*tables})]
+    others = [shown_name(file.relative_to(path)) for file in sorted({*files} - {*tables})]
     if not tables:
         also = f"; it has {listed_names(others)}" if others else ""
         raise PipelineError(f"the folder {path} has no table in it{also}; supported file extensions: {_extensions()}")
@@ -129,7 +129,7 @@ def listed_names(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_LEFT_OUT]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _shown(path: Path) -> str:
+def shown_name(path: Path) -> str:
     """Return a file's name for a message, in UTF-8."""
     return display_name(os.fsencode(path.as_posix()).decode(errors="replace"))
 
