@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "file",
         type=command.path,
-        help=f"the user's labelled texts, {ROWS[0]} to {ROWS[1]:,} rows: CSV, TSV, JSON or Parquet",
+        help=f"the user's labelled texts, {ROWS[0]} to {ROWS[1]:,} rows: CSV, TSV, JSON, Parquet or Excel",
     )
     parser.add_argument("--user", required=True, help="the model is registered as <model>-<user>")
     parser.add_argument(

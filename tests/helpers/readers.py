@@ -92,5 +92,5 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "incomplete gzip": ("a.csv.gz", gzip.compress(b"text,label\na,b\n")[:-9], "check that it is complete"),
     "not a zip": ("a.csv.zip", b"hello", "(File is not a zip file)"),
     "two in a zip": ("a.csv.zip", zipped(b"text,label\na,b\n", 2), "holds 2 files; it must hold one table"),
-    "unknown extension": ("a.xlsx", b"PK", "convert it to one of .csv, .tsv"),
+    "unknown extension": ("a.xls", b"PK", "convert it to one of .csv, .tsv"),
 }

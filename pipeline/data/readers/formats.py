@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...base.errors import PipelineError, display_name
-from . import csv_tables, json_lines, parquet_tables, text_tables
+from . import csv_tables, excel_tables, json_lines, parquet_tables, text_tables
 from .compression import UNPACK, unpacked
 from .encodings import to_utf8
 from .headers import ColumnKey
@@ -38,6 +38,8 @@ class Format:
         Whether files of it have an encoding.
     delimiter : str or None
         Between cells, if the format has a fixed one.
+    is_zip : bool
+        Whether files of it are zip archives by themselves.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Format:
     stream: Callable[..., TableStream]
     is_text: bool = True
     delimiter: str | None = None
+    is_zip: bool = False
 
 
 CSV = Format("csv", csv_tables.parse, csv_tables.CsvStream)
@@ -52,10 +55,12 @@ TSV = Format("tsv", csv_tables.parse, csv_tables.CsvStream, delimiter="\t")
 JSON = Format("jsonl", json_lines.parse, json_lines.JsonLinesStream)  # one object a line, or an array of them
 TEXT = Format("txt", text_tables.parse, text_tables.open_text_table)
 PARQUET = Format("parquet", parquet_tables.parse, parquet_tables.ParquetStream, is_text=False)
+EXCEL = Format("xlsx", excel_tables.parse, excel_tables.ExcelStream, is_text=False, is_zip=True)
 
 JSON_LINES = (".jsonl", ".ndjson")  # endings of files that are written as lines, whatever was read
 FORMATS = {
-    ".csv": CSV, ".tsv": TSV, ".txt": TEXT, ".json": JSON, **dict.fromkeys(JSON_LINES, JSON), ".parquet": PARQUET
+    ".csv": CSV, ".tsv": TSV, ".txt": TEXT, ".json": JSON, **dict.fromkeys(JSON_LINES, JSON), ".parquet": PARQUET,
+    ".xlsx": EXCEL, ".xlsm": EXCEL,
 }  # fmt: skip
 BY_NAME = {form.name: form for form in FORMATS.values()}
 # What Spark, Windows and macOS write next to a table, for themselves.
@@ -153,14 +158,14 @@ def read(
     Parameters
     ----------
     path : Path
-        CSV, TSV, JSON or Parquet by its extension, or a `.txt` that is a table by its content; with `.gz`, `.bz2`,
-        `.xz`, `.zst` or `.zip` after it if compressed.
+        CSV, TSV, JSON, Parquet or Excel by its extension, or a `.txt` that is a table by its content; with `.gz`,
+        `.bz2`, `.xz`, `.zst` or `.zip` after it if compressed.
     columns : sequence of str or int
         The columns wanted, by name; or by number, from 1, if the file is a CSV or TSV without header.
     optional : sequence of str or int
         More columns, which are null where the file does not have them.
     encoding : str or None
-        As Python names it; None to detect it. Not for Parquet.
+        As Python names it; None to detect it. Not for Parquet and Excel.
     delimiter : str or None
         Between the cells of a CSV; None to detect it.
     reading : Reading or None
@@ -169,9 +174,9 @@ def read(
     Returns
     -------
     DataFrame of shape (n_rows, n_columns)
-        The columns in the order wanted, optional ones last; a cell is null where the file has none. Those of a CSV or
-        TSV are strings, as they stand there, and empty cells are empty strings; others are as the file has them. The
-        index is the number of the row in the file, from 1.
+        The columns in the order wanted, optional ones last; a cell is null where the file has none. Those of CSV, TSV
+        and Excel are strings, as they stand there, and empty cells are empty strings; others are as the file has them.
+        The index is the number of the row in the file, from 1.
 
     Raises
     ------
@@ -180,7 +185,8 @@ def read(
     """
     form, reading = _format_of(path), reading or Reading()
     content = unpacked(path)
-    check_unpacked(content, path)
+    if not form.is_zip:
+        check_unpacked(content, path)
     if content.strip() and form.is_text:
         content = to_utf8(content, encoding, path, reading)  # empty afterwards if it had only a byte order mark
     if not content.strip():
@@ -230,7 +236,9 @@ def open_stream(
         raise PipelineError(f"--encoding does not apply to {form.name}")
     if delimiter and form.delimiter != delimiter and form not in {CSV, TEXT}:
         raise PipelineError(f"--delimiter applies only to csv, not to {form.name}")
-    table = form.stream(open_source(path), columns, encoding=encoding, delimiter=form.delimiter or delimiter)
+    table = form.stream(
+        open_source(path, is_zip=form.is_zip), columns, encoding=encoding, delimiter=form.delimiter or delimiter
+    )
     if isinstance(table, json_lines.JsonLinesStream) and extension(Path(output)) in JSON_LINES:
         table.as_array = False
     return table
