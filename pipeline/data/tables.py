@@ -14,6 +14,7 @@ from .datasets import DATASETS
 from .readers.class_folders import read_texts_by_class
 from .readers.formats import read, table_files
 from .readers.headers import ColumnKey
+from .readers.partitions import partition_columns
 from .settings import NO_FILE, Ingest
 
 
@@ -89,7 +90,7 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     settings : Ingest
         Names of the columns, encoding and delimiter.
     source : str
-        Value of the column `source`.
+        Value of the column `source`: the file's path in the folder that was named, which may name partitions.
 
     Returns
     -------
@@ -102,7 +103,13 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
         As in `read_files`.
     """
     columns = _columns(settings)
-    cells = read(file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter)
+    cells = read(
+        file,
+        list(columns.values()),
+        encoding=settings.encoding,
+        delimiter=settings.delimiter,
+        partitions=partition_columns(source.split("/")[:-1]),
+    )
     table = as_roles(cells, columns, file)
     return table.assign(source=source, row=cells.index).reset_index(drop=True)
 

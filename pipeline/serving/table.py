@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "input",
         type=command.file,
-        help="CSV, TSV, JSON (lines or an array), Parquet or Excel file, also compressed (.csv.gz); - for standard input",
+        help="CSV, TSV, JSON (lines or an array), Parquet or Excel, also compressed (.csv.gz); - for standard input",
     )
     parser.add_argument("output", type=command.file, help="file to write, of the same format; - for standard output")
     parser.add_argument("--text-column", default="text", help="column that holds the texts (default: text)")

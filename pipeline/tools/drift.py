@@ -14,6 +14,7 @@ from ..base.errors import PipelineError
 from ..base.params import label_name
 from ..data import columns
 from ..data.readers import formats
+from ..data.readers.partitions import partition_columns
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
 from ..data.tables import read_class_folder
@@ -41,6 +42,7 @@ def read_new_rows(path: Path) -> pd.DataFrame:
             optional=[settings.label_column],
             encoding=settings.encoding,
             delimiter=settings.delimiter,
+            partitions=partition_columns(file.relative_to(path).parts[:-1]),
         )
         labels = columns.as_names(cells[settings.label_column].astype(object), file)
         tables.append(pd.DataFrame({"text": columns.as_texts(cells[settings.text_column], file), "label": labels}))

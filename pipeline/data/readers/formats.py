@@ -151,6 +151,7 @@ def read(
     optional: Sequence[ColumnKey] = (),
     encoding: str | None = None,
     delimiter: str | None = None,
+    partitions: Mapping[str, str | None] | None = None,
     reading: Reading | None = None,
 ) -> "pd.DataFrame":
     """Read columns of one file.
@@ -168,6 +169,8 @@ def read(
         As Python names it; None to detect it. Not for Parquet and Excel.
     delimiter : str or None
         Between the cells of a CSV; None to detect it.
+    partitions : mapping or None
+        Columns that the file's folders name, with the value of all its rows; the file's own columns come first.
     reading : Reading or None
         Gets what was done beyond the plain reading.
 
@@ -183,6 +186,8 @@ def read(
     PipelineError
         The file cannot be read, is empty or broken, or lacks a column.
     """
+    import pandas as pd
+
     form, reading = _format_of(path), reading or Reading()
     content = unpacked(path)
     if not form.is_zip:
@@ -191,7 +196,12 @@ def read(
         content = to_utf8(content, encoding, path, reading)  # empty afterwards if it had only a byte order mark
     if not content.strip():
         raise PipelineError(f"{path} is empty; it must have the columns {', '.join(map(str, columns))}")
-    table = form.parse(content, path, columns, optional, form.delimiter or delimiter, reading)
+    named = {column: value for column, value in (partitions or {}).items() if column in {*columns, *optional}}
+    needed = [column for column in columns if column not in named] or columns
+    table = form.parse(content, path, needed, [*optional, *named], form.delimiter or delimiter, reading)
+    for key, value in named.items():
+        if key not in table:
+            table[key] = pd.Series([value] * len(table), table.index, dtype=object)
     for column in optional:
         if column not in table:
             table[column] = None
