@@ -23,7 +23,7 @@ class IngestOfTexts(Section):
     dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
     path: Annotated[str, Field(min_length=1)]
     test_path: Annotated[str, Field(min_length=1)]
-    text_column: Column | None
+    text_column: Column | Annotated[list[Column], Field(min_length=2, max_length=20)] | None
     label_column: Column
     group_column: Column | None
     split_column: Column | None
@@ -41,9 +41,10 @@ class IngestOfTexts(Section):
         return (stem or "file") if self.dataset == "file" else self.dataset
 
     @property
-    def columns(self) -> dict[str, str | int]:
-        """The user's column of each modality that the rows have, by modality."""
-        return {name: column for name in MODALITIES if (column := getattr(self, f"{name}_column"))}
+    def columns(self) -> dict[str, list[str | int]]:
+        """The user's columns of each modality that the rows have, by modality; several are joined to one text."""
+        named = {name: getattr(self, f"{name}_column") for name in MODALITIES}
+        return {name: column if isinstance(column, list) else [column] for name, column in named.items() if column}
 
     @model_validator(mode="after")
     def _check(self) -> "IngestOfTexts":
@@ -62,7 +63,9 @@ class IngestOfTexts(Section):
         splits = [key for key in ("test_path", "split_column", "time_column") if key in changed]
         if len(splits) > 1:
             raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
-        columns = [column for key in defaults if key.endswith("_column") and (column := getattr(self, key))]
+        inputs = [column for columns in self.columns.values() for column in columns]
+        others = (f"{role}_column" for role in ("label", "group", "split", "time"))
+        columns = inputs + [column for key in others if (column := getattr(self, key))]
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"ingest names the column {column!r} for two purposes")

@@ -11,6 +11,7 @@ from ..base.modalities import modalities_of
 from . import increments
 from .columns import SPLIT_NAMES, as_roles, ingested_columns, map_labels
 from .datasets import DATASETS
+from .joined import with_joined
 from .readers.class_folders import read_texts_by_class
 from .readers.formats import read, table_files
 from .readers.headers import ColumnKey
@@ -47,7 +48,7 @@ def read_files(settings: Ingest, left_out: list[str] | None = None) -> pd.DataFr
     if (texts := read_class_folder(path, settings, left_out)) is not None:
         tables.append(texts)
     else:
-        present = table_files(path, list(_columns(settings).values()), left_out)
+        present = table_files(path, _wanted(settings), left_out)
         files = [file for file in present if file.resolve() != test_path.resolve()]
         if not files:
             raise PipelineError(f"{path} holds only the test file; name your training rows with ingest.path")
@@ -102,22 +103,31 @@ def read_file(file: Path, settings: Ingest, source: str) -> pd.DataFrame:
     PipelineError
         As in `read_files`.
     """
-    columns = _columns(settings)
     cells = read(
         file,
-        list(columns.values()),
+        _wanted(settings),
         encoding=settings.encoding,
         delimiter=settings.delimiter,
         partitions=partition_columns(source.split("/")[:-1]),
     )
-    table = as_roles(cells, columns, file)
+    roles = _columns(settings)
+    for modality, columns in settings.columns.items():
+        if len(columns) > 1:
+            cells, roles[modality] = with_joined(cells, columns, file)
+    table = as_roles(cells, roles, file)
     return table.assign(source=source, row=cells.index).reset_index(drop=True)
 
 
+def _wanted(settings: Ingest) -> list[ColumnKey]:
+    """Return all columns to read, those of inputs first."""
+    inputs = [column for columns in settings.columns.values() for column in columns]
+    return list(dict.fromkeys([*inputs, *_columns(settings).values()]))
+
+
 def _columns(settings: Ingest) -> dict[str, ColumnKey]:
-    """Return the user's column of each role that has one."""
+    """Return the user's column of each role that has one, the first where there are several."""
     roles: dict[str, ColumnKey | None] = {
-        **settings.columns,
+        **{modality: columns[0] for modality, columns in settings.columns.items()},
         "label": settings.label_column,
         "group": settings.group_column,
         "split": settings.split_column,
