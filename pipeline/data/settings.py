@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, PlainValidator, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
 from ..base.modalities import MODALITIES
 from ..base.params import AnyLabel, Label, Section, Seed, pattern_field
@@ -13,7 +14,22 @@ NO_FILE = Path("data/none")  # stands for no file: dvc.yaml's stages need a path
 
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
 Name = Annotated[str, pattern_field(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _ - with single spaces")]
-Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]  # a number if the file has no header
+
+
+def _column(value: Any) -> str | int:
+    if (isinstance(value, str) and value) or (type(value) is int and value >= 1):
+        return value
+    raise PydanticCustomError("column", "a column's name, or its number from 1 if the file has no header")
+
+
+def _one_or_more(value: Any) -> str | int | list[str | int]:
+    if isinstance(value, list) and len(value) < 2:
+        raise PydanticCustomError("column", "a column, or a list of two or more")
+    return [_column(name) for name in value] if isinstance(value, list) else _column(value)
+
+
+Column = Annotated[str | int, PlainValidator(_column)]
+Columns = Annotated[str | int | list[str | int], PlainValidator(_one_or_more)]
 
 
 class IngestOfTexts(Section):
@@ -23,7 +39,7 @@ class IngestOfTexts(Section):
     dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
     path: Annotated[str, Field(min_length=1)]
     test_path: Annotated[str, Field(min_length=1)]
-    text_column: Column | Annotated[list[Column], Field(min_length=2, max_length=20)] | None
+    text_column: Columns | None
     label_column: Column
     group_column: Column | None
     split_column: Column | None
