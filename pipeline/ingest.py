@@ -13,6 +13,7 @@ from .base.files import write_json, write_table
 from .data import increments
 from .data.forgotten import mask_listed, read_forgotten
 from .data.labels import MAX_LISTED
+from .data.readers.formats import MAX_LEFT_OUT, listed_names
 from .data.readers.reading import Reading
 from .data.selection import sample
 from .data.settings import Ingest
@@ -23,7 +24,8 @@ def main() -> None:
     settings = params.load(Ingest)
     listed = increments.read_list()
     readings: dict[str, Reading] = {}
-    everything = read_all(settings, readings)
+    left_out: list[str] = []
+    everything = read_all(settings, readings, left_out)
     forgotten = mask_listed(everything, read_forgotten())
     table = sample(everything[~forgotten].reset_index(drop=True), settings.max_rows)
     sources, classes = (table[column].value_counts().sort_index().to_dict() for column in ("source", "label"))
@@ -38,6 +40,7 @@ def main() -> None:
             "batches": len(listed),
             "forgotten": int(forgotten.sum()),
             "without_label": unlabelled,
+            "left_out": {"files": len(left_out), "names": left_out[:MAX_LEFT_OUT]},
             "sources": sources,
             "classes": classes,
         },
@@ -50,7 +53,8 @@ def main() -> None:
     for source, reading in readings.items():
         if reading.changed or reading.skipped:
             print(f"{source}: {'; '.join(reading.lines())}", file=sys.stderr)
-    print(f"{len(table):,} rows of {', '.join(list(sources)[:5])}: {', '.join(counts)}")
+    others = f"; files left out: {listed_names(left_out)}" if left_out else ""
+    print(f"{len(table):,} rows of {', '.join(list(sources)[:5])}: {', '.join(counts)}{others}")
 
 
 if __name__ == "__main__":

@@ -164,6 +164,24 @@ def test_summary_counts_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert summary["without_label"] == table["label"].isna().sum() > 20
     assert summary["classes"] == table["label"].value_counts().sort_index().to_dict()
     assert summary["sources"] == {"a.csv": 180}
+    assert summary["left_out"] == {"files": 0, "names": []}
+
+
+def test_summary_and_log_name_files_that_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = params.PARAMS_FILE.read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(set_params(text, {"dataset": "file", "path": "rows"}), encoding="utf-8")
+    for name in ("a.csv", *(f"{number:02}.pdf" for number in range(12))):
+        write(tmp_path / "rows" / name)
+    write(tmp_path / "data/forgotten.txt", "")
+    write(tmp_path / "data/batches.csv", ",".join(increments.LIST_COLUMNS) + "\n")
+    monkeypatch.chdir(tmp_path)
+    ingest.main()
+    left_out = read_json(paths.INGEST_SUMMARY)["left_out"]
+    assert left_out == {"files": 12, "names": [f"{number:02}.pdf" for number in range(10)]}
+    assert "; files left out: 00.pdf, " in (printed := capsys.readouterr().out)
+    assert printed.endswith("09.pdf and 2 more\n")
 
 
 def test_integers_next_to_empty_cells() -> None:

@@ -97,3 +97,14 @@ def enter_root() -> None:
     if here != ROOT:
         _start_folder = here
         os.chdir(ROOT)
+
+
+def column_number(text: str) -> int:
+    """Return the number of a column of a file without header, from 1.
+
+    >>> column_number("2")
+    2
+    """
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise PipelineError("--no-header needs numbers of columns, from 1, such as --text-column 2")
+    return int(text)

@@ -31,7 +31,7 @@ def ingested_columns(modalities: Sequence[str]) -> list[str]:
 
 def as_roles(
     cells: pd.DataFrame,
-    columns: Mapping[str, str],
+    columns: Mapping[str, str | int],
     file: Path,
     *,
     missing_labels: Sequence[str] | None = None,
@@ -43,7 +43,7 @@ def as_roles(
     ----------
     cells : DataFrame of shape (n_rows, >= n_columns)
         Raw cells; the index is the number of the row in the file.
-    columns : mapping of str to str
+    columns : mapping of str to str or int
         The user's column of each role: of the modalities, "label", and where given "group", "split" and "time".
     file : Path
         For messages.

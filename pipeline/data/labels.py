@@ -197,21 +197,22 @@ def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) 
 
 
 def unknown_labels(labels: Iterable[str], known: Sequence[str]) -> str:
-    """Name labels that are not known, with the known one that each may be, for a message; "" if all are known.
+    """Name labels that are not known, with the known one that each may be; others are counted, since they may be texts.
 
-    >>> unknown_labels(["Negative", "sad", "negative"], ["negative", "positive"])
-    "'Negative' (did you mean 'negative'?), 'sad'"
+    >>> unknown_labels(["Negative", "so sad", "negative"], ["negative", "positive"])
+    "'Negative' (did you mean 'negative'?) and 1 other label"
     """
-    unknown = sorted(set(labels) - set(known))
-    if len(unknown) > MAX_LISTED:
-        return f"{len(unknown):,} labels"
     folded = {split_key(label): label for label in known}
-    names = []
-    for label in unknown[:5]:
-        close = difflib.get_close_matches(split_key(label), folded, n=1)
-        suggestion = f" (did you mean {display_name(folded[close[0]])!r}?)" if close else ""
-        names.append(f"{display_name(label)!r}{suggestion}")
-    return ", ".join(names) + (f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else "")
+    named: list[str] = []
+    others = 0
+    for label in sorted(set(labels) - set(known)):
+        close = difflib.get_close_matches(split_key(label), folded, n=1, cutoff=0.75)
+        if close and len(named) < 5:
+            named.append(f"{display_name(label)!r} (did you mean {display_name(folded[close[0]])!r}?)")
+        else:
+            others += 1
+    rest = [f"{others:,} other label{'s' if others > 1 else ''}"] if others else []
+    return " and ".join([*([", ".join(named)] if named else []), *rest])
 
 
 def _listed(labels: list[str]) -> str:

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, PlainValidator, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
 from ..base.modalities import MODALITIES
 from ..base.params import AnyLabel, Label, Section, Seed, pattern_field
@@ -13,7 +14,22 @@ NO_FILE = Path("data/none")  # stands for no file: dvc.yaml's stages need a path
 
 Share = Annotated[float, Field(ge=0.05, le=0.4)]
 Name = Annotated[str, pattern_field(r"^[\w.-]+( [\w.-]+)*$", "letters, digits and . _ - with single spaces")]
-Column = Annotated[str, Field(min_length=1)]
+
+
+def _column(value: Any) -> str | int:
+    if (isinstance(value, str) and value) or (type(value) is int and value >= 1):
+        return value
+    raise PydanticCustomError("column", "a column's name, or its number from 1 if the file has no header")
+
+
+def _one_or_more(value: Any) -> str | int | list[str | int]:
+    if isinstance(value, list) and len(value) < 2:
+        raise PydanticCustomError("column", "a column, or a list of two or more")
+    return [_column(name) for name in value] if isinstance(value, list) else _column(value)
+
+
+Column = Annotated[str | int, PlainValidator(_column)]
+Columns = Annotated[str | int | list[str | int], PlainValidator(_one_or_more)]
 
 
 class IngestOfTexts(Section):
@@ -23,7 +39,7 @@ class IngestOfTexts(Section):
     dataset: Literal["tweets", "imdb", "rotten_tomatoes", "chinese_reviews", "keras_imdb", "file"]
     path: Annotated[str, Field(min_length=1)]
     test_path: Annotated[str, Field(min_length=1)]
-    text_column: Column | None
+    text_column: Columns | None
     label_column: Column
     group_column: Column | None
     split_column: Column | None
@@ -43,9 +59,10 @@ class IngestOfTexts(Section):
         return (stem or "file") if self.dataset == "file" else self.dataset
 
     @property
-    def columns(self) -> dict[str, str]:
-        """The user's column of each modality that the rows have, by modality."""
-        return {name: column for name in MODALITIES if (column := getattr(self, f"{name}_column"))}
+    def columns(self) -> dict[str, list[str | int]]:
+        """The user's columns of each modality that the rows have, by modality; several are joined to one text."""
+        named = {name: getattr(self, f"{name}_column") for name in MODALITIES}
+        return {name: column if isinstance(column, list) else [column] for name, column in named.items() if column}
 
     @model_validator(mode="after")
     def _check(self) -> "IngestOfTexts":
@@ -64,10 +81,16 @@ class IngestOfTexts(Section):
         splits = [key for key in ("test_path", "split_column", "time_column") if key in changed]
         if len(splits) > 1:
             raise ValueError(f"ingest.{splits[0]} and ingest.{splits[1]} both name the test rows; set one of them")
-        columns = [column for key in defaults if key.endswith("_column") and (column := getattr(self, key))]
+        inputs = [column for columns in self.columns.values() for column in columns]
+        others = (f"{role}_column" for role in ("label", "group", "split", "time"))
+        columns = inputs + [column for key in others if (column := getattr(self, key))]
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"ingest names the column {column!r} for two purposes")
+        if len({type(column) for column in columns}) > 1:
+            raise ValueError(
+                "ingest names some columns by number and others by name; name all by number if the file has no header"
+            )
         if self.encoding is not None:
             _check_encoding(self.encoding)
         return self

@@ -9,15 +9,21 @@ import pandas as pd
 from ..base.errors import PipelineError
 from ..base.modalities import modalities_of
 from . import increments
-from .columns import as_roles, ingested_columns
+from .columns import SPLIT_NAMES, as_roles, ingested_columns
 from .datasets import DATASETS
+from .joined import with_joined
 from .labels import map_labels, unify_labels
+from .readers.class_folders import read_texts_by_class
 from .readers.formats import read, table_files
+from .readers.headers import ColumnKey
+from .readers.partitions import partition_columns
 from .readers.reading import Reading
 from .settings import NO_FILE, Ingest
 
 
-def read_files(settings: Ingest, readings: dict[str, Reading] | None = None) -> pd.DataFrame:
+def read_files(
+    settings: Ingest, readings: dict[str, Reading] | None = None, left_out: list[str] | None = None
+) -> pd.DataFrame:
     """Read the user's file or folder, and the test file if one is named.
 
     Parameters
@@ -26,6 +32,8 @@ def read_files(settings: Ingest, readings: dict[str, Reading] | None = None) -> 
         With `dataset` "file".
     readings : dict or None
         Gets how each file was read, by `source`.
+    left_out : list of str or None
+        Gets the names of files in the folder that are not tables.
 
     Returns
     -------
@@ -40,12 +48,16 @@ def read_files(settings: Ingest, readings: dict[str, Reading] | None = None) -> 
     """
     path, test_path = Path(settings.path), Path(settings.test_path)
     test_files = [] if test_path == NO_FILE else [test_path]
-    files = [file for file in table_files(path) if file.resolve() != test_path.resolve()]
-    if not files:
-        raise PipelineError(f"{path} holds only the test file; name your training rows with ingest.path")
     if test_path.is_dir():
         raise PipelineError(f"{test_path} is a folder; name a file with ingest.test_path")
-    tables = []
+    tables, files = [], list[Path]()
+    if (texts := read_class_folder(path, settings, left_out)) is not None:
+        tables.append(texts)
+    else:
+        present = table_files(path, _wanted(settings), left_out)
+        files = [file for file in present if file.resolve() != test_path.resolve()]
+        if not files:
+            raise PipelineError(f"{path} holds only the test file; name your training rows with ingest.path")
     for file in files + test_files:
         source = file.relative_to(path).as_posix() if path.is_dir() and file.is_relative_to(path) else file.name
         reading = Reading(max_broken=settings.max_broken)
@@ -58,6 +70,26 @@ def read_files(settings: Ingest, readings: dict[str, Reading] | None = None) -> 
     return pd.concat(tables, ignore_index=True)
 
 
+def read_class_folder(path: Path, settings: Ingest, left_out: list[str] | None = None) -> pd.DataFrame | None:
+    """Read a folder of text files by class; None for a file, or a folder of tables.
+
+    Parameters and errors are those of `read_files`; so are the columns.
+    """
+    texts = read_texts_by_class(
+        path, split_names=[name for name in SPLIT_NAMES if name], encoding=settings.encoding, left_out=left_out
+    )
+    if texts is None:
+        return None
+    unused = [key for key in ("group_column", "split_column", "time_column") if getattr(settings, key) is not None]
+    if unused or [*settings.columns] != ["text"]:
+        raise PipelineError(
+            f"{path} holds text files by class, which have no columns; set ingest.{(unused or ['text_column'])[0]} to "
+            + ("null" if unused else "text")
+        )
+    splits = texts["split"].str.lower().map(SPLIT_NAMES)
+    return texts.assign(group="", split=splits, time=np.nan, row=1)
+
+
 def read_file(file: Path, settings: Ingest, source: str, reading: Reading | None = None) -> pd.DataFrame:
     """Read one file, in the columns that the settings name.
 
@@ -68,7 +100,7 @@ def read_file(file: Path, settings: Ingest, source: str, reading: Reading | None
     settings : Ingest
         Names of the columns, encoding and delimiter.
     source : str
-        Value of the column `source`.
+        Value of the column `source`: the file's path in the folder that was named, which may name partitions.
     reading : Reading or None
         Gets how the file was read.
 
@@ -82,20 +114,39 @@ def read_file(file: Path, settings: Ingest, source: str, reading: Reading | None
     PipelineError
         As in `read_files`.
     """
-    roles = {
-        **settings.columns,
+    reading = reading or Reading(max_broken=settings.max_broken)
+    cells = read(
+        file,
+        _wanted(settings),
+        encoding=settings.encoding,
+        delimiter=settings.delimiter,
+        reading=reading,
+        partitions=partition_columns(source.split("/")[:-1]),
+    )
+    roles = _columns(settings)
+    for modality, columns in settings.columns.items():
+        if len(columns) > 1:
+            cells, roles[modality] = with_joined(cells, columns, file)
+    table = as_roles(cells, roles, file, missing_labels=settings.missing_labels, reading=reading)
+    return table.assign(source=source, row=cells.index).reset_index(drop=True)
+
+
+def _wanted(settings: Ingest) -> list[ColumnKey]:
+    """Return all columns to read, those of inputs first."""
+    inputs = [column for columns in settings.columns.values() for column in columns]
+    return list(dict.fromkeys([*inputs, *_columns(settings).values()]))
+
+
+def _columns(settings: Ingest) -> dict[str, ColumnKey]:
+    """Return the user's column of each role that has one, the first where there are several."""
+    roles: dict[str, ColumnKey | None] = {
+        **{modality: columns[0] for modality, columns in settings.columns.items()},
         "label": settings.label_column,
         "group": settings.group_column,
         "split": settings.split_column,
         "time": settings.time_column,
     }
-    columns = {role: column for role, column in roles.items() if column is not None}
-    reading = reading or Reading(max_broken=settings.max_broken)
-    cells = read(
-        file, list(columns.values()), encoding=settings.encoding, delimiter=settings.delimiter, reading=reading
-    )
-    table = as_roles(cells, columns, file, missing_labels=settings.missing_labels, reading=reading)
-    return table.assign(source=source, row=cells.index).reset_index(drop=True)
+    return {role: column for role, column in roles.items() if column is not None}
 
 
 def with_rows(table: pd.DataFrame, new: pd.DataFrame, *, source: str) -> pd.DataFrame:
@@ -149,8 +200,12 @@ def _filled(table: pd.DataFrame, source: str) -> pd.DataFrame:
     return table.assign(**{column: value for column, value in defaults.items() if column not in table})
 
 
-def read_all(settings: Ingest, readings: dict[str, Reading] | None = None) -> pd.DataFrame:
+def read_all(
+    settings: Ingest, readings: dict[str, Reading] | None = None, left_out: list[str] | None = None
+) -> pd.DataFrame:
     """Return all rows, with those of increments, before any is forgotten or left out.
+
+    Parameters are those of `read_files`.
 
     Returns
     -------
@@ -163,7 +218,7 @@ def read_all(settings: Ingest, readings: dict[str, Reading] | None = None) -> pd
         As in `read_files`; or an increment is missing, or has no times although the settings name a column of times.
     """
     readings = {} if readings is None else readings
-    raw = read_files(settings, readings) if settings.dataset == "file" else DATASETS[settings.dataset]()
+    raw = read_files(settings, readings, left_out) if settings.dataset == "file" else DATASETS[settings.dataset]()
     new = increments.read_rows()
     if settings.time_column is None:  # increments may have times from when it was set
         new["time"] = np.nan

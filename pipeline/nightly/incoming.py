@@ -16,7 +16,7 @@ from ..base.errors import PipelineError, without_credentials
 from ..base.files import atomic, sha256, write_json, write_text
 from ..base.versioning import CommandError, dvc
 from ..data import increments
-from ..data.readers.formats import tables_in
+from ..data.readers.formats import visible_files
 from ..data.rules.engine import RuleResult
 from ..data.rules.summary import summarise
 from ..data.settings import NO_FILE
@@ -107,10 +107,13 @@ def _download(address: str, folder: Path) -> Path:
 
 
 def _files_at(place: Path) -> Iterator[IncomingFile]:
-    """Yield the file at `place`, or the tables in that folder, without links to files elsewhere."""
+    """Yield the file at `place`, or all files in that folder, without links to files elsewhere.
+
+    Files that are not tables, too: they go to quarantine, and so are reported.
+    """
     if place.is_file() and place.resolve() != NO_FILE.resolve():
         yield _incoming_file(place, place.name)
-    for path in tables_in(place) if place.is_dir() else ():
+    for path in visible_files(place) if place.is_dir() else ():
         if path.resolve().is_relative_to(place.resolve()):
             yield _incoming_file(path, path.relative_to(place).as_posix())
         else:

@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "input",
         type=command.file,
-        help="CSV, TSV, JSON lines (.jsonl) or Parquet file, also compressed (.csv.gz); - for standard input",
+        help="CSV, TSV, JSON (lines or an array), Parquet or Excel, also compressed (.csv.gz); - for standard input",
     )
     parser.add_argument("output", type=command.file, help="file to write, of the same format; - for standard output")
     parser.add_argument("--text-column", default="text", help="column that holds the texts (default: text)")
@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_column,
         metavar="MODALITY=COLUMN",
         help=f"column of another input than text, once for each of the model's: {', '.join(MODALITIES)}",
+    )
+    parser.add_argument(
+        "--no-header",
+        action="store_true",
+        help="the CSV's first line is a row: --text-column 2 is its second cell",
     )
     parser.add_argument(
         "--model",
@@ -145,9 +150,10 @@ def _check_formats(options: argparse.Namespace) -> None:
         )
 
 
-def _columns(options: argparse.Namespace) -> dict[str, str]:
-    """Return the columns to read, by modality."""
-    return dict(options.column or [("text", options.text_column)])
+def _columns(options: argparse.Namespace) -> dict[str, str | int]:
+    """Return the columns to read, by modality: names, or numbers if the file has no header."""
+    columns = options.column or [("text", options.text_column)]
+    return {name: command.column_number(column) if options.no_header else column for name, column in columns}
 
 
 def _check_columns(options: argparse.Namespace, model: OpenedModel) -> None:
@@ -164,6 +170,7 @@ def _open_input(options: argparse.Namespace) -> TableStream:
         format_name=options.format,
         encoding=options.encoding,
         delimiter=options.delimiter,
+        output=options.output,
     )
 
 

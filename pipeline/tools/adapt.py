@@ -33,15 +33,17 @@ SPLIT_SEED = 73  # not clean.split_seed: rows from one split of the state must f
 USER = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
-def read_personal_rows(path: Path, text_column: str, label_column: str, classes: Sequence[str]) -> pd.DataFrame:
+def read_personal_rows(
+    path: Path, text_column: str | int, label_column: str | int, classes: Sequence[str]
+) -> pd.DataFrame:
     """Read a user's labelled texts: cleaned, without repetitions, split by hash.
 
     Parameters
     ----------
     path : Path
         A table in a format that `readers.formats.read` reads.
-    text_column, label_column : str
-        Names of its columns.
+    text_column, label_column : str or int
+        Names of its columns, or their numbers, from 1, if it has no header.
     classes : sequence of str
         Class names of the model; the file may lack some of them.
 
@@ -148,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "file",
         type=command.path,
-        help=f"the user's labelled texts, {ROWS[0]} to {ROWS[1]:,} rows: CSV, TSV, JSON lines or Parquet",
+        help=f"the user's labelled texts, {ROWS[0]} to {ROWS[1]:,} rows: CSV, TSV, JSON, Parquet or Excel",
     )
     parser.add_argument("--user", required=True, help="the model is registered as <model>-<user>")
     parser.add_argument(
@@ -159,7 +161,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--text-column", default="text", help="name of the column of texts (default: %(default)s)")
     parser.add_argument("--label-column", default="label", help="name of the column of classes (default: %(default)s)")
+    parser.add_argument(
+        "--no-header", action="store_true", help="the first line of the CSV is a row, and columns are named by number"
+    )
     options = parser.parse_args(arguments)
+    if options.no_header:
+        options.text_column = command.column_number(options.text_column)
+        options.label_column = command.column_number(options.label_column)
     if not USER.fullmatch(options.user):
         raise PipelineError(
             f"--user must consist of ASCII letters, digits, '.', '_' and '-', at most 60, got {options.user!r}"

@@ -13,10 +13,13 @@ from ..base import command, params, paths
 from ..base.errors import PipelineError
 from ..base.params import label_name
 from ..data import columns
+from ..data.joined import with_joined
 from ..data.labels import as_labels, unknown_labels
 from ..data.readers import formats
+from ..data.readers.partitions import partition_columns
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
+from ..data.tables import read_class_folder
 from ..evaluation.drift import draw_sample, prepare, reference
 from ..evaluation.measures import measure_shifts
 from ..evaluation.settings import Drift
@@ -29,18 +32,26 @@ from ..reports.drift import drift_report, format_effect, format_p_value, write_d
 def read_new_rows(path: Path) -> pd.DataFrame:
     """Read a file or folder in the columns that `ingest` names, as `text` and `label`; labels may be missing."""
     settings, tables = params.load(Ingest), []
-    if settings.text_column is None:
+    text_columns = settings.columns.get("text")
+    if text_columns is None:
         raise PipelineError("drift is measured on texts; name their column with ingest.text_column")
-    for file in formats.table_files(path):
+    texts = read_class_folder(path, settings)
+    if texts is not None:
+        tables.append(texts[["text", "label"]])
+    for file in formats.table_files(path, text_columns) if texts is None else ():
         cells = formats.read(
             file,
-            [settings.text_column],
+            text_columns,
             optional=[settings.label_column],
             encoding=settings.encoding,
             delimiter=settings.delimiter,
+            partitions=partition_columns(file.relative_to(path).parts[:-1]),
         )
+        joined: str | int = text_columns[0]
+        if len(text_columns) > 1:
+            cells, joined = with_joined(cells, text_columns, file)
         labels = as_labels(cells[settings.label_column].astype(object), file, settings.missing_labels)
-        tables.append(pd.DataFrame({"text": columns.as_texts(cells[settings.text_column], file), "label": labels}))
+        tables.append(pd.DataFrame({"text": columns.as_texts(cells[joined], file), "label": labels}))
     table = pd.concat(tables, ignore_index=True)
     if table["label"].nunique() > MAX_CLASSES:
         raise PipelineError(

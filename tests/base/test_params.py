@@ -92,6 +92,9 @@ def test_missing_or_empty_file_is_reported(tmp_path: Path) -> None:
         ({"encoding": "utf-99"}, "ingest.encoding 'utf-99' is not a text encoding of Python"),
         ({"group_column": "text"}, "ingest names the column 'text' for two purposes"),
         ({"label_column": "text"}, "ingest names the column 'text' for two purposes"),
+        ({"label_column": 0}, "ingest.label_column must be a column's name, or its number from 1 if the file has no"),
+        ({"text_column": [""]}, "ingest.text_column must be a column, or a list of two or more, got ['']"),
+        ({"text_column": ["a", True]}, "ingest.text_column must be a column's name, or its number from 1"),
         (
             {"split_column": "part", "time_column": "when"},
             "ingest.split_column and ingest.time_column both name the test",

@@ -29,6 +29,9 @@ STREAMED: dict[str, tuple[str, bytes]] = {
         "a.jsonl",
         pd.DataFrame(CHINESE, columns=COLUMNS).to_json(orient="records", lines=True, force_ascii=False).encode("gbk"),
     ),
+    "JSON array": ("a.json", b'[\n  {"text": "a [1], \\"b\\"",\n "label": "x"}, {"label": "y","text": "c"}\n]\n'),
+    "JSON array in a line": ("a.jsonl", b' [{"text": "a", "label": "x"}]'),
+    "JSON lines": ("a.json", b'{"text": "a", "label": "x"}\n\n{"text": "[b]", "label": "y"}'),
     "Windows-1252": ("a.csv", csv_text(ENGLISH * 30).encode("cp1252")),
     "UTF-16": ("a.csv", csv_text(CHINESE * 30).encode("utf-16")),
     "UTF-16 without mark": ("a.csv", csv_text(CHINESE * 30).encode("utf-16-be")),
@@ -65,7 +68,8 @@ STREAM_BROKEN = set(BROKEN) - {
     "NUL byte",
     "malformed JSON",
     "JSON without an object",
-    "a JSON array",
+    "JSON array of arrays",
+    "empty JSON array",
 }
 
 

@@ -43,10 +43,26 @@ def test_missing_folder_is_an_error_and_an_empty_one_is_not(project: Path, inbox
     assert names_at("inbox") == names_at("data/none") == []
 
 
-def test_other_files_are_ignored(inbox: Path) -> None:
-    for name in (".gitkeep", ".DS_Store", "README.md"):
+def test_hidden_files_are_ignored(inbox: Path) -> None:
+    for name in (".gitkeep", ".DS_Store", "_SUCCESS"):
         (inbox / name).write_text("x")
     assert names_at("inbox") == []
+
+
+def test_files_of_an_unknown_kind_are_refused_once(inbox: Path, tweets: pd.DataFrame) -> None:
+    for name in ("notes.docx", "README.md", "prose.txt"):
+        (inbox / name).write_text(f"Just a text, {name}.")
+    write_csv(inbox / "rows.csv", tweets[:10])
+    table = tables.complete(tweets[500:], source="t")
+    with unseen_files("inbox") as files:
+        by_name = {file.name: file for file in examine(files, table, known=tweets[:0], predict=None, min_agreement=0.1)}
+    for name in ("notes.docx", "README.md"):
+        assert by_name[name].refusal.startswith(f"unsupported file extension: {name}; convert it to one of .csv")
+    assert by_name["prose.txt"].refusal.startswith("prose.txt is a text, not a table")
+    assert len(by_name) == 4
+    for name in ("notes.docx", "README.md", "prose.txt"):
+        put_into_quarantine(by_name[name], "2026-01-01")
+    assert names_at("inbox") == ["rows.csv"]
 
 
 def test_links_to_files_elsewhere_are_ignored(inbox: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -164,7 +180,7 @@ def test_quarantine_reports_hold_no_text(
     (project / "a.csv").write_text(content)
     (file,) = examined([project / "a.csv"], tweets[:100])
     assert "Anna" in "".join(pd.read_csv(project / "a.csv").to_csv())
-    assert re.search("a.csv has no column 'text' among its 2|label_map lacks 1 of the labels", file.refusal)
+    assert re.search("a.csv has no column 'text' among its 2|every label is one of the 3 allowed", file.refusal)
     folder = put_into_quarantine(file, "2026-01-01")
     reports = [paths.QUARANTINE, folder / "index.html", folder / "results.json"]
     assert not any("Anna" in report.read_text() for report in reports)

@@ -186,6 +186,27 @@ def test_compressed_tables_are_predicted_alike(folder: Path, tmp_path: Path, nam
         assert len(table_of(outputs[0], "\t" if ".tsv" in name else ",")) == len(rows)
 
 
+def test_file_without_a_header(folder: Path, tmp_path: Path) -> None:
+    PLAIN.to_csv(tmp_path / "named.csv", index=False)
+    PLAIN.to_csv(tmp_path / "a.csv", index=False, header=False)
+    call(tmp_path / "named.csv", tmp_path / "names.csv", "--model", folder)
+    call(tmp_path / "a.csv", tmp_path / "numbers.csv", "--model", folder, "--no-header", "--text-column", 2)
+    by_name, by_number = (table_of(tmp_path / name) for name in ("names.csv", "numbers.csv"))
+    pd.testing.assert_frame_equal(by_number, by_name.rename(columns={"id": "1", "text": "2"}))
+    for column in ("text", "0", "²"):
+        with pytest.raises(PipelineError, match="--no-header needs numbers of columns, from 1"):
+            call(tmp_path / "a.csv", tmp_path / "b.csv", "--model", folder, "--no-header", "--text-column", column)
+
+
+def test_array_becomes_lines(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"text": "good"},\n {"text": "bad"}]', encoding="utf-8")
+    call(tmp_path / "a.json", tmp_path / "b.jsonl", "--model", folder)
+    call(tmp_path / "a.json", tmp_path / "b.json", "--model", folder)
+    lines = (tmp_path / "b.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert len(lines) == 2
+
+
 def test_encoding_and_delimiter_given(folder: Path, tmp_path: Path) -> None:
     content = "text^n\nочень хорошо^1\n".encode("cp1251")
     (tmp_path / "in.csv").write_bytes(content)
@@ -268,7 +289,7 @@ def test_unusable_files_are_one_sentence(folder: Path, tmp_path: Path) -> None:
         ((tmp_path / "in.csv", tmp_path / "out.csv"), r"cannot overwrite .*out\.csv: not a regular file"),
         ((tmp_path / "in.csv", tmp_path / "x/../in.csv"), r"in\.csv is the input, which would be lost"),
         ((tmp_path / "in.csv", "o.jsonl"), r"o\.jsonl must have the format of .*in\.csv, csv; choose another name"),
-        ((tmp_path / "in.txt", "o.txt"), r"unsupported file extension of .*in\.txt; use \.csv, .*, or set --format"),
+        ((tmp_path / "in.pdf", "o.pdf"), r"unsupported file extension of .*in\.pdf; use \.csv, .*, or set --format"),
         ((tmp_path / "in.csv", "o.csv", "--workers", 0), "--workers must be 1 or more, got 0"),
         (("-", "-", "--class-shares", "estimate"), "reads the texts twice"),
         ((tmp_path / "in.csv", "o.csv", "--model", tmp_path), "is not a model folder: it has no model.json"),

@@ -37,6 +37,15 @@ def test_read_folder_and_map_labels() -> None:
 
 
 @pytest.mark.usefixtures("star_columns")
+def test_folder_of_texts_by_class(tmp_path: Path) -> None:
+    for label in ("pos", "neg"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.txt").write_text(f"{label} text\n")
+    table = drift.read_new_rows(tmp_path)
+    assert sorted(zip(table["text"], table["label"], strict=True)) == [("neg text", "neg"), ("pos text", "pos")]
+
+
+@pytest.mark.usefixtures("star_columns")
 def test_label_column_is_optional() -> None:
     Path("c.csv").write_text("review\none\n")
     assert drift.read_new_rows(Path("c.csv"))["label"].isna().all()
@@ -66,7 +75,7 @@ def test_labels_unknown_to_the_model_are_named(capsys: pytest.CaptureFixture[str
     cleaned, count = drift.without_unknown_labels(table, ["negative", "positive"])
     assert (cleaned["label"].tolist(), count) == (["", "negative", "", ""], 2)
     assert "2 row(s) have labels" in (message := capsys.readouterr().err)
-    assert "'Negative' (did you mean 'negative'?), 'angry'" in message
+    assert "'Negative' (did you mean 'negative'?) and 1 other label" in message
     assert drift.without_unknown_labels(table[1:3], ["negative"])[1] == 0
 
 

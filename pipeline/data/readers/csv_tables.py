@@ -5,6 +5,7 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,7 +16,8 @@ from ...base.errors import PipelineError
 from .delimiters import SAMPLE, choose_delimiter, excel_delimiter
 from .dialects import LEARNED, Dialect, Record, choose_dialect, records
 from .encodings import BYTE_ORDER_MARKS, choose_decoding, text_lines
-from .headers import check_added, check_columns, check_stream_columns
+from .headerless import FOR_INGEST, FOR_STREAM, SEEN_ROWS, are_numbers, choose_numbered, refuse_data_as_header
+from .headers import ColumnKey, check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
 from .streams import Added, in_chunks
@@ -34,8 +36,8 @@ NOTES = {
 def parse(
     content: bytes,
     path: Path,
-    columns: Sequence[str],
-    optional: Sequence[str],
+    columns: Sequence[ColumnKey],
+    optional: Sequence[ColumnKey],
     delimiter: str | None,
     reading: Reading,
 ) -> "pd.DataFrame":
@@ -50,21 +52,28 @@ def parse(
         first, _, content = content.partition(b"\n")
         delimiter = delimiter or excel_delimiter(first.decode(errors="replace"))
         reading.change("line sep= above the header", 1)
-    delimiter, header = choose_delimiter(content[:SAMPLE].decode(errors="replace"), columns, optional, delimiter)
+    sample, header = content[:SAMPLE].decode(errors="replace"), list[ColumnKey]()
+    if numbered := are_numbers(columns):
+        delimiter, header = choose_numbered(sample, columns, path, delimiter)
+    else:
+        delimiter, names = choose_delimiter(sample, columns, optional, delimiter)
+        refuse_data_as_header(names, columns, path, sample=sample, delimiter=delimiter, advice=FOR_INGEST)
+        header = [*names]
     check_columns(header, columns, path, _advice(header))
     present = [*columns, *(column for column in optional if column in header)]
     check_columns(header, present, path)
     places = [header.index(column) for column in present]
     dialect = Dialect(delimiter, len(header))
-    table = _parsed(content, dialect) if b'"' not in content or dialect.is_plain(_body(content)) else None
+    body = partial(_body, content, numbered)
+    table = _parsed(content, dialect, numbered) if b'"' not in content or dialect.is_plain(body()) else None
     if table is None:
-        named = "".join(_start(_lines(content))[0])
-        dialect, plain = choose_dialect(lambda: _body(content), delimiter, len(header), header=named)
-        table = _parsed(content, dialect) if plain else None
+        named = "" if numbered else "".join(_start(_lines(content))[0])
+        dialect, plain = choose_dialect(body, delimiter, len(header), header=named)
+        table = _parsed(content, dialect, numbered) if plain else None
     if table is None:
-        table = _repaired(content, dialect, places, path, reading)
+        table = _repaired(body(), dialect, places, path, reading)
     reading.dialect = dialect.title
-    table = _without_other_lines(table, header, places, reading)
+    table = _without_other_lines(table, [] if numbered else [*map(str, header)], places, reading)
     if table.empty:
         raise PipelineError(f"{path} has a header but no rows")
     return pd.DataFrame(
@@ -76,12 +85,13 @@ def _lines(content: bytes) -> Iterator[str]:
     return io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="\n")
 
 
-def _body(content: bytes) -> Iterator[str]:
-    """Yield the lines after the header, without their ends."""
-    return (line.removesuffix("\n") for line in _start(_lines(content))[1])
+def _body(content: bytes, numbered: bool) -> Iterator[str]:
+    """Yield the lines after the header, if there is one, without their ends."""
+    lines = _lines(content) if numbered else _start(_lines(content))[1]
+    return (line.removesuffix("\n") for line in lines)
 
 
-def _parsed(content: bytes, dialect: Dialect) -> "pd.DataFrame | None":
+def _parsed(content: bytes, dialect: Dialect, numbered: bool) -> "pd.DataFrame | None":
     """Return all cells, by the position of the column; None if rows have too many or too few of them."""
     import pandas as pd
 
@@ -91,7 +101,7 @@ def _parsed(content: bytes, dialect: Dialect) -> "pd.DataFrame | None":
             table = pd.read_csv(
                 io.BytesIO(content),
                 sep=dialect.delimiter,
-                header=0,
+                header=None if numbered else 0,
                 names=range(dialect.width),  # columns that are not wanted may share a name, or have none
                 index_col=False,
                 dtype=str,
@@ -105,7 +115,9 @@ def _parsed(content: bytes, dialect: Dialect) -> "pd.DataFrame | None":
     return None if len(table) and table[dialect.width - 1].isna().any() else table
 
 
-def _repaired(content: bytes, dialect: Dialect, places: Sequence[int], path: Path, reading: Reading) -> "pd.DataFrame":
+def _repaired(
+    lines: Iterator[str], dialect: Dialect, places: Sequence[int], path: Path, reading: Reading
+) -> "pd.DataFrame":
     """Return all cells of a file in which some lines are not plain CSV, without its broken rows."""
     import pandas as pd
 
@@ -114,7 +126,7 @@ def _repaired(content: bytes, dialect: Dialect, places: Sequence[int], path: Pat
     numbers: list[int] = []
     broken: list[int] = []
     notes: Counter[str] = Counter()
-    for record in records(_body(content), dialect):
+    for record in records(lines, dialect):
         if record.cells == [""]:  # an empty line
             continue
         number += 1
@@ -148,9 +160,10 @@ def _without_other_lines(
     table: "pd.DataFrame", header: Sequence[str], places: Sequence[int], reading: Reading
 ) -> "pd.DataFrame":
     """Drop the rows whose cells are all blank, and those that repeat the header, as files do that were joined."""
-    for reason, cells in (("blank", [""] * len(header)), ("repeated header", header)):
+    kinds = {"blank": [""] * table.shape[1]} | ({"repeated header": [*header]} if header else {})
+    for reason, cells in kinds.items():
         mask = np.ones(len(table), dtype=bool)
-        for place in dict.fromkeys([*places, *range(len(header))]):  # the wanted columns first: most rows end there
+        for place in dict.fromkeys([*places, *range(len(cells))]):  # the wanted columns first: most rows end there
             if not mask.any():
                 break
             mask[mask] = (table.loc[mask, place].str.strip() == cells[place]).to_numpy()
@@ -159,7 +172,7 @@ def _without_other_lines(
     return table
 
 
-def _advice(header: Sequence[str]) -> str:
+def _advice(header: Sequence[ColumnKey]) -> str:
     return "check that the header is the first line, and ingest.delimiter" if len(header) == 1 else ""
 
 
@@ -171,13 +184,14 @@ class CsvStream:
     source : Source
         The file.
     columns : mapping
-        Names of the wanted columns by modality, such as `{"text": "review"}`.
+        Names of the wanted columns by modality, such as `{"text": "review"}`; or their numbers, from 1, if the file has
+        no header.
     encoding, delimiter : str or None
         None to detect them.
     """
 
     def __init__(
-        self, source: Source, columns: Mapping[str, str], *, encoding: str | None, delimiter: str | None
+        self, source: Source, columns: Mapping[str, ColumnKey], *, encoding: str | None, delimiter: str | None
     ) -> None:
         self.name = source.name
         self.mark = ""  # Excel needs a byte order mark to read UTF-8
@@ -185,24 +199,39 @@ class CsvStream:
             with source.open() as file:
                 self.mark = "\ufeff" if file.read(3).startswith(tuple(BYTE_ORDER_MARKS)) else ""
         decoding = choose_decoding(source, encoding)
-        header, rest, named = _start(text_lines(source, decoding))
-        self.delimiter, names = choose_delimiter("".join(header), [*columns.values()], delimiter=delimiter or named)
-        if not any(names):
-            raise PipelineError(f"{source.name} is empty; its first line must name the columns")
+        sample, rest, named = _start(text_lines(source, decoding))
+        wanted, names = [*columns.values()], list[ColumnKey]()
+        if numbered := are_numbers(wanted):
+            sample += islice(rest, SEEN_ROWS)
+            self.delimiter, names = choose_numbered("".join(sample), wanted, source.name, delimiter or named)
+        else:
+            self.delimiter, header = choose_delimiter("".join(sample), wanted, delimiter=delimiter or named)
+            if not any(header):
+                raise PipelineError(f"{source.name} is empty; its first line must name the columns")
+            names = [*header]
+            if not {*wanted} & {*header}:
+                seen = "".join(chain(sample, islice(rest, SEEN_ROWS)))
+                refuse_data_as_header(
+                    header, wanted, source.name, sample=seen, delimiter=self.delimiter, advice=FOR_STREAM
+                )
         check_stream_columns(names, columns, source.name)
         self.places = {kind: names.index(column) for kind, column in columns.items()}
-        self.header = Dialect(self.delimiter, len(names)).split("".join(header).rstrip("\r\n"))
-        if [cell.strip(' "') for cell in self.header] != [name.strip(' "') for name in names]:
+        head = "" if numbered else "".join(sample)
+        self.header = [str(name) for name in names]
+        if not numbered:
+            self.header = Dialect(self.delimiter, len(names)).split(head.rstrip("\r\n"))
+        if [cell.strip(' "') for cell in self.header] != [str(name).strip(' "') for name in names]:
             # a bare carriage return ended the header
             raise PipelineError(f"{source.name}: some lines end in \\r, others in \\n; end all of them in \\n")
         self.number, lines = 0, map(_without_end, rest)
-        first = list(islice(lines, LEARNED))
+        first = [*map(_without_end, sample if numbered else ()), *islice(lines, LEARNED)]
 
         def again() -> Iterator[str]:
-            return map(_without_end, _start(text_lines(source, decoding))[1])
+            start, others, _ = _start(text_lines(source, decoding))
+            return map(_without_end, chain(start, others) if numbered else others)
 
         self.dialect, _ = choose_dialect(
-            again if source.rereadable else lambda: first, self.delimiter, len(names), header="".join(header)
+            again if source.rereadable else lambda: first, self.delimiter, len(names), header=head
         )
         self.rows = (self._cells(record) for record in records(chain(first, lines), self.dialect))
 

@@ -4,12 +4,14 @@ import csv
 import io
 from collections.abc import Sequence
 
+from .headers import ColumnKey
+
 DELIMITERS = ",;\t|"
 SAMPLE = 1 << 20  # bytes or characters that hold the header
 
 
 def choose_delimiter(
-    sample: str, columns: Sequence[str], optional: Sequence[str] = (), delimiter: str | None = None
+    sample: str, columns: Sequence[ColumnKey], optional: Sequence[ColumnKey] = (), delimiter: str | None = None
 ) -> tuple[str, list[str]]:
     """Choose the delimiter whose header has the wanted columns; among several, the one that gives most columns.
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ...base.errors import PipelineError, display_name
 
+ColumnKey = str | int  # the name of a column, or its number, from 1, in a CSV without header
 
-def check_columns(names: Sequence[str], columns: Sequence[str], file: Path | str, advice: str = "") -> None:
+
+def check_columns(names: Sequence[ColumnKey], columns: Sequence[ColumnKey], file: Path | str, advice: str = "") -> None:
     """Refuse a table that lacks a column or has it twice.
 
     Parameters
@@ -32,9 +34,13 @@ def check_columns(names: Sequence[str], columns: Sequence[str], file: Path | str
         count = list(names).count(column)
         if count > 1:
             raise PipelineError(f"{file} has the column {column!r} {count} times; rename or remove one")
+        if not count and isinstance(column, int):
+            raise PipelineError(
+                f"{file} has no column {column} by number: only a CSV or TSV without header has; give the column's name"
+            )
         if not count:
-            close = difflib.get_close_matches(column, names, n=1)
-            listed = ", ".join(repr(display_name(name)) for name in names[:20])
+            close = difflib.get_close_matches(str(column), list(map(str, names)), n=1)
+            listed = ", ".join(repr(display_name(str(name))) for name in names[:20])
             suggestion = f"did you mean {close[0]!r}?" if close else f"it has {listed}"
             separator = " " if close else "; "
             absent = f"{file} has no column {column!r}"
@@ -42,7 +48,7 @@ def check_columns(names: Sequence[str], columns: Sequence[str], file: Path | str
             raise PipelineError(sentence, f"{absent} among its {len(names)}")
 
 
-def check_stream_columns(names: Sequence[str], columns: Mapping[str, str], file: str) -> None:
+def check_stream_columns(names: Sequence[ColumnKey], columns: Mapping[str, ColumnKey], file: str) -> None:
     """Refuse a table that lacks a column of `columns`, which holds names by modality, such as "text"."""
     for kind, column in columns.items():
         advice = f"set --{kind}-column" + (" or --delimiter" if len(names) == 1 else "")

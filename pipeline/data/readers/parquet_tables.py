@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ...base.errors import PipelineError
 from .compression import UNPACK, unpack_into
-from .headers import check_added, check_columns, check_stream_columns
+from .headers import ColumnKey, check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
 from .streams import Added
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def parse(
     content: bytes,
     path: Path,
-    columns: Sequence[str],
-    optional: Sequence[str],
+    columns: Sequence[ColumnKey],
+    optional: Sequence[ColumnKey],
     delimiter: str | None,
     reading: Reading,
 ) -> "pd.DataFrame":
@@ -61,7 +61,7 @@ class ParquetStream:
     """A Parquet file, a record batch at a time. Parameters are those of `CsvStream`."""
 
     def __init__(
-        self, source: Source, columns: Mapping[str, str], *, encoding: str | None, delimiter: str | None
+        self, source: Source, columns: Mapping[str, ColumnKey], *, encoding: str | None, delimiter: str | None
     ) -> None:
         try:
             import pyarrow as pa

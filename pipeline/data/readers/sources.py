@@ -35,13 +35,13 @@ class Source:
     path: Path | None = None
 
 
-def open_source(path: str) -> Source:
-    """Return the source of a path; "-" is standard input."""
+def open_source(path: str, *, is_zip: bool = False) -> Source:
+    """Return the source of a path; "-" is standard input. `is_zip` is whether its format is a zip archive itself."""
     if path == "-":
         return Source("standard input", lambda: sys.stdin.buffer, rereadable=False)
     file = Path(path)
     source = Source(path, lambda: open_unpacked(file), rereadable=file.is_file() or not file.exists(), path=file)
-    if source.rereadable:
+    if source.rereadable and not is_zip:
         with source.open() as stream:
             check_unpacked(stream.read(4), path)
     return source

@@ -41,10 +41,10 @@ def data(facts: Facts) -> list[str]:
 
 def _origin(settings: dict[str, Any]) -> list[str]:
     if settings["dataset"] == "file":
-        columns = [f'{plural} in the column "{named(settings[key])}"' for key, plural in _input_columns(settings)]
+        columns = [f'{plural} in the column "{_column(settings[key])}"' for key, plural in _input_columns(settings)]
         return [
             f"Your file {named(Path(settings['path']).name)}, with {', '.join(columns)} and labels in "
-            f'"{named(settings["label_column"])}".',
+            f'"{_column(settings["label_column"])}".',
             "**Licence**: yours to state, as is whether the authors of the texts may expect this use.",
         ]
     source = SOURCES[settings["dataset"]]
@@ -60,17 +60,22 @@ def _input_columns(settings: dict[str, Any]) -> list[tuple[str, str]]:
     return [(key, held) for key, held in inputs.items() if settings[key]]
 
 
+def _column(column: str | int | list[str | int]) -> str:
+    """Return a column of the user's file, by name or number, or several that are joined."""
+    return " + ".join(named(str(name)) for name in (column if isinstance(column, list) else [column]))
+
+
 def _split(settings: dict[str, Any]) -> str:
     """Return how the test rows were chosen."""
     if settings["test_path"] != NO_FILE.as_posix():
         return f"The test rows are those of your test file {named(Path(settings['test_path']).name)}."
     if settings["split_column"]:
-        return f'The column "{named(settings["split_column"])}" assigns rows to training, validation and test.'
+        return f'The column "{_column(settings["split_column"])}" assigns rows to training, validation and test.'
     if settings["time_column"]:
-        return f'The test rows are the latest, by the column "{named(settings["time_column"])}".'
+        return f'The test rows are the latest, by the column "{_column(settings["time_column"])}".'
     if settings["dataset"] == "keras_imdb":
         return "The test rows are the official ones."
-    key = f'each "{named(settings["group_column"])}"' if settings["group_column"] else "each text"
+    key = f'each "{_column(settings["group_column"])}"' if settings["group_column"] else "each text"
     if settings["dataset"] == "imdb":
         key = "each group of neighbouring reviews, which are often of one film,"
     return f"A hash of {key} assigns rows to the splits, whatever their class, so that no text is in two splits."
