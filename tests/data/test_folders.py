@@ -12,6 +12,7 @@ PROSE = {
     "one line": "It was good, so good.\n",
     "lines": "It was good.\nIt was, all in all, bad.\nOr, was it?\nNo.\n",
     "two lines of one comma": "Good, very\nBad, very\n",
+    "regular commas": "Dear Anna, Good that I am so sad.\nYou left, and I cried.\nBye, now.\n",
     "nothing": "",
     "numbers": "0.1\n-0.2\n0.3\n",
     "one tab": "a\tb\n",

@@ -80,6 +80,8 @@ LIKE_DATA = {
     "repeated": b"neg,bad\npos,good\nneg,worse\n",
     "number": b"0,bad\n1,good\n",
     "decimal": b"4.5,bad\n1.0,good\n",
+    "sentence": b"I am sad.,b\nNo.,c\n",
+    "words": b"sad that it had to end,b\nNo,c\n",
     "long": b"a," + b"so sad " * 9 + b"\nb,good\n",
 }
 
