@@ -82,8 +82,9 @@ def test_text_file_that_is_not_a_table(tmp_path: Path, case: str) -> None:
 
 def test_tables_of_few_or_irregular_lines(tmp_path: Path) -> None:
     write(tmp_path, {"short.txt": "text,label\na,b\n", "tabs.txt": "x\ty\n" * 10 + "broken\n", "damaged.txt.gz": "x"})
+    (tmp_path / "wide.txt").write_bytes("text,label\na,b\n".encode("utf-16"))
     names = [file.name for file in formats.table_files(tmp_path, COLUMNS)]
-    assert names == ["short.txt", "tabs.txt"]
+    assert names == ["short.txt", "tabs.txt", "wide.txt"]
 
 
 def test_text_file_without_the_column(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ CASES: dict[str, Case] = {
     "incomplete download": Case(
         "ingest", "check that it is complete", lambda: gzip.compress(csv(good()))[:-100], "own.csv.gz"
     ),
-    "a spreadsheet": Case("ingest", "unsupported file extension", lambda: b"PK\3\4", "own.xlsx"),
+    "an old spreadsheet": Case("ingest", "unsupported file extension", lambda: b"\xd0\xcf\x11\xe0", "own.xls"),
     "a folder without tables": Case("ingest", "has no table in it", lambda: b"hello", "own/README.md", {"path": "own"}),
     "a folder named like a file": Case("ingest", "the folder own.csv has no table in it", name="own.csv/"),
     "a folder as test file": Case(

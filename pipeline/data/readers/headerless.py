@@ -106,7 +106,7 @@ def refuse_data_as_header(
     advice : str
         What to set if the file has no header.
     """
-    if {*columns} & {*header} or any(difflib.get_close_matches(str(column), header, n=1) for column in columns):
+    if any(difflib.get_close_matches(str(column), header, n=1) for column in columns):
         return
     if looks_like_data(header, _rows(sample, delimiter)[1:]):
         raise PipelineError(
