@@ -133,6 +133,8 @@ def put_into_quarantine(file: ExaminedFile, time: str) -> Path:
         shutil.copyfile(file.path, temporary)
     classes = file.new_rows["label"].value_counts().rename_axis("label").reset_index(name="rows")
     summary = summarise(file.results, file.new_rows, classes)
+    if any(result.rule.name == "labels" and not result.passed for result in file.results):
+        summary["classes"] = []  # unknown labels may be texts
     write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **summary})
     write_text(folder / "index.html", validation.validation_page(summary))
     line = {"file": file.sha256, "name": file.name, "found": time, "why": file.refusal}

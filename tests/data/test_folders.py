@@ -12,6 +12,7 @@ PROSE = {
     "one line": "It was good, so good.\n",
     "lines": "It was good.\nIt was, all in all, bad.\nOr, was it?\nNo.\n",
     "two lines of one comma": "Good, very\nBad, very\n",
+    "regular commas": "Dear Anna, Good that I am so sad.\nYou left, and I cried.\nBye, now.\n",
     "nothing": "",
     "numbers": "0.1\n-0.2\n0.3\n",
     "one tab": "a\tb\n",
@@ -81,8 +82,9 @@ def test_text_file_that_is_not_a_table(tmp_path: Path, case: str) -> None:
 
 def test_tables_of_few_or_irregular_lines(tmp_path: Path) -> None:
     write(tmp_path, {"short.txt": "text,label\na,b\n", "tabs.txt": "x\ty\n" * 10 + "broken\n", "damaged.txt.gz": "x"})
+    (tmp_path / "wide.txt").write_bytes("text,label\na,b\n".encode("utf-16"))
     names = [file.name for file in formats.table_files(tmp_path, COLUMNS)]
-    assert names == ["short.txt", "tabs.txt"]
+    assert names == ["short.txt", "tabs.txt", "wide.txt"]
 
 
 def test_text_file_without_the_column(tmp_path: Path) -> None:

@@ -59,6 +59,11 @@ def test_one_column(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.csv", b"good\nbad\n", [1], optional=[2])) == [("good", None), ("bad", None)]
 
 
+def test_delimiter_gives_the_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"x,a\ny\nz,c\n")
+    assert streamed(tmp_path / "a.csv", {"text": 2}) == ["a", "", "c"]
+
+
 def test_missing_number(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"a\.csv has 2 column\(s\), and no column 3"):
         read(tmp_path, "a.csv", CONTENT, [3, 1])
@@ -80,6 +85,8 @@ LIKE_DATA = {
     "repeated": b"neg,bad\npos,good\nneg,worse\n",
     "number": b"0,bad\n1,good\n",
     "decimal": b"4.5,bad\n1.0,good\n",
+    "sentence": b"I am sad.,b\nNo.,c\n",
+    "words": b"sad that it had to end,b\nNo,c\n",
     "long": b"a," + b"so sad " * 9 + b"\nb,good\n",
 }
 

@@ -79,6 +79,7 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "empty JSON array": ("a.json", b"[ ]\n", "has no rows; it must have the columns text, label"),
     "JSON rows inside an object": ("a.json", b'{"data": [{"text": "a", "label": "b"}]}', "neither an array of objects"),
     "the same, laid out": ("a.json", b'{\n "data": [\n  {"text": "a"}\n ]\n}\n', "neither an array of objects"),
+    "laid out in part": ("a.json", b'{"data": [\n  {"text": "a"}\n]}\n', "neither an array of objects"),
     "JSON columns": ("a.json", b'{"text": {"0": "a"}, "label": {"0": "b"}}', "neither an array of objects"),
     "objects over several lines": ("a.jsonl", b'{\n"text": "a"}\n{\n"text": "b"}', "nor one object a line"),
     "gzip without the extension": (

@@ -14,6 +14,7 @@ from .delimiters import DELIMITERS
 from .headers import ColumnKey
 
 SEEN_ROWS = 1000  # that decide
+MAX_NAME_WORDS = 5  # of a column
 FOR_INGEST = "ingest.text_column and ingest.label_column to the numbers of their columns, from 1"
 FOR_STREAM = "--no-header, and --text-column to the number of its column, from 1"
 
@@ -105,7 +106,7 @@ def refuse_data_as_header(
     advice : str
         What to set if the file has no header.
     """
-    if {*columns} & {*header} or any(difflib.get_close_matches(str(column), header, n=1) for column in columns):
+    if any(difflib.get_close_matches(str(column), header, n=1) for column in columns):
         return
     if looks_like_data(header, _rows(sample, delimiter)[1:]):
         raise PipelineError(
@@ -115,7 +116,7 @@ def refuse_data_as_header(
 
 
 def looks_like_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether cells of the first line are long, numbers, or found again below, as those of a header are not.
+    """Whether cells of the first line are texts, numbers, or found again below, as those of a header are not.
 
     Parameters
     ----------
@@ -139,7 +140,18 @@ def looks_like_data(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool
         cell and any(len(row) > place and row[place].strip() == cell for row in rows if not _is_same(row, first))
         for place, cell in enumerate(first)
     )
-    return repeated or any(len(cell) > MAX_NAME_LENGTH or _is_number(cell) for cell in first)
+    return repeated or any(is_sentence(cell) or _is_number(cell) for cell in first)
+
+
+def is_sentence(cell: str) -> bool:
+    """Whether a cell reads like a text rather than like the name of a column.
+
+    >>> is_sentence("I am so sad."), is_sentence("review text"), is_sentence("No. of stars")
+    (True, False, False)
+    """
+    words = len(cell.split())
+    ends = re.search(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d)]*$", cell.strip())
+    return len(cell) > MAX_NAME_LENGTH or words > MAX_NAME_WORDS or bool(ends and (words > 2 or not cell.isascii()))
 
 
 def _is_same(row: Sequence[str], first: Sequence[str]) -> bool:

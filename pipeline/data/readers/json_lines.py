@@ -149,7 +149,8 @@ class JsonLinesStream:
             beginning = list(islice(self.lines, 2))
         if beginning:
             row = _parsed(beginning[0])
-            if beginning[0] == "{" or (row and len(beginning) == 1 and _is_nested(row, columns.values())):
+            goes_on = row is None and re.fullmatch(r"\{(.*[\[{,:])?", beginning[0])
+            if goes_on or (row and len(beginning) == 1 and _is_nested(row, columns.values())):
                 raise PipelineError(f"{source.name} {NOT_ROWS}")
             if row is not None:
                 check_stream_columns(list(row), columns, source.name)

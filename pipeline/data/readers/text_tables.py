@@ -10,6 +10,7 @@ from ...base.errors import PipelineError
 from . import csv_tables, json_lines
 from .compression import open_unpacked
 from .delimiters import DELIMITERS, choose_delimiter
+from .headerless import are_numbers, is_sentence
 from .headers import ColumnKey
 from .reading import Reading
 from .sources import Source
@@ -89,16 +90,22 @@ def is_table(beginning: str, columns: Sequence[ColumnKey], delimiter: str | None
     if columns and {*columns} <= {*choose_delimiter(beginning, columns, delimiter=delimiter)[1]}:
         return True
     lines = [line for line in beginning.splitlines() if line.strip()]
+    numbered = are_numbers(columns)
     return any(
-        _is_regular(lines, candidate, quoted) for candidate in (delimiter or DELIMITERS) for quoted in (True, False)
+        _is_regular(lines, candidate, quoted=quoted, numbered=numbered)
+        for candidate in (delimiter or DELIMITERS)
+        for quoted in (True, False)
     )
 
 
-def _is_regular(lines: Sequence[str], delimiter: str, quoted: bool) -> bool:
+def _is_regular(lines: Sequence[str], delimiter: str, *, quoted: bool, numbered: bool) -> bool:
     try:
-        rows = csv.reader(lines, delimiter=delimiter) if quoted else (line.split(delimiter) for line in lines)
-        widths = [len(row) for row in rows]
+        cells = csv.reader(lines, delimiter=delimiter) if quoted else (line.split(delimiter) for line in lines)
+        rows = [*cells]
     except csv.Error:
+        return False
+    widths = [len(row) for row in rows]
+    if delimiter != "\t" and not numbered and any(map(is_sentence, rows[0] if rows else [])):
         return False
     enough = len(widths) >= FEWEST_LINES.get(delimiter, 2)
     return enough and widths[0] > 1 and widths.count(widths[0]) >= REGULAR * len(widths)
