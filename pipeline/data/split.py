@@ -42,7 +42,7 @@ def split_key(text: str, version: int = SPLIT_KEY_VERSION) -> str:
     >>> split_key("Great  F\u00adILM"), split_key("Great  FILM", version=1)
     ('great film', 'great film')
     """
-    if version > 1:
+    if version > 1 and not text.isascii():
         text = without_invisible(text)
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 

@@ -31,6 +31,7 @@ CASES = {
         (r"fine.\nNot the food", "fine. not the food"),
         (r"a\r\nb\tc\\nd\Ne", "a b c d e"),
         (r"don\u2019t \u00e9t\u00e9 \ud83d\ude00 \U0001F600", "don't été 😀 😀"),
+        (r"fine.&#92;nNot &bsol;u2019", "fine. not '"),
         (r"\u003cbr\u003eso\u0026amp;so", "so&so"),
         (r"ter\u00adrible don\u00e2\u0080\u0099t", "terrible don't"),
         (r"\ud83d \u12 \x \o/ ¯\_(ツ)_/¯", r"\ud83d \u12 \x \o/ ¯\_(ツ)_/¯"),
