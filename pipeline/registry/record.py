@@ -64,7 +64,7 @@ def parameters() -> dict[str, Any]:
             "tokenize.length": tokenizer.length,
         }
     values |= {
-        KEY_VERSION: read_json(paths.CLEAN_SUMMARY)["split_key_version"],
+        KEY_VERSION: read_json(paths.CLEAN_SUMMARY).get("split_key_version", 1),
         "rebalance.strategy": read_json(paths.REBALANCE_SUMMARY)["strategy"],
         **{f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()},
     }
