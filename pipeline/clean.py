@@ -10,7 +10,7 @@ from .base.modalities import modalities_of, modality
 from .data.content import content
 from .data.selection import check_classes, count_rows, surplus, unusable
 from .data.settings import Clean, Ingest
-from .data.split import assign_split
+from .data.split import SPLIT_KEY_VERSION, assign_split
 
 
 def clean_cells(cells: "pd.Series[str]", name: str) -> "pd.Series[str]":
@@ -65,7 +65,8 @@ def main() -> None:
         write_table(path, table[table["split"] == split].drop(columns="raw").reset_index(drop=True))
     write_json(paths.CLEAN_CLASSES, classes)
     write_table(paths.CLEAN_COUNTS, counts)
-    write_json(paths.CLEAN_SUMMARY, {"rows": len(raw), "kept": len(table), "dropped": dropped})
+    summary = {"rows": len(raw), "kept": len(table), "dropped": dropped, "split_key_version": SPLIT_KEY_VERSION}
+    write_json(paths.CLEAN_SUMMARY, summary)
     reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in dropped.items())
     print(f"{len(table):,} of {len(raw):,} rows kept; dropped: {reasons}")
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..base import paths
 from ..base.errors import PipelineError
 from .content import content
-from .split import split_key
+from .split import SPLIT_KEY_VERSION, split_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +27,26 @@ def id_digest(row_id: str) -> str:
     return hashlib.sha256(f"id\0{row_id}".encode()).hexdigest()
 
 
-def text_digest(text: str) -> str:
+def text_digest(text: str, version: int = SPLIT_KEY_VERSION) -> str:
     """Return the SHA-256 that lists a text, whatever its letter case, character width and white space.
 
+    Parameters
+    ----------
+    text : str
+        Raw text.
+    version : int
+        Version of the split's key; an earlier one finds what was listed before.
+
+    Examples
+    --------
     >>> text_digest("So  glad") == text_digest("so glad")
     True
     """
-    return hashlib.sha256(f"text\0{split_key(text)}".encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(f"text\0{split_key(text, version)}".encode(errors="surrogatepass")).hexdigest()
+
+
+def _is_listed(text: str, listed: set[str]) -> bool:
+    return any(text_digest(text, version) in listed for version in range(SPLIT_KEY_VERSION, 0, -1))
 
 
 def read_forgotten() -> set[str]:
@@ -79,4 +92,4 @@ def mask_listed(table: "pd.DataFrame", digests: Iterable[str]) -> np.ndarray:
     if not listed:
         return np.zeros(len(table), dtype=bool)
     pairs = zip(table["id"], content(table), strict=True)
-    return np.array([id_digest(row_id) in listed or text_digest(text) in listed for row_id, text in pairs], dtype=bool)
+    return np.array([id_digest(row_id) in listed or _is_listed(text, listed) for row_id, text in pairs], dtype=bool)

@@ -63,6 +63,8 @@ class ChampionComparison:
         The same for each class's recall and each slice's accuracy, with `num_samples`.
     failure : str
         Why the two cannot be compared; empty if they can.
+    left_out : int
+        Test rows that were not compared, because they were in another split when the champion was trained.
     """
 
     version: str
@@ -70,6 +72,7 @@ class ChampionComparison:
     recalls: Mapping[str, Metrics] = field(default_factory=dict)
     accuracies: Mapping[str, Metrics] = field(default_factory=dict)
     failure: str = ""
+    left_out: int = 0
 
 
 class Check(NamedTuple):
@@ -168,6 +171,8 @@ def _floors(model: Challenger, rules: Gate) -> Iterator[Check]:
 
 def _changes(comparison: ChampionComparison, rules: Gate) -> Iterator[Check]:
     against = f"against the champion (version {comparison.version}) on the same test rows"
+    if comparison.left_out:
+        against += f" (without {comparison.left_out:,} that were in another split when it was trained)"
     if comparison.failure:
         yield Check(f"comparison {against}:", "change", comparison.failure, "comparable models", False)
         return

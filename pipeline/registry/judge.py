@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from ..base import params, paths, versioning
 from ..base.files import read_json, read_table
 from ..base.modalities import modalities_of
+from ..data.content import content
 from ..data.settings import NO_FILE, Clean, Ingest
+from ..data.split import moved
 from ..evaluation.paired import paired_differences
 from ..evaluation.settings import Evaluate
 from ..inference.part import Rows
@@ -28,6 +31,7 @@ SPLITTING: dict[type[params.Section], tuple[str, ...]] = {
     Ingest: ("test_path", "group_column", "split_column", "time_column"),
 }
 
+KEY_VERSION = "clean.split_key_version"  # what a run logs of the split's key; runs without it are of version 1
 PROBED_ROWS = 1_000  # test rows on which the packaged model must predict the same as in evaluate
 # Between probabilities of evaluate, written with six decimals, and those of the packaged model.
 PROBABILITY_TOLERANCE = 1e-4
@@ -168,17 +172,39 @@ def _compare(
             failure=f"the champion has other classes ({classes}); choose another model name with publish.model, or "
             f"promote by hand: python -m pipeline promote {new}",
         )
+    unseen = ~_moved_rows(rows, int(store.versions.parameters(champion).get(KEY_VERSION, "1")))
+    if not unseen.any():
+        return ChampionComparison(
+            version,
+            failure="every test row was in another split when the champion was trained; promote by hand: "
+            f"python -m pipeline promote {new}",
+        )
     settings = params.load(Evaluate)
     differences = paired_differences(
-        evaluated.labels,
-        evaluated.probabilities,
-        probabilities,
+        evaluated.labels[unseen],
+        evaluated.probabilities[unseen],
+        probabilities[unseen],
         evaluated.classes,
-        evaluated.slices,
+        {name: mask[unseen] for name, mask in evaluated.slices.items()},
         resamples=settings.bootstrap,
         seed=settings.seed,
     )
-    return ChampionComparison(version, **differences)
+    return ChampionComparison(version, left_out=int((~unseen).sum()), **differences)
+
+
+def _moved_rows(rows: Rows, version: int) -> np.ndarray:
+    """Return which test rows were in another split under a version of the key: the champion may have learned them.
+
+    A row whose split its group, its time or the user decides is none of them.
+    """
+    table, settings = read_table(paths.CLEAN_TABLES["test"]), params.load(Clean)
+    moved_rows = moved(content(pd.DataFrame(rows)), version, test_share=settings.test_share, seed=settings.split_seed)
+    for column in ("group", "split"):
+        if column in table:
+            moved_rows &= (table[column] == "").to_numpy()
+    if "time" in table and table["time"].notna().any():
+        moved_rows[:] = False
+    return moved_rows
 
 
 def _changed_split(store: Store, champion: "ModelVersion") -> list[str]:

@@ -12,6 +12,7 @@ RUNTIME_LOCK = Path("requirements.lock")
 SERVED_MODULES = (
     "__init__",
     "base/__init__",
+    "base/characters",
     "base/errors",
     "base/files",
     "base/modalities",
@@ -25,6 +26,7 @@ SERVED_MODULES = (
     "text/__init__",
     "text/cleaning",
     "text/languages",
+    "text/markup",
     "text/masking",
     "text/modality",
     "text/processor",

@@ -14,7 +14,7 @@ from ..text.processor import Tokenizer
 from ..text.settings import Tokenize
 from ..training.rebalancing import Rebalance
 from ..training.settings import Train
-from .judge import is_given
+from .judge import KEY_VERSION, is_given
 
 FILE_PARAMETERS = {f"ingest.{key}" for key in FILE_DEFAULTS}  # packaged data sets do not have them
 
@@ -64,6 +64,7 @@ def parameters() -> dict[str, Any]:
             "tokenize.length": tokenizer.length,
         }
     values |= {
+        KEY_VERSION: read_json(paths.CLEAN_SUMMARY).get("split_key_version", 1),
         "rebalance.strategy": read_json(paths.REBALANCE_SUMMARY)["strategy"],
         **{f"train.{key}": value for key, value in read_json(paths.TRAIN_SETTINGS).items()},
     }

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from ..base.characters import without_invisible
 from ..base.modalities import modality
 from ..base.process import worker_pool
 from ..data.readers.streams import TableStream, UnreadableRow
@@ -42,8 +43,9 @@ def cell_error(cell: Any, name: str = "text", clean: Callable[[str], str] | None
     if not cell.isascii() and _SURROGATE.search(cell):
         return f"the {name} is not valid UTF-8"
     first = cell.lstrip()[:1]
-    # Only a text that begins with markup, an entity or a control character can be empty once cleaned; cleaning is slow.
-    suspect = name != "text" or first in "<&" or not first.isprintable()
+    # Only a text that begins with markup, an entity, an escape or what nobody sees, also as mojibake, can be empty once
+    # cleaned; cleaning is slow.
+    suspect = name != "text" or first in "<&\\ïâÂ" or not (first.isprintable() and without_invisible(first).strip())
     if not first or (suspect and not (clean or modality(name).clean)(cell)):
         return f"the {name} is empty"
     return None

@@ -83,8 +83,8 @@ _PHONE = re.compile(
 )
 # Digits without a space: with a trunk or country code, or as many as national numbers have; not product codes.
 _BARE_PHONE = re.compile(r"0\d{8,14}|[2-9]\d{8,11}|1[2-9]\d{9}", re.ASCII)
-# Full-width digits, and what joins them, as Chinese keyboards write them.
-_WIDE = re.compile("[０-９＠]|[－．](?=[0-9０-９])")
+# Full-width digits, and what joins them or the labels of an address, as Chinese keyboards write them.
+_WIDE = re.compile("[０-９＠]|[－．](?=[0-9０-９])|(?<=[A-Za-z0-9])．(?=[A-Za-z])")
 _NARROW = str.maketrans("０１２３４５６７８９＠－．", "0123456789@-.")
 _TWO_DIGITS = re.compile(r"[0-9]{2}")
 # Identity numbers with check digits; the others are recognised by their form only.

@@ -1,5 +1,6 @@
 """The split: a row's own key decides, and what the user specifies takes precedence."""
 
+import re
 from hashlib import sha256
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from pipeline.base.errors import PipelineError
 from pipeline.data import split
+from pipeline.data.datasets import DATASETS
 
 
 def frame(keys: list[str], **columns: object) -> pd.DataFrame:
@@ -23,6 +25,8 @@ def shares(splits: np.ndarray) -> list[float]:
     return [float((splits == name).mean()) for name in ("train", "validation", "test")]
 
 
+# Written out, so that a new invisible character moves no row unnoticed.
+INVISIBLE_HERE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0f\ufeff]")
 TEXTS = [f"text {number}" for number in range(4_000)]
 
 
@@ -44,6 +48,30 @@ def test_split_is_frozen() -> None:
     # Literal values: if this test fails, rows of existing users move between train and test.
     assert split.split_key("  Ａ b\n C ß") == "a b c ss"
     assert list(assign(frame(["text 0", "text 6", "text 8", "text 10"]))) == ["train", "test", "test", "validation"]
+
+
+def test_key_ignores_invisible_characters() -> None:
+    assert split.SPLIT_KEY_VERSION == 2
+    for copy in ("\ufeffSo gl\u00adad", "so\u2060 glad\u200e", "\u202aso glad\u202c", "so gl\u200bad", "so \ufe0fglad"):
+        assert split.split_key(copy) == "so glad", ascii(copy)
+        assert split.split_key(copy, version=1) != "so glad", ascii(copy)
+    assert split.split_key("می\u200cخواهم") == split.split_key("می\u200cخواهم", version=1)
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "keras_imdb"])  # which is downloaded
+def test_no_row_of_a_packaged_set_moves(name: str) -> None:
+    seen = [text for text in DATASETS[name]()["text"] if not INVISIBLE_HERE.search(text)]
+    assert len(seen) > 8_000
+    assert all(split.split_key(text) == split.split_key(text, version=1) for text in seen)
+
+
+def test_rows_that_a_new_key_moves() -> None:
+    raw = pd.Series([f"{mark}text {number}" for mark in ("", "\u00ad") for number in range(500)])
+    moved = split.moved(raw, 1, test_share=0.15, seed=0)
+    assert not moved[:500].any()
+    before = np.array([sha256(f"0\0{text}".encode()).hexdigest() >= "26666" for text in raw])  # 0.15 in hexadecimal
+    np.testing.assert_array_equal(moved[500:], before[500:])
+    assert not split.moved(raw, 2, test_share=0.15, seed=0).any()
 
 
 def test_key_ignores_case_and_spaces() -> None:

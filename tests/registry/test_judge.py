@@ -12,7 +12,8 @@ import pytest
 from helpers.project import ROOT
 
 from pipeline.base import params, paths, versioning
-from pipeline.base.files import read_yaml, write_json, write_table
+from pipeline.base.files import read_table, read_yaml, write_json, write_table
+from pipeline.data.split import moved
 from pipeline.evaluation import metrics
 from pipeline.evaluation.paired import paired_differences
 from pipeline.registry import answers as cache
@@ -147,6 +148,47 @@ def test_champion_of_other_split_is_not_compared(
     assert "promote by hand: python -m pipeline promote 2" in decision.reason
     monkeypatch.setitem(CHAMPIONS, "1", {})  # its run is gone
     assert judge("1").promote
+
+
+def test_rows_that_the_champion_may_know_are_left_out(
+    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter of the test rows have a soft hyphen; the champion is right on these rows only."""
+    table = read_table(paths.CLEAN_TABLES["test"])
+    raw = [f"so{chr(0xAD) if number < 50 else ''} so {number}" for number in range(200)]
+    write_table(paths.INGEST_TABLE, table.assign(text=raw))
+    for version in ("1", "2"):
+        evaluated[version] = answer(CORRECT)
+    champion = CORRECT.copy()
+    champion[50:] = champion[50:, ::-1]
+    evaluated["1"] = answer(champion)
+    monkeypatch.setattr(
+        subject.promotion, "ask_version", lambda _, __, version, ___: lambda: evaluated[version.version]
+    )
+    known = moved(pd.Series(raw), 1, test_share=0.15, seed=0)
+    assert 30 < known.sum() < 50
+    note = f"(without {known.sum()} that were in another split when it was trained)"
+
+    (change,) = [check for check in judge("1").checks if check.rule == "change"]
+    assert note in change.name
+    with_seen = change.found
+    monkeypatch.setitem(CHAMPIONS, "1", PARAMETERS | {subject.KEY_VERSION: "2"})
+    (change,) = [check for check in judge("1").checks if check.rule == "change"]
+    assert "without" not in change.name
+    assert change.found != with_seen
+    monkeypatch.setitem(CHAMPIONS, "1", PARAMETERS)
+    for column in ({"group": "film"}, {"split": "test"}, {"time": 1.0}):  # these decide, not the key
+        write_table(paths.CLEAN_TABLES["test"], table.assign(**column))
+        assert not [check for check in judge("1").checks if "without" in check.name]
+
+
+def test_champion_that_may_know_all_rows_is_not_compared(
+    evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated["1"] = evaluated["2"]
+    monkeypatch.setattr(subject, "moved", lambda raw, *_, **__: np.ones(len(raw), dtype=bool))
+    reason = judge("1").reason
+    assert "every test row was in another split when the champion was trained; promote by hand" in reason
 
 
 def test_champion_that_fails_stays(evaluated: dict[str, Answer]) -> None:

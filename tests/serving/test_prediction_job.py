@@ -15,6 +15,7 @@ from pipeline.data.readers.formats import BY_NAME
 from pipeline.data.readers.sources import Source
 from pipeline.registry.models import Predict, Predicted
 from pipeline.serving.prediction_job import cell_error, predict_table
+from pipeline.text.cleaning import clean_text
 
 EMPTY, MISSING, NOT_A_STRING, NOT_UTF8 = (
     f"the text is {what}" for what in ("empty", "missing", "not a string", "not valid UTF-8")
@@ -48,6 +49,14 @@ def of_csv(content: str | bytes) -> list[list[str]]:
     table = pd.read_csv(io.BytesIO(result), dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
     assert list(table.columns[-4:]) == ["predicted_label", "confidence", "p_a", "error"]
     return table.drop(columns="p_a").to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufe0f", "\u034f\u200d", "\u3164", "\u2800", r"\n\t", "\u200b", "ï»¿", "Â\u00ad", "\u00ad <br>", "&shy;"]
+)
+def test_text_of_nothing_visible_is_empty(text: str) -> None:
+    assert clean_text(text) == ""
+    assert cell_error(text) == "the text is empty"
 
 
 def test_csv_cells_stay_unchanged() -> None:

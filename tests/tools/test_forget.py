@@ -164,6 +164,14 @@ def test_forget_needs_rows() -> None:
         forget.main([])
 
 
+def test_text_listed_under_an_earlier_key_stays_forgotten() -> None:
+    raw = "my se\u00adcret"
+    table = pd.DataFrame({"id": ["a"], "text": [raw]})
+    assert forgotten.text_digest(raw, version=1) != forgotten.text_digest(raw)
+    for version in (1, 2):
+        assert forgotten.mask_listed(table, [forgotten.text_digest(raw, version)]).tolist() == [True]
+
+
 def test_text_digest_ignores_width_case_and_space() -> None:
     assert forgotten.text_digest("Ｈｅｌｌｏ STRASSE") == forgotten.text_digest("hello  straße")
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from ...base.characters import without_invisible
+from ...text.cleaning import fold_letters
 from ...text.languages import UNITS
+from ...text.markup import MARKUP
 from ...text.masking import PLACEHOLDERS
 from ..attribution import Span, locate
 
@@ -21,7 +24,7 @@ LOOK_AHEAD = 200  # units of the raw text searched for the next unit of the clea
 QUOTES = str.maketrans("‘’“”", "''\"\"")  # cleaning makes them straight
 # Tags, entities, e-mail addresses, user names and web addresses: the clean text contains none of their words.
 HIDDEN = re.compile(
-    r"</?[a-zA-Z][^<>]*>|(?<=&)#?\w+;|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+|@[\w-]+|(?:[a-z]{3,5}://|www\.)[\x21-\x7e]+"
+    rf"{MARKUP.pattern}|(?<=&)#?\w+;|\\[nrt]|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+|@[\w-]+|(?:[a-z]{{3,5}}://|www\.)[\x21-\x7e]+"
 )
 MAX_TEXTS, MAX_UNITS = 1_000, 20_000  # explained to find the words that matter most: some seconds
 COARSE = 0.1  # tolerance for each of these texts: the errors cancel out over the texts
@@ -67,10 +70,11 @@ def trace(raw: str, units: Sequence[str], unit: str) -> Iterator[Span | None]:
 
 def _equal_units(raw: str, units: Sequence[str], unit: str) -> list[Span | None]:
     """Return the span of each unit in the raw text; None for placeholders and units that are not there."""
-    folded = "".join(small if len(small := character.lower()) == 1 else character for character in raw)
+    seen = [number for number in range(len(raw)) if _is_seen(raw, number)]
+    folded = "".join(map(_folded, (raw[number] for number in seen)))
     folded = HIDDEN.sub(lambda match: " " * len(match[0]), folded.translate(QUOTES))
     raw_units = UNITS[unit](folded)
-    raw_spans = list(locate(folded, raw_units))
+    raw_spans = [(seen[start], seen[end - 1] + 1) for start, end in locate(folded, raw_units)]
     spans: list[Span | None] = []
     start = 0
     for clean_unit in units:
@@ -81,6 +85,20 @@ def _equal_units(raw: str, units: Sequence[str], unit: str) -> list[Span | None]
         else:
             spans.append(None)
     return spans
+
+
+def _is_seen(raw: str, number: int) -> bool:
+    """Return whether cleaning keeps a character or makes it a space, which may depend on its neighbours."""
+    if raw[number].isascii():
+        return True
+    before, after = raw[max(number - 1, 0) : number], raw[number + 1 : number + 2]
+    return without_invisible(before + raw[number] + after) != without_invisible(before + after)
+
+
+def _folded(character: str) -> str:
+    """Return a character as cleaning folds it, if the result is one character."""
+    small = (character if character.isascii() else fold_letters(character)).lower()
+    return small if len(small) == 1 else character
 
 
 def telling_words(explainer: "Explainer", texts: Sequence[str]) -> "pd.DataFrame":
