@@ -192,7 +192,7 @@ def test_encoding_and_delimiter_given(folder: Path, tmp_path: Path) -> None:
     arguments = (tmp_path / "in.csv", tmp_path / "out.csv", "--model", folder, "--delimiter", "^")
     call(*arguments, "--encoding", "cp1251")
     assert table_of(tmp_path / "out.csv", "^")["text"].tolist() == ["очень хорошо"]
-    with pytest.raises(PipelineError, match=r"in\.csv is neither UTF-8, .*; name its encoding with --encoding"):
+    with pytest.raises(PipelineError, match=r"in\.csv is neither UTF-8 nor .*; name its encoding with --encoding"):
         call(*arguments)
     call(*arguments, "--encoding", "utf-8")  # bytes that are not UTF-8 come back
     assert content.splitlines()[1].partition(b"^")[0] in (tmp_path / "out.csv").read_bytes()
