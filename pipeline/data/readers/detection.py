@@ -160,7 +160,7 @@ def _decoded_wide(place: bytes, after: int, encoding: str) -> str:
 
 
 def _judge(texts: Mapping[str, tuple[str, ...]], weights: np.ndarray, counts: np.ndarray) -> Verdict:
-    """Return the best encoding, or those that it does not beat by far; nothing if even the best gives no plausible text."""
+    """Return the best encoding, or those that it does not beat by far; nothing if even the best is implausible."""
     fitted, prior = {}, {}
     for encoding, decoded in texts.items():
         fitted[encoding], mixed = _fit(encoding, decoded, weights)

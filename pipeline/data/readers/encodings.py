@@ -20,7 +20,7 @@ BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\
 DAMAGED = 0.001  # up to this share of all lines, broken UTF-8 is damage, not another encoding
 UNKNOWN = "is neither UTF-8 nor UTF-16, and its letters do not tell which other encoding it has"
 MOST_NAMED = 5  # encodings in a message
-MOST_LETTERS, SAMPLE_BYTES = 10, 4_000_000
+MOST_LETTERS, SAMPLE_BYTES = 10, 1_000_000
 
 
 def detect_encoding(open_file: OpenFile) -> Verdict:
@@ -186,7 +186,7 @@ def _named(candidates: tuple[str, ...]) -> str:
 
 
 def _frequent_letters(content: bytes) -> str:
-    """Return the most frequent letters beyond ASCII of the first megabytes of UTF-8.
+    """Return the most frequent letters beyond ASCII of the first megabyte of UTF-8.
 
     >>> _frequent_letters("größer, schön – größte".encode())
     'öß'
