@@ -40,7 +40,7 @@ def parquet_of(table: pd.DataFrame) -> bytes:
 PLAIN = pd.DataFrame(
     {
         "id": ["007", "1.50", "", "NA", "5", "6", "7"],
-        "text": ["café très bon", "a, b; c|d", "two\nlines", 'a "quote"', "bare\rreturn", "<br>", "plain"],
+        "text": ["café très bon à côté", "a, b; c|d", "two\nlines", 'a "quote"', "bare\rreturn", "<br>", "plain"],
     }
 )
 CHINESE = pd.DataFrame({"id": ["1", "2", "3"], "text": ["很好，我喜欢这个手机", "太差了！再也不买", "一般般"]})

@@ -57,10 +57,10 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
     "iso8859_13": BALTIC,
 }
 # Logarithms of how frequent a file of this encoding is beside one of Windows-1252.
-PRIOR = {"cp1252": 0.0, "cp1254": -1.0, "cp1250": -1.0, "cp1257": -2.0, "iso8859_2": -2.0, "iso8859_15": -2.0}
+PRIOR = {"cp1252": 0.0, "cp1254": -2.0, "cp1250": -2.0, "cp1257": -2.5, "iso8859_2": -3.0, "iso8859_15": -2.0}
 PRIOR |= {"mac_roman": -3.0, "gb18030": -3.0}
 RARE = -8.0  # that of all others, which are never taken
-MARGIN = 6.0  # log-likelihood by which the best must beat each other one, ...
+MARGIN = 5.0  # log-likelihood by which the best must beat each other one, ...
 MARGIN_EACH = 0.1  # ... more for each place in which they differ, ...
 MIXED = 3.0  # the price of mixing languages: few files do
 CAUTION = {"mac_roman": 7.0, "gb18030": 7.0, "cp1254": 3.0}  # ... and for these

@@ -40,7 +40,7 @@ MARKS = (
 )
 # For each language its letters beyond ASCII: how many of a thousand of them each is, and which letters stand before and
 # after it, most frequent first ("_" is none). "é797/rd/_e": 797 of 1,000 are é; r, then d, is most often before it.
-# Counted over the translated messages of the programs of Debian 12, but for English and Afrikaans, which are estimates.
+# Counted over the translated messages of the programs of Debian 12; English, Afrikaans and the French è are estimates.
 LETTERS = {
     "Afrikaans": "ë430/eiaonr/_rlen ê400/swrnlh/_end ô80/mnr/re ï40/eas/nts û20/r/e é20/_nl/_",
     "English": (
@@ -48,7 +48,7 @@ LETTERS = {
         "ô20/r/l â20/hp/tc"
     ),
     "French": (
-        "é797/rd_tsnpmlvgi/_ecrstpfmldg è68/tilrmhcdgsfv/rtmsqlgndc ê36/_trnumpc/tmc à27/_jl/_ ô17/rcpht/tln_ "
+        "é797/rd_tsnpmlvgi/_ecrstpfmldg è90/rtilmhcdgsfv/srtmqlgndc ê36/_trnumpc/tmc à27/_jl/_ ô17/rcpht/tln_ "
         "î12/ao_hdtr/ntl_c ç7/nerai/auo â6/tl_rhnyaibkw/cglnt_mskr œ8/cb_smvn/u ï4/aoue/_tqnwaregzmk"
     ),
     "German": (
