@@ -1,11 +1,14 @@
 """Detect encodings, replace damaged bytes."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
-from helpers.readers import CHINESE, ENGLISH, csv_text, read, rows
+from helpers.readers import CHINESE, ENGLISH, csv_text, read, rows, stream
 
 from pipeline.base.errors import PipelineError
+from pipeline.data.readers.encodings import to_utf8
+from pipeline.data.readers.reading import Reading
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
@@ -75,7 +78,7 @@ def test_few_lines_of_windows_1252_are_not_damage(tmp_path: Path) -> None:
 )
 def test_other_asian_encodings_are_not_read_as_gbk(tmp_path: Path, encoding: str, text: str) -> None:
     content = csv_text([(text, "正面" if encoding == "big5" else "good")] * 9).encode(encoding)
-    with pytest.raises(PipelineError, match="is neither UTF-8, UTF-16, GBK nor Windows-1252"):
+    with pytest.raises(PipelineError, match="is neither UTF-8 nor UTF-16"):
         read(tmp_path, "a.csv", content)
 
 
@@ -84,3 +87,130 @@ def test_other_asian_encodings_are_not_read_as_gbk(tmp_path: Path, encoding: str
 def test_byte_order_mark_only_is_empty(tmp_path: Path, name: str, content: bytes) -> None:
     with pytest.raises(PipelineError, match=f"{name} is empty; it must have the columns text, label"):
         read(tmp_path, name, content)
+
+
+SENTENCES = {
+    "French": "Très déçu par la qualité. Où est passée ma commande ? Ça fait trois semaines que j'attends à côté.",
+    "German": "Das Gerät ist schön, aber viel zu groß für die Küche. Überhaupt nicht zu empfehlen, völlig müde.",
+    "Spanish": "¿Por qué tardó tanto el envío? La habitación olía mal. Mi niña está contenta con el muñeco.",
+    "Portuguese": "Não gostei, péssimo atendimento. A comida é ótima. As instruções não são claras, você vê. Lição.",
+    "Italian": "La qualità è ottima, però è così lento. Perché? Più bello di così non si può. La città è viva.",
+    "Dutch": "Heel blij, één van de beste. De reünie was gezellig, met ideeën. Geïnstalleerd vóór tien uur.",
+    "Danish": "Sælgeren svarer ikke, og æsken var ødelagt. Lækker og blød, men størrelsen er forkert på den.",
+    "Swedish": "Köp inte denna, slöseri med pengar. Även min mamma älskar den på hotellet. Lätt att använda.",
+    "Icelandic": "Maturinn var góður en þjónustan léleg. Það er auðvelt að nota þetta. Ég mæli með því.",
+    "Polish": "Jestem bardzo zadowolona, polecam każdemu. Świetna jakość, mąż się cieszy. Źle się czuję, więcej nie.",
+    "Czech": "Film byl nudný a příliš dlouhý. Skvělá kvalita, ale obsluha příšerná. Těším se na další díl, řekl.",
+    "Slovak": "Som veľmi spokojná. Jedlo výborné, ale obsluha hrozná. Čakali sme, kým niekto prišiel. Ľahké, päť.",
+    "Hungarian": "Nagyon elégedett vagyok. Könnyű használni, gyönyörű kilátás. Őszintén szólva a fürdő büdös volt.",
+    "Slovene": "Zelo sem zadovoljna, priporočam. Že po dveh dneh je nehal delovati. Všeč mi je, čeprav je drago.",
+    "Croatian": "Već nakon dva dana prestao je raditi. Čekali smo, sljedeći put ćemo doći. Sviđa mi se, šteta je.",
+    "Romanian": "Vânzătorul nu răspunde. Mâncarea foarte bună, dar servirea proastă. Îmi place, deşi preţul e mare.",
+    "Turkish": "Yemekler lezzetli ama servis kötüydü. Şikayet edeceğim. Işıklar göz alıyor, doğru dürüst değil.",
+    "Lithuanian": "Telefonas atėjo sugadintas. Labai džiaugėsi dovana. Šį kartą ačiū už greitą pristatymą, būtų įdomu.",
+    "Latvian": "Esmu ļoti apmierināta ar pirkumu. Ēdiens garšīgs, bet dārgi. Paldies par ātru piegādi, nākšu vēl.",
+    "Estonian": "Järgmine kord tuleme jälle. Mees rõõmustas üle. Õhtul mängis bänd, võiks olla šokolaadi, käisime.",
+    "English": "I don’t like it, “naïve” hero… It isn’t worth £20. She said: “I can’t believe the café’s coffee.”",
+}
+WESTERN = ["French", "German", "Spanish", "Portuguese", "Italian", "Dutch", "Danish", "Swedish", "Icelandic"]
+CENTRAL = ["Polish", "Czech", "Slovak", "Hungarian", "Slovene", "Croatian", "Romanian"]
+CODED = {
+    "cp1252": [*WESTERN, "English", "Estonian"],
+    "cp1250": CENTRAL,
+    "cp1254": ["Turkish"],
+    "cp1257": ["Lithuanian", "Latvian", "Estonian"],
+    "iso8859-1": WESTERN,
+    "iso8859-2": CENTRAL,
+    "iso8859-9": ["Turkish"],
+    "iso8859-15": WESTERN,
+    "mac_roman": [*(language for language in WESTERN if language != "Icelandic"), "English"],
+}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "language"), [(encoding, language) for encoding, languages in CODED.items() for language in languages]
+)
+def test_encodings_of_europe_give_the_right_letters(tmp_path: Path, encoding: str, language: str) -> None:
+    text = SENTENCES[language]
+    content = csv_text([(text, "x"), ("plain", "y")]).encode(encoding)
+    content = content.replace(b"\n", b"\r") if encoding == "mac_roman" else content
+    assert rows(read(tmp_path, "a.csv", content)) == [(text, "x"), ("plain", "y")]
+
+
+@pytest.mark.parametrize("encoding", [encoding for encoding in CODED if encoding != "iso8859-1"])
+def test_one_sentence_gives_the_right_letters_or_a_stop(tmp_path: Path, encoding: str) -> None:
+    for language in CODED[encoding]:
+        for sentence in SENTENCES[language].split(". "):
+            content = csv_text([(sentence, "x")]).encode(encoding)
+            with contextlib.suppress(PipelineError):
+                assert rows(read(tmp_path, "a.csv", content)) == [(sentence, "x")]
+
+
+@pytest.mark.parametrize(
+    "text", ["café", "don’t", "Zürich", "price £20", "5 € only", "it´s", "señor", "résumé", "½ star"]
+)
+def test_one_word_of_windows_1252(tmp_path: Path, text: str) -> None:
+    assert rows(read(tmp_path, "a.csv", csv_text([(text, "x")]).encode("cp1252"))) == [(text, "x")]
+
+
+@pytest.mark.parametrize("text", ["don’t", "don’t – no", "it’s “great” — really", "fine…", "the iPhone 手机 is good"])
+def test_gbk_beside_english(tmp_path: Path, text: str) -> None:
+    assert rows(read(tmp_path, "a.csv", csv_text([(text, "x")] * 9).encode("gbk"))) == [(text, "x")] * 9
+
+
+def test_euro_sign_of_iso_8859_15(tmp_path: Path) -> None:
+    content = csv_text([("déjà payé 5 € à la caisse, c'était très cher", "x")]).encode("iso8859-15")
+    assert "5 €" in read(tmp_path, "a.csv", content)["text"][1]
+
+
+def test_candidates_are_named_where_letters_do_not_tell(tmp_path: Path) -> None:
+    with pytest.raises(
+        PipelineError, match=r"a\.csv is neither .*: it may be .*cp1252.*; name its encoding with ingest\."
+    ):
+        read(tmp_path, "a.csv", csv_text([("ø", "x")]).encode("cp1252"))
+    (tmp_path / "b.csv").write_bytes(csv_text([("ø", "x")]).encode("cp1252"))
+    with pytest.raises(PipelineError, match=r"it may be .*cp1252.*; name its encoding with --encoding"):
+        stream(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1251", "Очень понравилось, спасибо! Телефон пришёл сломанным"),
+        ("koi8-r", "Очень понравилось, спасибо! Телефон пришёл сломанным"),
+        ("cp1253", "Το τηλέφωνο ήρθε σπασμένο και κανείς δεν απαντά"),
+        ("cp1255", "הטלפון הגיע שבור ואף אחד לא עונה"),
+        ("cp1256", "وصل الهاتف مكسورا ولا أحد يرد"),
+        ("cp874", "โทรศัพท์มาถึงแล้วเสีย"),
+        ("euc_kr", "이 영화는 정말 재미있고"),
+        ("shift_jis", "この映画はとても面白くて"),
+        ("big5", "很好我喜歡這個手機"),
+    ],
+)
+def test_other_scripts_are_refused_and_named(tmp_path: Path, encoding: str, text: str) -> None:
+    pattern = rf"it may be .*{encoding.replace('-', '_')}"
+    with pytest.raises(PipelineError, match=pattern):
+        read(tmp_path, "a.csv", csv_text([(text, "good")] * 9).encode(encoding))
+    english = [("This product is great and I love it so much, said the man " + text, "good")]
+    with pytest.raises(PipelineError, match="name its encoding with"):
+        read(tmp_path, "a.csv", csv_text(english).encode(encoding))
+
+
+def test_letters_that_show_the_encoding(tmp_path: Path) -> None:
+    for number, (text, encoding, letters) in enumerate(
+        [
+            ("größer, schöne Größe – “so”", "utf-8", "öß"),
+            ("Źle się czuję, mąż wciąż żałuje", "cp1250", "żęąŹł"),
+            ("plain", "utf-8", ""),
+        ]
+    ):
+        path = tmp_path / f"{number}.csv"
+        path.write_bytes(csv_text([(text, "x")]).encode(encoding))
+        reading = Reading()
+        to_utf8(path.read_bytes(), None, path, reading)
+        assert (reading.encoding, reading.letters) == (encoding, letters)
+
+
+def test_characters_are_whole_at_the_edges_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.data.readers.detection.BLOCK_BYTES", 50)
+    assert rows(read(tmp_path, "a.csv", csv_text(CHINESE).encode("gbk"))) == CHINESE

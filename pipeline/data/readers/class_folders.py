@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...base.errors import PipelineError
-from .encodings import UNKNOWN, decodes, detect_encoding
+from .encodings import is_encoded, known_encoding
 from .formats import FORMATS, TEXT, extension, listed_names, shown_name, visible_files
+from .sources import Source
 from .text_tables import is_table_file
 
 if TYPE_CHECKING:
@@ -167,14 +168,10 @@ def _report_left_out(
 def _decoded(files: Sequence[Path], folder: Path, encoding: str | None) -> list[str]:
     """Return the texts; they share one encoding, which a short text alone would not show."""
     contents = [file.read_bytes() for file in files]
-    known = encoding or detect_encoding(lambda: io.BytesIO(b"\n".join(contents)))
-    if known is None:
-        raise PipelineError(f"the text files in {folder}: one {UNKNOWN}; name their encoding with ingest.encoding")
-    if not encoding and not known.startswith("utf"):
-        print(f"{folder} is read as {known}; name another encoding with ingest.encoding", file=sys.stderr)
+    known = known_encoding(Source(str(folder), lambda: io.BytesIO(b"\n".join(contents))), encoding, "ingest.encoding")
     texts = [content.decode(known, errors="replace") for content in contents]
     damaged = sum(
-        "\ufffd" in text and not _is_encoded(content, known) for content, text in zip(contents, texts, strict=True)
+        "\ufffd" in text and not is_encoded(content, known) for content, text in zip(contents, texts, strict=True)
     )
     if damaged:
         print(f"{folder}: {damaged:,} file(s) hold bytes that are not {known}, which are replaced", file=sys.stderr)
@@ -182,7 +179,3 @@ def _decoded(files: Sequence[Path], folder: Path, encoding: str | None) -> list[
         if "\0" in text:
             raise PipelineError(f"{file} holds a NUL character; it is damaged or not a text file")
     return [text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n") for text in texts]
-
-
-def _is_encoded(content: bytes, encoding: str) -> bool:
-    return decodes(lambda: io.BytesIO(content), encoding)

@@ -2,7 +2,6 @@
 
 import codecs
 import io
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,34 +12,32 @@ from pathlib import Path
 
 from ...base.errors import PipelineError
 from .compression import BLOCK_BYTES
+from .detection import Verdict, detect_legacy
 from .reading import Reading
 from .sources import OpenFile, Source
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 DAMAGED = 0.001  # up to this share of all lines, broken UTF-8 is damage, not another encoding
-UNKNOWN = "is neither UTF-8, UTF-16, GBK nor Windows-1252"
+UNKNOWN = "is neither UTF-8 nor UTF-16, and its letters do not tell which other encoding it has"
+MOST_NAMED = 5  # encodings in a message
+MOST_LETTERS, SAMPLE_BYTES = 10, 1_000_000
 
 
-def detect_encoding(open_file: OpenFile) -> str | None:
-    """Tell UTF-8 and UTF-16, with and without byte order mark, GBK (as its superset GB 18030) and Windows-1252 apart.
+def detect_encoding(open_file: OpenFile) -> Verdict:
+    """Tell UTF-8 and UTF-16, with and without byte order mark, and the encodings of `detection.LANGUAGES` apart.
 
     Parameters
     ----------
     open_file : callable
         Opens the file; called once for each pass over it. Memory: a block, or the longest line.
 
-    Returns
-    -------
-    str or None
-        Python's name of the encoding; None if it is none of these.
-
     Examples
     --------
-    >>> detect_encoding(lambda: io.BytesIO("gekürzt, größer".encode("cp1252")))
-    'cp1252'
+    >>> detect_encoding(lambda: io.BytesIO("größer".encode("utf-8"))).encoding
+    'utf-8'
     """
     if mark := _byte_order_mark(open_file):
-        return BYTE_ORDER_MARKS[mark]
+        return Verdict(BYTE_ORDER_MARKS[mark])
     size = nulls = 0
     for block in _blocks(open_file):
         size += len(block)
@@ -51,32 +48,10 @@ def detect_encoding(open_file: OpenFile) -> str | None:
             for wide in ("utf-16-le", "utf-16-be")
         }
         if any(line_ends.values()):  # otherwise these are NUL bytes in another encoding
-            return max(line_ends, key=line_ends.__getitem__)
+            return Verdict(max(line_ends, key=line_ends.__getitem__))
     if decodes(open_file, "utf-8") or _damage(open_file, "utf-8").small:
-        return "utf-8"
-    return _detect_legacy(open_file)
-
-
-def _detect_legacy(open_file: OpenFile) -> str | None:
-    """Tell GB 18030 and Windows-1252 apart by the lines that are not ASCII."""
-    chinese: Counter[str] | None = Counter()
-    western = True
-    accents = letters = 0
-    for line in _lines(open_file):
-        if line.isascii():
-            continue
-        try:
-            if chinese is not None:
-                chinese.update(re.sub(r"[\x00-\x7f]+", "", line.decode("gb18030")))
-        except UnicodeDecodeError:
-            chinese = None
-        western = western and _is_encoded(line, "cp1252")
-        accents += len(re.findall(rb"[\x80-\xff]", line))
-        letters += len(re.findall(rb"[A-Za-z]", line))
-    if chinese is not None and _is_everyday_chinese(chinese):
-        return "gb18030"
-    # Western languages are mostly plain letters; a page of accents is text in another encoding.
-    return "cp1252" if western and accents < letters else None
+        return Verdict("utf-8")
+    return detect_legacy(open_file)
 
 
 def to_utf8(content: bytes, encoding: str | None, path: Path, reading: Reading) -> bytes:
@@ -93,15 +68,15 @@ def to_utf8(content: bytes, encoding: str | None, path: Path, reading: Reading) 
     path : Path
         For messages.
     reading : Reading
-        Gets the encoding.
+        Gets the encoding, and the letters that show whether it is right.
 
     Raises
     ------
     PipelineError
-        Half of the lines that are not ASCII are not of the encoding, or none fits, or there are NUL bytes.
+        Half of the lines that are not ASCII are not of the encoding, none fits or several do, or there are NUL bytes.
     """
     source = Source(str(path), lambda: io.BytesIO(content))
-    known = reading.encoding = _known_encoding(source, encoding, "ingest.encoding")
+    known = reading.encoding = known_encoding(source, encoding, "ingest.encoding")
     if known in {"utf-8", "utf-8-sig"} and decodes(source.open, "utf-8"):
         content = content.removeprefix(codecs.BOM_UTF8)  # most large files are UTF-8, and need not be held twice
     else:
@@ -117,6 +92,7 @@ def to_utf8(content: bytes, encoding: str | None, path: Path, reading: Reading) 
     if (place := content.find(b"\0")) >= 0:
         line = content.count(b"\n", 0, place) + 1
         raise PipelineError(f"{path}, line {line}, holds a NUL byte; the file is damaged or not a text file")
+    reading.letters = _frequent_letters(content)
     return content
 
 
@@ -145,7 +121,7 @@ def choose_decoding(source: Source, encoding: str | None) -> Decoding:
     PipelineError
         No encoding fits, or half of the lines that are not ASCII are not of a given one other than UTF-8.
     """
-    known = _known_encoding(source, encoding, "--encoding") if source.rereadable else encoding or "utf-8"
+    known = known_encoding(source, encoding, "--encoding") if source.rereadable else encoding or "utf-8"
     name = codecs.lookup(known).name
     if name in {"utf-8", "utf-8-sig"}:
         return Decoding("utf-8", "surrogateescape")
@@ -189,13 +165,37 @@ def _split_at_carriage_returns(blocks: Iterator[str]) -> Iterator[str]:
     yield rest
 
 
-def _known_encoding(source: Source, encoding: str | None, option: str) -> str:
-    known = encoding or detect_encoding(source.open)
-    if known is None:
-        raise PipelineError(f"{source.name} {UNKNOWN}; name its encoding with {option}")
-    if not encoding and not known.startswith("utf"):
-        print(f"{source.name} is read as {known}; name another encoding with {option}", file=sys.stderr)
-    return known
+def known_encoding(source: Source, encoding: str | None, option: str) -> str:
+    if encoding:
+        return encoding
+    verdict = detect_encoding(source.open)
+    if verdict.encoding is None:
+        raise PipelineError(f"{source.name} {UNKNOWN}{_named(verdict.candidates)}; name its encoding with {option}")
+    if not verdict.encoding.startswith("utf"):
+        print(f"{source.name} is read as {verdict.encoding}; name another encoding with {option}", file=sys.stderr)
+    return verdict.encoding
+
+
+def _named(candidates: tuple[str, ...]) -> str:
+    """Name the encodings that are likely.
+
+    >>> _named(("cp1250", "cp1252"))
+    ': it may be cp1250 or cp1252'
+    """
+    return ": it may be " + " or ".join(candidates[:MOST_NAMED]) if candidates else ""
+
+
+def _frequent_letters(content: bytes) -> str:
+    """Return the most frequent letters beyond ASCII of the first megabyte of UTF-8.
+
+    >>> _frequent_letters("größer, schön – größte".encode())
+    'öß'
+    """
+    if content.isascii():
+        return ""
+    beyond = content[:SAMPLE_BYTES].translate(None, bytes(range(128))) or content.translate(None, bytes(range(128)))
+    letters = Counter(filter(str.isalpha, beyond.decode("utf-8", errors="ignore")))
+    return "".join(letter for letter, _ in letters.most_common(MOST_LETTERS))
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def _damage(open_file: OpenFile, encoding: str) -> Damage:
     for line in _lines(open_file):
         if not line.isascii():
             not_ascii += 1
-            if not _is_encoded(line.removesuffix(b"\n"), encoding):
+            if not is_encoded(line.removesuffix(b"\n"), encoding):
                 broken += 1
                 first = first or lines
         lines += line.endswith(b"\n")
@@ -273,28 +273,9 @@ def decodes(open_file: OpenFile, encoding: str) -> bool:
         return False
 
 
-def _is_encoded(line: bytes, encoding: str) -> bool:
+def is_encoded(line: bytes, encoding: str) -> bool:
     try:
         line.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _is_everyday_chinese(characters: Counter[str]) -> bool:
-    """Whether nine in ten characters beyond ASCII are in GB 2312: other encodings, read as GBK, give rarer characters.
-
-    EUC-KR and EUC-JP share their code space with GB 2312: Korean syllables are the first half of the Chinese characters
-    there, and Japanese letters are Japanese letters.
-
-    Parameters
-    ----------
-    characters : Counter
-        How often each character beyond ASCII occurs.
-    """
-    total = characters.total()
-    rows = "".join(characters).encode("gb2312", errors="ignore")[::2]  # of the table of GB 2312
-    korean = len(rows) >= 20 and max(rows) <= 0xC8
-    japanese = sum(count for character, count in characters.items() if "\u3040" <= character <= "\u30ff") > 0.1 * total
-    common = sum(count for character, count in characters.items() if character.encode("gb2312", errors="ignore"))
-    return 2 * common > 0.9 * 2 * total and not korean and not japanese
