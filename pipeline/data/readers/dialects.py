@@ -5,6 +5,7 @@ row has as many cells as the header, and no row swallows lines that are rows of 
 """
 
 import csv
+import operator
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -148,7 +149,9 @@ class Dialect:
         if len(cells) != self.width:
             return False
         if self.names:
-            return all(cells[place].strip() in values for place, values in self.names.items())
+            known = [cells[place].strip() in values for place, values in self.names.items()]
+            stray = [cells[place].count('"') % 2 == 1 for place in self.names]
+            return any(known) and all(map(operator.or_, known, stray))
         return self.width > 2 or self.delimiter == "\t"  # a line of a longer text may well have a comma
 
 
@@ -229,7 +232,7 @@ def choose_dialect(lines: Lines, delimiter: str, width: int, *, header: str = ""
 
     Examples
     --------
-    >>> lines = ['"he said so,sad', "fine,glad", '5",sad'] * 9
+    >>> lines = ["fine,glad", "so,sad"] * 9 + ['"he said so,sad', "fine,glad", '5",sad']
     >>> choose_dialect(lambda: lines, ",", 2)[0].quoting
     'text'
     """
