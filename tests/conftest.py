@@ -21,7 +21,6 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # One process makes the first run, while the other does what does not need it; the shortest come last.
 FIRST = [
     "pipeline",
-    "new_modality",
     "train",
     "crash_safety",
     "pretraining",

@@ -9,6 +9,8 @@ import pytest
 from helpers.project import SMALL, Project, copy_project
 from mlflow import MlflowClient
 
+pytestmark = pytest.mark.slow  # half a minute: the whole pipeline with another kind of input
+
 FILES = {
     "pipeline/numbers/__init__.py": '"""Rows of numbers as an input."""\n',
     "pipeline/numbers/modality.py": '''"""Rows of numbers, written with spaces between, such as "0.5 -1 3"."""
@@ -179,7 +181,6 @@ def test_a_new_modality_is_explained(project: Project) -> None:
     assert total == pytest.approx(explanation["scores"]["tense"], abs=1e-4)
 
 
-@pytest.mark.slow  # nine seconds
 def test_commands_for_texts_refuse_another_modality(project: Project, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text,label\n" + "1 2 3,calm\n" * 50)
     for command in (["serve"], ["adapt", f"{tmp_path}/in.csv", "--user", "eve"]):
@@ -190,7 +191,6 @@ def test_commands_for_texts_refuse_another_modality(project: Project, tmp_path: 
     assert "reads numbers; name its columns: --column numbers=COLUMN" in done.stderr
 
 
-@pytest.mark.slow  # five seconds
 def test_a_cell_that_breaks_its_rules_is_named(project: Project, tmp_path: Path) -> None:
     """Its rules file stops the pipeline; the message names the row and the parameter."""
     text = (project.folder / "data/moods.csv").read_text()

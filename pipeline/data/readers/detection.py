@@ -65,6 +65,8 @@ MARGIN_EACH = 0.1  # ... more for each place in which they differ, ...
 MIXED = 3.0  # the price of mixing languages: few files do
 CAUTION = {"mac_roman": 7.0, "gb18030": 7.0, "cp1254": 3.0}  # ... and for these
 REPEATED = 0.25  # a place that is found e times as often counts so much more: copies are not new evidence
+PLAINLY_CHINESE = 1_000  # characters that cannot be the accents of another language by chance
+MOST_JUDGED = 1_000  # places, the most frequent ones
 LEAST_MEAN = -10.5  # log-likelihood of a character; that of text in no known language is less
 # What is named, if nothing fits, by the characters that the text then has.
 SCRIPTS = {
@@ -113,6 +115,11 @@ def detect_legacy(open_file: OpenFile) -> Verdict:
         for place, count in Counter(PLACE.findall(block)).items():
             if place in places or len(places) < MOST_PLACES:
                 places[place] += count
+    counts = np.array(list(places.values()))
+    chinese = _decoded(places, used, "gb18030")
+    if chinese and len("".join(chinese)) >= PLAINLY_CHINESE and _is_everyday_chinese(chinese, counts):
+        return Verdict("gb18030")  # at once: to judge thousands of characters in every language takes long
+    places = Counter(dict(places.most_common(MOST_JUDGED)))
     texts: dict[str, tuple[str, ...]] = {}
     for encoding in LANGUAGES:
         decoded = _decoded(places, used, encoding)
