@@ -199,12 +199,9 @@ def read(
     named = {column: value for column, value in (partitions or {}).items() if column in {*columns, *optional}}
     needed = [column for column in columns if column not in named] or columns
     table = form.parse(content, path, needed, [*optional, *named], form.delimiter or delimiter, reading)
-    for key, value in named.items():
+    for key, value in (dict.fromkeys(optional) | named).items():
         if key not in table:
             table[key] = pd.Series([value] * len(table), table.index, dtype=object)
-    for column in optional:
-        if column not in table:
-            table[column] = None
     return table[list(dict.fromkeys([*columns, *optional]))]
 
 

@@ -75,11 +75,15 @@ def declared_rules(settings: Validate, modalities: Sequence[str] = ("text",)) ->
             Rule("labels", "rows", "ExpectColumnValuesToBeInSet", {"column": "label", "value_set": allowed},
                  f"every label is one of the {len(s.labels)} allowed", "validate.labels"))
     # fmt: on
-    known = [rule.name for rule in declared]
-    for name in s.warn_only:
+    return _with_warnings(declared, s.warn_only)
+
+
+def _with_warnings(rules: Sequence[Rule], warn_only: Sequence[str]) -> list[Rule]:
+    known = [rule.name for rule in rules]
+    for name in warn_only:
         if name not in known:
             raise PipelineError(f"validate.warn_only: unknown rule {name!r}; known: {', '.join(known)}")
-    return [replace(rule, severity="warn") if rule.name in s.warn_only else rule for rule in declared]
+    return [replace(rule, severity="warn") if rule.name in warn_only else rule for rule in rules]
 
 
 def rule_tables(table: pd.DataFrame, readings: Mapping[str, Reading] | None = None) -> RuleTables:
