@@ -133,3 +133,29 @@ def test_plain_file_is_read_as_it_is(tmp_path: Path) -> None:
     table = formats.read(tmp_path / "a.csv", ["text", "label"], reading=reading)
     assert table["text"].tolist() == ['a, "b"', '5" nail', "two\nlines"]
     assert (reading.changed, reading.skipped) == ({}, {})
+
+
+def test_lines_that_look_like_rows_stay_in_texts_with_line_breaks() -> None:
+    texts = {i: f'"first {i}\nsecond {i}"' for i in range(0, 60, 2)} | {
+        7: '"so,sad\nfine"',
+        9: '"so ""good"",sad\nfine"',
+    }
+    lines = "\n".join(lines_with(texts)).split("\n")
+    _, rows, notes = rows_of(lines)
+    assert (len(rows), notes) == (60, [])
+    assert rows[7] == ["so,sad\nfine", "glad"]
+
+
+def test_doubled_quotes_are_meant() -> None:
+    lines = "\n".join(lines_with({7: '"so ""good"",sad\nfine"'})).split("\n")
+    assert rows_of(lines)[1][7] == ['so "good",sad\nfine', "glad"]
+
+
+def test_stray_quotes_in_the_only_known_cell_are_no_row() -> None:
+    assert Dialect(",", 2, names={1: frozenset(LABELS)}).is_row('so,"sad') is False
+
+
+def test_quoted_header_means_that_quotes_quote() -> None:
+    lines = lines_with({5: '"open', 20: '"again'})
+    assert choose_dialect(lambda: lines, ",", 2, header="text,label")[0].quoting == "text"
+    assert choose_dialect(lambda: lines, ",", 2, header='"text","label"')[0].quoting != "text"

@@ -118,7 +118,7 @@ def test_screen_reader_gets_the_result_and_names(page: Any) -> None:
 
 def test_header_describes_the_model(page: Any) -> None:
     expected = "moods version 1 · 3 classes · English · macro-F1 0.500 on the test set"
-    wait_until(lambda: find(page, "#model").text == expected)
+    assert wait_until(lambda: find(page, "#model").text == expected)
 
 
 def test_newer_text_replaces_an_older_answer(page: Any, model: WordModel) -> None:
