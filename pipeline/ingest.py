@@ -31,6 +31,7 @@ def main() -> None:
     sources, classes = (table[column].value_counts().sort_index().to_dict() for column in ("source", "label"))
     unlabelled = int(table["label"].isna().sum())
     write_table(paths.INGEST_TABLE, table)
+    write_json(paths.INGEST_COLUMNS, settings.columns)
     write_json(paths.INGEST_READING, {source: reading.as_json() for source, reading in readings.items()})
     write_json(
         paths.INGEST_SUMMARY,

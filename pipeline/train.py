@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .base import command, params, paths, versioning
-from .base.files import write_json, write_table
+from .base.files import read_json, write_json, write_table
 from .base.process import run_in_process
 from .base.state import state_id
 from .inference.calibration import combine
@@ -49,6 +49,7 @@ def main() -> None:
         classes=data.classes,
         calibration=fitted,
         class_shares=np.maximum(combine(parts, fitted).mean(axis=0), 1e-6).round(6).tolist(),
+        columns=read_json(paths.INGEST_COLUMNS),
         state=state,
     )
     shutil.rmtree(paths.TRAIN_MODEL, ignore_errors=True)

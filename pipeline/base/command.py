@@ -4,7 +4,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .errors import PipelineError
@@ -108,3 +108,17 @@ def column_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise PipelineError("--no-header needs numbers of columns, from 1, such as --text-column 2")
     return int(text)
+
+
+def check_columns(columns: Sequence[str | int], *, no_header: bool) -> None:
+    """Check that columns are all names, or all numbers of a file without header; some may be those of training.
+
+    >>> check_columns(["review", 2], no_header=False)
+    Traceback (most recent call last):
+        ...
+    pipeline.base.errors.PipelineError: columns must be all names, or with --no-header all numbers, got 'review', 2
+    """
+    kinds = {type(column) for column in columns}
+    if len(kinds) > 1 or (no_header and kinds != {int}):
+        listed = ", ".join(map(repr, columns))
+        raise PipelineError(f"columns must be all names, or with --no-header all numbers, got {listed}")

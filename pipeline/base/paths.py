@@ -12,6 +12,7 @@ QUARANTINE_FILES = Path("data/quarantine")
 INGEST_TABLE = Path("data/ingest/table.parquet")
 INGEST_SUMMARY = Path("data/ingest/summary.json")
 INGEST_READING = Path("data/ingest/reading.json")
+INGEST_COLUMNS = Path("data/ingest/columns.json")
 
 VALIDATE_PASSED = Path("data/validate/passed.json")
 

@@ -162,7 +162,7 @@ def unify_labels(labels: "pd.Series[str]", reading: Reading) -> "pd.Series[str]"
     return labels.replace({label: new[label] for label in changed}) if changed else labels
 
 
-def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) -> pd.DataFrame:
+def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None, *, strict: bool = True) -> pd.DataFrame:
     """Rename labels; drop the rows of labels whose new name is null.
 
     Parameters
@@ -171,6 +171,8 @@ def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) 
         Has `label`, null where missing.
     label_map : mapping or None
         New names by label, as in `ingest.label_map`; other labels stay.
+    strict : bool
+        Whether the table must have every label of the map.
 
     Raises
     ------
@@ -189,7 +191,7 @@ def map_labels(table: pd.DataFrame, label_map: Mapping[Any, str | None] | None) 
         raise PipelineError("ingest.label_map names a label twice, such as 1 and '1'; name each once")
     labels = sorted(table["label"].dropna().unique())
     unknown = [label for label in mapping if label not in labels]
-    if unknown:
+    if unknown and strict:
         raise PipelineError(f"ingest.label_map names {_listed(unknown)}, but the labels are {_listed(labels)}")
     dropped = table["label"].isin([label for label, name in mapping.items() if name is None])
     names = table["label"].map({label: mapping.get(label, label) for label in labels})

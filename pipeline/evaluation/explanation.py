@@ -108,6 +108,7 @@ class ExplanationDict(TypedDict):
     predicted_label: str
     confidence: float
     probabilities: dict[str, float]
+    known_words: int
     scores: dict[str, float]
     baseline: dict[str, float]
     words: list[ExplainedWord]
@@ -138,6 +139,8 @@ class Explanation:
     residual : float
         Error of the sum of contributions before it was distributed over the words, relative to the largest difference
         of scores and baseline.
+    known_words : int
+        Number of words that the training texts have too.
     """
 
     text: str
@@ -149,6 +152,7 @@ class Explanation:
     baseline: np.ndarray
     scores: np.ndarray
     residual: float
+    known_words: int = 0
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -173,6 +177,7 @@ class Explanation:
             "predicted_label": self.classes[self.best],
             "confidence": round(float(self.probabilities[self.best]), 6),
             "probabilities": by_class(self.probabilities),
+            "known_words": self.known_words,
             "scores": by_class(self.scores),
             "baseline": by_class(self.baseline),
             "words": [
@@ -220,8 +225,10 @@ class Explainer:
         cleaned, processor = modality(self.modality).clean(raw), self.predictor.processors[self.modality]
         words, contributions, baseline, residual = self.contributions(cleaned)
         sources: Sequence[Span | None] = [None] * len(words)
+        known_words = 0
         if isinstance(processor, Tokenizer):
             sources = list(trace(raw, words, processor.unit))
+            known_words = int(processor.known_words(processor.encode([cleaned]))[0])
         return Explanation(
             text=cleaned,
             words=words,
@@ -232,6 +239,7 @@ class Explainer:
             baseline=baseline,
             scores=baseline + contributions.sum(axis=0),
             residual=residual,
+            known_words=known_words,
         )
 
     def contributions(self, cleaned: str, tolerance: float = COMPLETENESS_TOLERANCE) -> CellContributions:

@@ -25,6 +25,7 @@ class Manifest(TypedDict):
     class_shares: list[float]  # class priors that the probabilities expect: their means over the validation rows
     sha256: dict[str, str]
     modalities: NotRequired[list[str]]  # from format 7 on
+    columns: NotRequired[dict[str, list[str | int]]]  # of the training file, by modality; older models lack it
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -61,6 +62,15 @@ def modalities(manifest: Manifest) -> list[str]:
     ['text']
     """
     return manifest.get("modalities", ["text"])
+
+
+def columns(manifest: Manifest) -> dict[str, list[str | int]]:
+    """Return the columns of the file that a model was trained on, by modality; several of one modality were joined.
+
+    >>> columns({"format": 6})
+    {'text': ['text']}
+    """
+    return manifest.get("columns") or {name: [name] for name in modalities(manifest)}
 
 
 def require_text(manifest: Manifest, command: str) -> None:

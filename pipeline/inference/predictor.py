@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,34 @@ from .part import Inputs, Part, Rows, log_probabilities
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class Answers(NamedTuple):
+    """What a model answers about rows.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_rows, n_classes), float64
+        Calibrated class probabilities.
+    known_words : ndarray of shape (n_rows,), int, or None
+        Number of words that the training texts have too; None if the model reads no texts.
+    empty : ndarray of shape (n_rows,), bool
+        Mask of the rows of which nothing is left after cleaning, so that their probabilities mean nothing.
+    """
+
+    probabilities: np.ndarray
+    known_words: np.ndarray | None
+    empty: np.ndarray
+
+    def as_table(self, classes: Sequence[str]) -> "pd.DataFrame":
+        """Return what `Predictor.predict` returns."""
+        import pandas as pd
+
+        best = self.probabilities.argmax(axis=1)
+        table = pd.DataFrame(self.probabilities, columns=[f"p_{name}" for name in classes])
+        table.insert(0, "confidence", self.probabilities.max(axis=1, initial=0))
+        table.insert(0, "predicted_label", pd.Series([classes[number] for number in best], dtype="str"))
+        return table if self.known_words is None else table.assign(known_words=self.known_words)
 
 
 @dataclass(frozen=True)
@@ -112,7 +140,11 @@ class Predictor:
         return log_probabilities(self.parts, Inputs.encode(self._by_modality(cleaned), self.processors))
 
     def probabilities(self, rows: Rows | Sequence[str], class_shares: str = "") -> np.ndarray:
-        """Return calibrated class probabilities.
+        """Return the class probabilities of raw rows; see `answers`."""
+        return self.answers(rows, class_shares).probabilities
+
+    def answers(self, rows: Rows | Sequence[str], class_shares: str = "") -> Answers:
+        """Predict raw rows.
 
         Parameters
         ----------
@@ -123,18 +155,19 @@ class Predictor:
             `{"negative": 0.2, "positive": 0.8}`, or "estimate" to estimate them from the rows, which should be hundreds
             or more; see `calibration.estimate_class_priors`. Empty for those of the training data.
 
-        Returns
-        -------
-        ndarray of shape (n_rows, n_classes), float64
-            In the order of `classes`.
-
         Raises
         ------
         ValueError
             `class_shares` is neither of these.
         """
         cleaned = {name: _clean(cells, modality(name).clean) for name, cells in self._by_modality(rows).items()}
-        probabilities = combine(self.log_probabilities(cleaned), self.calibration)
+        inputs = Inputs.encode(cleaned, self.processors)
+        probabilities = combine(log_probabilities(self.parts, inputs), self.calibration)
+        known = self.tokenizer.known_words(inputs.arrays["text"]) if "text" in self.processors else None
+        empty = [not any(cells) for cells in zip(*cleaned.values(), strict=True)]
+        return Answers(self._reweighed(probabilities, class_shares), known, np.array(empty, dtype=bool))
+
+    def _reweighed(self, probabilities: np.ndarray, class_shares: str) -> np.ndarray:
         if not class_shares or not len(probabilities):
             return probabilities
         before = np.array(self.class_shares)
@@ -147,17 +180,11 @@ class Predictor:
 
         Returns
         -------
-        DataFrame of shape (n_rows, 2 + n_classes)
-            `predicted_label`, `confidence` (its probability), and `p_<class>` for each class.
+        DataFrame of shape (n_rows, 2 + n_classes) or (n_rows, 3 + n_classes)
+            `predicted_label`, `confidence` (its probability), `p_<class>` for each class, and `known_words` if the
+            model reads texts; see `Answers`.
         """
-        import pandas as pd
-
-        probabilities = self.probabilities(rows, class_shares)
-        best = probabilities.argmax(axis=1)
-        table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in self.classes])
-        table.insert(0, "confidence", probabilities.max(axis=1, initial=0))
-        table.insert(0, "predicted_label", pd.Series([self.classes[i] for i in best], dtype="str"))
-        return table
+        return self.answers(rows, class_shares).as_table(self.classes)
 
     def _by_modality(self, rows: Rows | Sequence[str]) -> Rows:
         if isinstance(rows, Mapping):
@@ -225,20 +252,25 @@ class ServedModel:
         ----------
         table : DataFrame
             A column of raw cells for each modality.
-        params : mapping of str to str, optional
-            Only `class_shares`, see `Predictor.probabilities`.
+        params : mapping, optional
+            `class_shares`, see `Predictor.answers`; and `allow_empty`, whether a row of which nothing is left after
+            cleaning gets the probabilities of a row without words, instead of raising an error.
 
         Raises
         ------
         ValueError
-            A cell is not a string.
+            A cell is not a string, or a row is empty.
         """
+        params = params or {}
         rows = {name: table[name].to_list() for name in self.predictor.processors}
         for name, cells in rows.items():
             for number, cell in enumerate(cells, start=1):
                 if not isinstance(cell, str):
                     raise ValueError(f"row {number} of column {name} must be a string, got {type(cell).__name__}")
-        return self.predictor.predict(rows, (params or {}).get("class_shares", ""))
+        answers = self.predictor.answers(rows, params.get("class_shares", ""))
+        if answers.empty.any() and not params.get("allow_empty"):
+            raise ValueError(f"row {int(answers.empty.argmax()) + 1} is empty")
+        return answers.as_table(self.predictor.classes)
 
 
 def _load_pyfunc(path: str) -> ServedModel:

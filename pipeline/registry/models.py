@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import PipelineError
 from ..base.files import read_json, read_yaml
-from ..inference.manifest import MANIFEST, Manifest
+from ..inference.manifest import MANIFEST, Manifest, modalities
 from ..inference.part import Rows
 
 if TYPE_CHECKING:
     from .lazy_mlflow import ModelVersion
     from .store import Store
 
-Predicted = list[list[Any]]  # columns: label, confidence and a probability for each class
+Predicted = list[list[Any]]  # columns: those of `Answers.as_table`
 Predict = Callable[[Rows, str], Predicted]  # cells by modality, and class shares
 
 
@@ -59,10 +59,17 @@ class OpenedModel:
         except Exception as error:  # the model's own code may raise anything, also its own PipelineError
             raise PipelineError(f"{self.name} cannot be loaded: {error}") from error
 
+        manifest = self.manifest()
+        # Which rows are empty was decided before. Older models take no parameters.
+        takes_params, counts_words = "class_shares" in manifest, "text" in modalities(manifest)
+
         def predict(rows: Rows, class_shares: str) -> Predicted:
-            params = [{"class_shares": class_shares}] if class_shares else []  # older models take none
-            table = model.predict(pd.DataFrame(rows), *params)
-            return [column.to_list() for _, column in table.round(6).items()]
+            params = [{"class_shares": class_shares, "allow_empty": True}] if takes_params else []
+            table = model.predict(pd.DataFrame(rows), *params).round(6)
+            columns = [column.to_list() for _, column in table.items()]
+            if counts_words and "known_words" not in table:  # an older model
+                columns.append([None] * len(table))
+            return columns
 
         return predict
 

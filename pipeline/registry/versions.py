@@ -185,8 +185,14 @@ def _signature(manifest: Manifest) -> "ModelSignature":
     """Describe what a registered model takes and returns: a cell of each kind; a label, probabilities by class."""
     numbers = ["confidence", *(f"p_{name}" for name in manifest["classes"])]
     probabilities = [lazy_mlflow.ColSpec("double", name) for name in numbers]
+    known = [lazy_mlflow.ColSpec("long", "known_words")] if "text" in modalities(manifest) else []
     return lazy_mlflow.ModelSignature(
         inputs=lazy_mlflow.Schema([lazy_mlflow.ColSpec("string", name) for name in modalities(manifest)]),
-        outputs=lazy_mlflow.Schema([lazy_mlflow.ColSpec("string", "predicted_label"), *probabilities]),
-        params=lazy_mlflow.ParamSchema([lazy_mlflow.ParamSpec("class_shares", "string", "")]),
+        outputs=lazy_mlflow.Schema([lazy_mlflow.ColSpec("string", "predicted_label"), *probabilities, *known]),
+        params=lazy_mlflow.ParamSchema(
+            [
+                lazy_mlflow.ParamSpec("class_shares", "string", ""),
+                lazy_mlflow.ParamSpec("allow_empty", "boolean", False),
+            ]
+        ),
     )

@@ -49,9 +49,25 @@ class LoadedModel:
     def title(self) -> str:
         return f"{self.name} version {self.version}" if self.version else self.name
 
-    def explanations(self, texts: Sequence[str]) -> list[ExplanationDict]:
-        """Explain each raw text; the fields are those of `schemas.ExplainResponse`."""
-        return [self.explainer.explain(text).to_dict() for text in texts]
+    def predictions(self, texts: Sequence[str]) -> list[dict[str, Any] | None]:
+        """Label each raw text, with the fields of `schemas.Prediction`; None where nothing is left of it."""
+        answers = self.predictor.answers(texts)
+        rows = zip(answers.probabilities, answers.known_words, answers.empty, strict=True)  # type: ignore[arg-type]
+        return [None if empty else self._prediction(row, int(known)) for row, known, empty in rows]
+
+    def _prediction(self, row: np.ndarray, known_words: int) -> dict[str, Any]:
+        best = int(row.argmax())
+        return {
+            "predicted_label": self.predictor.classes[best],
+            "confidence": float(row[best]),
+            "probabilities": dict(zip(self.predictor.classes, row.tolist(), strict=True)),
+            "known_words": known_words,
+        }
+
+    def explanations(self, texts: Sequence[str]) -> list[ExplanationDict | None]:
+        """Explain each raw text, with the fields of `schemas.ExplainResponse`; None where nothing is left of it."""
+        explanations = (self.explainer.explain(text).to_dict() for text in texts)
+        return [explanation if explanation["text"] else None for explanation in explanations]
 
 
 def load_folder(

@@ -14,6 +14,7 @@ from ..base.characters import without_invisible
 from ..base.modalities import modality
 from ..base.process import worker_pool
 from ..data.readers.streams import TableStream, UnreadableRow
+from ..inference.manifest import modalities
 from ..inference.part import Rows
 from ..registry.models import OpenedModel, Predict, Predicted
 
@@ -138,7 +139,7 @@ def _collected(chunk: Any, errors: list[str | None], result: Callable[[], Predic
 def predict_table(
     table: TableStream, target: BinaryIO, model: OpenedModel, *, workers: int = 1, class_shares: str = ""
 ) -> Counter[str]:
-    """Write a table to `target` with `predicted_label`, `confidence`, `p_<class>` and `error` added.
+    """Write a table to `target` with `predicted_label`, `confidence`, `p_<class>`, `known_words` and `error` added.
 
     The parameters are those of `predictions`. A row with an error has no values in the other new columns.
 
@@ -147,8 +148,10 @@ def predict_table(
     Counter
         Rows by error; "" for those predicted.
     """
-    numbers = ["confidence", *(f"p_{name}" for name in model.manifest()["classes"])]
-    added = {"predicted_label": str, **dict.fromkeys(numbers, float), "error": str}
+    manifest = model.manifest()
+    numbers = ["confidence", *(f"p_{name}" for name in manifest["classes"])]
+    words = {"known_words": int} if "text" in modalities(manifest) else {}
+    added = {"predicted_label": str, **dict.fromkeys(numbers, float), **words, "error": str}
     counts: Counter[str] = Counter()
     table.start(target, added)
     try:
@@ -171,10 +174,11 @@ def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: i
     from ..inference.calibration import estimate_class_priors
 
     manifest = model.manifest()
-    blocks = [np.empty((len(manifest["classes"]), 0))]  # (n_classes, n_rows) each
+    n_classes = len(manifest["classes"])
+    blocks = [np.empty((n_classes, 0))]  # (n_classes, n_rows) each
     with tqdm(desc="estimate", unit=" rows", unit_scale=True, disable=None) as progress:
         for _, errors, predicted in predictions(table, model, workers=workers):
-            columns = [[value for value in column if value is not None] for column in predicted[2:]]
+            columns = [[value for value in column if value is not None] for column in predicted[2 : 2 + n_classes]]
             blocks.append(np.array(columns, dtype=np.float64))
             progress.update(len(errors))
     probabilities = np.concatenate(blocks, axis=1).T

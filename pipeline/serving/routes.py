@@ -3,6 +3,7 @@
 They are added to the application itself: an `APIRouter` would cost a second look-up at each request.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from . import schemas
 from .batching import QueueFullError, RequestBatcher
-from .champion import LiveChampion, LoadedModel
+from .champion import LiveChampion
 from .metrics import Monitor
 from .middleware import RETRY_AFTER, error_response, unless_gone
 
@@ -82,33 +83,32 @@ def add_prediction_routes(
     async def predict(body: PredictRequest) -> schemas.PredictResponse:
         """Label one text."""
         model = champion.model
-        (row,) = await predictions.run(model.predictor.probabilities, [body.text])
-        return schemas.PredictResponse(model=model.title, **_prediction(model, row))
+        (row,) = _refusing_empty(await predictions.run(model.predictions, [body.text]))
+        return schemas.PredictResponse(model=model.title, **row)
 
     @app.post("/predict/batch", responses=ERRORS)
     async def predict_batch(body: BatchRequest) -> schemas.BatchResponse:
         """Label several texts."""
         model = champion.model
-        rows = await predictions.run(model.predictor.probabilities, body.texts)
-        labelled = [schemas.Prediction(**_prediction(model, row)) for row in rows]
+        rows = _refusing_empty(await predictions.run(model.predictions, body.texts), "texts[{}]")
+        labelled = [schemas.Prediction(**row) for row in rows]
         return schemas.BatchResponse(model=model.title, predictions=labelled)
 
     @app.post("/explain", responses=ERRORS)
     async def explain(body: PredictRequest, request: Request) -> schemas.ExplainResponse:
         """Label one text, and return what each of its words contributes to the score of each label."""
         model = champion.model
-        (explanation,) = await unless_gone(request, explanations.run(model.explanations, [body.text]))
+        answers = await unless_gone(request, explanations.run(model.explanations, [body.text]))
+        (explanation,) = _refusing_empty(answers)
         return schemas.ExplainResponse(model=model.title, **explanation)
 
 
-def _prediction(model: LoadedModel, row: Any) -> dict[str, Any]:
-    """Return a row of probabilities, shape (n_classes,), as the fields of `schemas.Prediction`."""
-    best = int(row.argmax())
-    return {
-        "predicted_label": model.predictor.classes[best],
-        "confidence": float(row[best]),
-        "probabilities": dict(zip(model.predictor.classes, row.tolist(), strict=True)),
-    }
+def _refusing_empty(answers: Sequence[dict[str, Any] | None], field: str = "text") -> list[dict[str, Any]]:
+    """Return the answers; refuse the request if one is None, as that of an empty text is."""
+    for number, answer in enumerate(answers):
+        if answer is None:
+            raise HTTPException(422, f"{field.format(number)} is empty: nothing is left after cleaning")
+    return [answer for answer in answers if answer is not None]
 
 
 def add_status_routes(app: FastAPI, champion: LiveChampion, predictions: RequestBatcher, monitor: Monitor) -> None:

@@ -18,6 +18,9 @@ class Prediction(BaseModel):
     predicted_label: str
     confidence: Probability = Field(description="probability of the predicted label")
     probabilities: dict[str, Probability]
+    known_words: int = Field(
+        ge=0, description="words that the training texts have too; with 0, the label says little about the text"
+    )
 
 
 class PredictResponse(Prediction):

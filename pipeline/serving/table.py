@@ -5,8 +5,9 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,10 +15,11 @@ from ..base import command
 from ..base.errors import PipelineError
 from ..base.files import atomic
 from ..base.modalities import MODALITIES
+from ..data.joined import open_joined
 from ..data.readers.compression import packing
-from ..data.readers.formats import BY_NAME, format_by_name, open_stream
+from ..data.readers.formats import BY_NAME, format_by_name
 from ..data.readers.streams import TableStream
-from ..inference.manifest import modalities
+from ..inference.manifest import columns
 from ..inference.predictor import parse_class_priors
 from ..registry.models import OpenedModel, open_model
 from .prediction_job import estimated_class_shares, predict_table
@@ -49,13 +51,18 @@ def _parser() -> argparse.ArgumentParser:
         help="CSV, TSV, JSON (lines or an array), Parquet or Excel, also compressed (.csv.gz); - for standard input",
     )
     parser.add_argument("output", type=command.file, help="file to write, of the same format; - for standard output")
-    parser.add_argument("--text-column", default="text", help="column that holds the texts (default: text)")
+    parser.add_argument(
+        "--text-column",
+        action="append",
+        metavar="COLUMN",
+        help="column of the texts (default: that of the training file); give it again for each one to join",
+    )
     parser.add_argument(
         "--column",
         action="append",
         type=_column,
         metavar="MODALITY=COLUMN",
-        help=f"column of another input than text, once for each of the model's: {', '.join(MODALITIES)}",
+        help=f"column of another input than text (default: that of the training file): {', '.join(MODALITIES)}",
     )
     parser.add_argument(
         "--no-header",
@@ -129,12 +136,11 @@ def predict_file(options: argparse.Namespace) -> tuple[Counter[str], str]:
     if estimate and options.input == "-":
         raise PipelineError("--class-shares estimate reads the texts twice; name a file instead of standard input")
     try:
-        table = _open_input(options)  # before the model, which takes longer
         with open_model(options.model) as model:
-            _check_columns(options, model)
-            shares = checked_shares(model, options.class_shares)
+            columns, shares = _columns(options, model), checked_shares(model, options.class_shares)
+            table = _open_input(options, columns)
             if estimate:
-                shares = estimated_class_shares(_open_input(options), model, workers=options.workers)
+                shares = estimated_class_shares(_open_input(options, columns), model, workers=options.workers)
             with _open_output(options.output) as target:
                 return predict_table(table, target, model, workers=options.workers, class_shares=shares), model.name
     except OSError as error:
@@ -150,23 +156,23 @@ def _check_formats(options: argparse.Namespace) -> None:
         )
 
 
-def _columns(options: argparse.Namespace) -> dict[str, str | int]:
-    """Return the columns to read, by modality: names, or numbers if the file has no header."""
-    columns = options.column or [("text", options.text_column)]
-    return {name: command.column_number(column) if options.no_header else column for name, column in columns}
+def _columns(options: argparse.Namespace, model: OpenedModel) -> dict[str, list[str | int]]:
+    """Return the columns to read, by modality: as the options name them, otherwise those of the training file."""
+    named: dict[str, list[str | int]] = {}
+    for name, column in [*(("text", column) for column in options.text_column or ()), *(options.column or ())]:
+        named.setdefault(name, []).append(command.column_number(column) if options.no_header else column)
+    trained = columns(model.manifest())
+    if not named.keys() <= trained.keys():
+        raise PipelineError(f"{model.name} reads {' and '.join(trained)}, not {' and '.join(named)}")
+    chosen = trained | named
+    command.check_columns([*chain.from_iterable(chosen.values())], no_header=options.no_header)
+    return chosen
 
 
-def _check_columns(options: argparse.Namespace, model: OpenedModel) -> None:
-    named, needed = set(_columns(options)), modalities(model.manifest())
-    if named != set(needed):
-        columns = " ".join(f"--column {name}=COLUMN" for name in needed)
-        raise PipelineError(f"{model.name} reads {' and '.join(needed)}; name its columns: {columns}")
-
-
-def _open_input(options: argparse.Namespace) -> TableStream:
-    return open_stream(
+def _open_input(options: argparse.Namespace, columns: Mapping[str, Sequence[str | int]]) -> TableStream:
+    return open_joined(
         options.input,
-        _columns(options),
+        columns,
         format_name=options.format,
         encoding=options.encoding,
         delimiter=options.delimiter,

@@ -1,5 +1,6 @@
 """The tokenizer: cleaned texts to token ids, by the same code in training and in prediction."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..base.files import read_json, write_json
 from .languages import UNITS, RunCache
+from .masking import PLACEHOLDERS
 
 PADDING, UNKNOWN = 0, 1  # token ids; those of the vocabulary follow
 MAX_VOCABULARY = 20_000  # if the data choose its size
@@ -141,6 +143,33 @@ class Tokenizer:
             row[: len(ids)] = ids
         return rows
 
+    @cached_property
+    def _is_word(self) -> np.ndarray:
+        words = (unit not in PLACEHOLDERS and any(map(_in_words, unit)) for unit in self.vocabulary)
+        return np.array([False] * (UNKNOWN + 1) + list(words))
+
+    def known_words(self, ids: np.ndarray) -> np.ndarray:
+        """Count the words of the vocabulary; neither punctuation nor a placeholder is a word, but an emoji is.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (n_texts, length), int32
+            As returned by `encode`.
+
+        Returns
+        -------
+        ndarray of shape (n_texts,), int64
+            Number of known words in each text.
+
+        Examples
+        --------
+        >>> tokenizer = Tokenizer(("good", "!", "[user]"), length=4)
+        >>> tokenizer.known_words(tokenizer.encode(["[user] good, good!", "[user] xyz!"])).tolist()
+        [2, 0]
+        """
+        counts: np.ndarray = self._is_word[ids].sum(axis=1)
+        return counts
+
     def save(self, path: Path) -> None:
         """Write the tokenizer as JSON."""
         write_json(
@@ -159,6 +188,10 @@ class Tokenizer:
         """Read a tokenizer that `save` wrote."""
         content = read_json(path)
         return cls(tuple(content.pop("vocabulary")), lengths=tuple(content.pop("lengths")), **content)
+
+
+def _in_words(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character) == "So"
 
 
 def _padded_lengths(num_units: Sequence[int], length: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Fine-tune the champion to one user's labelled texts; register the result if it is better."""
 
+import argparse
 import re
 import tempfile
 from collections.abc import Sequence
@@ -8,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..base import command, paths, versioning
+from ..base import command, params, paths, versioning
 from ..base.errors import PipelineError, display_name
 from ..base.files import sha256_json
 from ..data import columns, selection, tables
-from ..data.labels import as_labels
+from ..data.joined import with_joined
+from ..data.labels import as_labels, map_labels
 from ..data.readers import formats
+from ..data.settings import Ingest
 from ..data.split import assign_split
 from ..evaluation import metrics
-from ..inference.manifest import read_manifest, require_text
+from ..inference.manifest import Manifest, read_manifest, require_text
+from ..inference.manifest import columns as of_training
 from ..registry import experiments, packaging, tracking
 from ..registry.models import open_model
 from ..registry.runs import STATE
@@ -34,7 +38,7 @@ USER = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
 def read_personal_rows(
-    path: Path, text_column: str | int, label_column: str | int, classes: Sequence[str]
+    path: Path, text_columns: Sequence[str | int], label_column: str | int, classes: Sequence[str]
 ) -> pd.DataFrame:
     """Read a user's labelled texts: cleaned, without repetitions, split by hash.
 
@@ -42,8 +46,10 @@ def read_personal_rows(
     ----------
     path : Path
         A table in a format that `readers.formats.read` reads.
-    text_column, label_column : str or int
-        Names of its columns, or their numbers, from 1, if it has no header.
+    text_columns : sequence of str or int
+        Names of its columns of texts, which are joined; or their numbers, from 1, if it has no header.
+    label_column : str or int
+        The same for its labels, which are renamed by `ingest.label_map`.
     classes : sequence of str
         Class names of the model; the file may lack some of them.
 
@@ -57,11 +63,15 @@ def read_personal_rows(
     PipelineError
         The file cannot be read, has unknown classes, or too few or too many rows.
     """
-    cells = formats.read(path, [text_column, label_column])
-    labels = as_labels(cells[label_column], path)
-    texts = pd.DataFrame({"text": columns.as_texts(cells[text_column], path), "label": labels}).reset_index(drop=True)
+    settings, column = params.load(Ingest), text_columns[0]
+    cells = formats.read(path, [*text_columns, label_column])
+    if len(text_columns) > 1:
+        cells, column = with_joined(cells, text_columns, path)
+    labels = as_labels(cells[label_column], path, settings.missing_labels)
+    texts = pd.DataFrame({"text": columns.as_texts(cells[column], path), "label": labels}).reset_index(drop=True)
+    texts = map_labels(texts, settings.label_map, strict=False)
     table = tables.complete(texts, source="personal").assign(label=texts["label"])
-    unknown = sorted(set(labels.dropna()) - set(classes))
+    unknown = sorted(set(texts["label"].dropna()) - set(classes))
     if unknown:
         raise PipelineError(
             f"{path}: column {label_column!r} has the class {display_name(unknown[0])!r}, which the model does "
@@ -145,6 +155,21 @@ def register_personal(
     return f"registered as {verdict}, champion" if comparison.better else verdict
 
 
+def chosen_columns(options: argparse.Namespace, manifest: Manifest) -> tuple[list[str | int], str | int]:
+    """Return the columns of texts and of labels: as the options name them, otherwise as in training.
+
+    Raises
+    ------
+    PipelineError
+        Some are numbers, others names.
+    """
+    parse = command.column_number if options.no_header else str
+    texts = [parse(column) for column in options.text_column or ()] or of_training(manifest)["text"]
+    label = parse(options.label_column) if options.label_column else params.load(Ingest).label_column
+    command.check_columns([*texts, label], no_header=options.no_header)
+    return texts, label
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("adapt", __doc__, example="own.csv --user eve")
     parser.add_argument(
@@ -159,15 +184,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="champion",
         help="model to start from: alias, version or folder (default: %(default)s)",
     )
-    parser.add_argument("--text-column", default="text", help="name of the column of texts (default: %(default)s)")
-    parser.add_argument("--label-column", default="label", help="name of the column of classes (default: %(default)s)")
+    parser.add_argument(
+        "--text-column",
+        action="append",
+        metavar="COLUMN",
+        help="column of the texts (default: that of the training file); give it again for each one to join",
+    )
+    parser.add_argument("--label-column", metavar="COLUMN", help="column of the classes (default: ingest.label_column)")
     parser.add_argument(
         "--no-header", action="store_true", help="the first line of the CSV is a row, and columns are named by number"
     )
     options = parser.parse_args(arguments)
-    if options.no_header:
-        options.text_column = command.column_number(options.text_column)
-        options.label_column = command.column_number(options.label_column)
     if not USER.fullmatch(options.user):
         raise PipelineError(
             f"--user must consist of ASCII letters, digits, '.', '_' and '-', at most 60, got {options.user!r}"
@@ -176,8 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         base, folder = model.folder, Path(temporary) / "personal"
         manifest = read_manifest(base)
         require_text(manifest, "adapt")
-        classes = manifest["classes"]
-        table = read_personal_rows(options.file, options.text_column, options.label_column, classes)
+        text_columns, label_column = chosen_columns(options, manifest)
+        table = read_personal_rows(options.file, text_columns, label_column, manifest["classes"])
         comparison, history = fine_tune(base, table, folder)
         verdict = "not registered: tracking is off (PIPELINE_TRACKING)"
         if tracking.enabled():

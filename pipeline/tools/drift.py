@@ -11,10 +11,9 @@ import pandas as pd
 
 from ..base import command, params, paths
 from ..base.errors import PipelineError
-from ..base.params import label_name
 from ..data import columns
 from ..data.joined import with_joined
-from ..data.labels import as_labels, unknown_labels
+from ..data.labels import as_labels, map_labels, unknown_labels
 from ..data.readers import formats
 from ..data.readers.partitions import partition_columns
 from ..data.rules.engine import MAX_CLASSES
@@ -58,9 +57,7 @@ def read_new_rows(path: Path) -> pd.DataFrame:
             f"{path}: column {settings.label_column!r} holds {table['label'].nunique():,} labels, more than "
             f"{MAX_CLASSES}; name the column of labels with ingest.label_column"
         )
-    new_names = {label_name(old): name for old, name in (settings.label_map or {}).items()}
-    dropped = table["label"].isin([old for old, name in new_names.items() if name is None])
-    return table.assign(label=table["label"].replace(new_names))[~dropped].reset_index(drop=True)
+    return map_labels(table, settings.label_map, strict=False)
 
 
 def load_predictor(which: str) -> tuple[str, Predictor]:

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise PipelineError("the text is not UTF-8; convert it, such as with `iconv -t utf-8`") from error
     with open_model(options.model) as model:
         explanation = Explainer.load(model.folder).explain(text)
+    if not explanation.text:
+        raise PipelineError("the text is empty: nothing is left of it after cleaning")
+    if not explanation.known_words:
+        print("explain: no word of this text is in the training texts: the label says little about it", file=sys.stderr)
     if options.html is None:
         sys.stdout.buffer.write(json.dumps(explanation.to_dict(), ensure_ascii=False, indent=1).encode() + b"\n")
         return

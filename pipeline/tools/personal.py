@@ -11,7 +11,7 @@ import pandas as pd
 from ..base import params, paths
 from ..evaluation import intervals, metrics
 from ..inference.calibration import TEMPERATURE_BOUNDS, Calibration, combine
-from ..inference.manifest import TOKENIZER, WEIGHTS, read_manifest
+from ..inference.manifest import TOKENIZER, WEIGHTS, columns, read_manifest
 from ..inference.network import log_softmax
 from ..inference.ngrams import GRAMS, Ngrams
 from ..text.processor import Tokenizer
@@ -114,6 +114,7 @@ def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalCo
         classes=manifest["classes"],
         calibration=calibration,
         class_shares=priors,
+        columns=columns(manifest),
         state=manifest["state"],
     )
     return comparison, history

@@ -43,6 +43,7 @@ def save(
     classes: Sequence[str],
     calibration: Calibration,
     class_shares: Sequence[float],
+    columns: Mapping[str, list[str | int]],
     state: str,
 ) -> None:
     """Write a model folder: weights, networks as ONNX, processors, n-grams if any, and a manifest with their digests.
@@ -57,7 +58,7 @@ def save(
         By modality.
     ngrams : Ngrams or None
         The two linear models on texts.
-    classes, calibration, class_shares, state
+    classes, calibration, class_shares, columns, state
         See `Manifest`.
 
     Raises
@@ -89,6 +90,7 @@ def save(
         temperature=calibration.temperature,
         offsets=list(calibration.offsets),
         class_shares=list(class_shares),
+        columns=dict(columns),
         sha256={name: sha256(folder / name) for name in files},
     )
     if names != ["text"]:

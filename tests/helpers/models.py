@@ -21,6 +21,7 @@ def save_text_model(
     calibration: Calibration,
     class_shares: Sequence[float],
     state: str,
+    columns: Sequence[str | int] = ("text",),
 ) -> None:
     """Write a model folder; `network` holds the arguments of `text.build`, the others are those of `export.save`."""
     export.save(
@@ -31,5 +32,6 @@ def save_text_model(
         classes=classes,
         calibration=calibration,
         class_shares=class_shares,
+        columns={"text": list(columns)},
         state=state,
     )

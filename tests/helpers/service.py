@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.inference.predictor import Answers
 from pipeline.serving import app, routes
 from pipeline.serving.champion import LiveChampion, LoadedModel
 from pipeline.serving.metrics import Monitor
@@ -34,23 +36,25 @@ class FakeModel:
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+    def answers(self, texts: Sequence[str]) -> Answers:
         self.calls.append(len(texts))
         assert self.may_answer.wait(30)
         if any("fail" in text for text in texts):
             raise ValueError(f"cannot read {texts}")
         rows = np.full((len(texts), 3), 0.25)
         rows[np.arange(len(texts)), [len(text) % 3 for text in texts]] = 0.5
-        return rows
+        words = [len(re.findall(r"\w+", text)) for text in texts]
+        return Answers(rows, np.array(words), np.array([not text.strip() for text in texts]))
 
     def explain(self, text: str) -> Any:
-        probabilities = dict(zip(CLASSES, self.probabilities([text])[0].tolist(), strict=True))
+        probabilities = dict(zip(CLASSES, self.answers([text]).probabilities[0].tolist(), strict=True))
         label = max(probabilities, key=probabilities.__getitem__)
         fields = {
-            "text": text,
+            "text": text.strip(),
             "predicted_label": label,
             "confidence": probabilities[label],
             "probabilities": probabilities,
+            "known_words": len(re.findall(r"\w+", text)),
             "scores": probabilities,
             "baseline": dict.fromkeys(probabilities, 0.0),
             "words": [{"word": text, "span": [0, len(text)], "source": None, "adds": probabilities}],

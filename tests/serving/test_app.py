@@ -39,15 +39,17 @@ def test_predict_one_text(client: Client) -> None:
         "predicted_label": "glad",
         "confidence": 0.5,
         "probabilities": {"sad": 0.25, "glad": 0.5, "angry": 0.25},
+        "known_words": 1,
         "model": "moods version 1",
     }
 
 
 def test_batch_keeps_the_order_of_texts(client: Client) -> None:
-    status, answer = client.post("/predict/batch", {"texts": ["", "a", "bb", "ccc", "a"]})
+    status, answer = client.post("/predict/batch", {"texts": ["ccc", "a", "b b", "??", "a"]})
     assert status == 200
     labels = [prediction["predicted_label"] for prediction in answer["predictions"]]
-    assert labels == ["sad", "glad", "angry", "sad", "glad"]
+    assert labels == ["sad", "glad", "sad", "angry", "glad"]
+    assert [prediction["known_words"] for prediction in answer["predictions"]] == [1, 1, 2, 0, 1]
     assert answer["model"] == "moods version 1"
 
 
@@ -115,9 +117,18 @@ def test_invalid_batch_gets_one_sentence(client: Client, texts: Any, message: st
     assert client.post("/predict/batch", {"texts": texts}) == (422, {"error": message})
 
 
-def test_nul_emoji_and_empty_text_are_valid(client: Client) -> None:
-    for text in ("\0", "😀", ""):
+def test_nul_and_emoji_are_valid(client: Client) -> None:
+    for text in ("\0", "😀"):
         assert client.post("/predict", {"text": text})[0] == 200
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u3000"])
+def test_text_without_content_is_refused(client: Client, text: str) -> None:
+    refusal = {"error": "text is empty: nothing is left after cleaning"}
+    assert client.post("/predict", {"text": text}) == (422, refusal)
+    assert client.post("/explain", {"text": text}) == (422, refusal)
+    answer = client.post("/predict/batch", {"texts": ["a", text]})
+    assert answer == (422, {"error": "texts[1] is empty: nothing is left after cleaning"})
 
 
 def test_body_of_unknown_length_is_limited(client: Client) -> None:

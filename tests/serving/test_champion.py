@@ -154,10 +154,10 @@ def load_folder_with(
 ) -> Any:
     """Load a folder whose model and explainer are fakes with a fault; return the model and what was loaded."""
     model = FakeModel()
-    valid = model.probabilities
+    valid = model.answers
 
     def probabilities(texts: list[str]) -> Any:
-        rows = valid(texts)
+        rows = valid(texts).probabilities
         if fault == "shape":
             return rows[:, :2]
         if fault == "batch" and len(texts) > 1:
@@ -168,7 +168,7 @@ def load_folder_with(
         if explainer_error:
             raise explainer_error
 
-    monkeypatch.setattr(model, "probabilities", probabilities)
+    monkeypatch.setattr(model, "probabilities", probabilities, raising=False)
     monkeypatch.setattr(champion.Predictor, "load", lambda folder: model)
     explainer = SimpleNamespace(explain=explain)
     monkeypatch.setattr(champion.Explainer, "from_predictor", lambda predictor, folder: explainer)

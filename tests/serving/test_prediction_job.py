@@ -31,7 +31,7 @@ class Shouting:
     def load(self) -> Predict:
         def predict(rows: Mapping[str, list[str]], class_shares: str) -> Predicted:
             lengths = [str(len(text)) for text in rows["text"]]
-            return [lengths, [0.5] * len(lengths), [0.5] * len(lengths)]
+            return [lengths, [0.5] * len(lengths), [0.5] * len(lengths), [1] * len(lengths)]
 
         return predict
 
@@ -47,8 +47,8 @@ def labelled(content: bytes, kind: str = "csv", text_column: str = "text") -> tu
 def of_csv(content: str | bytes) -> list[list[str]]:
     result, _ = labelled(content if isinstance(content, bytes) else content.encode())
     table = pd.read_csv(io.BytesIO(result), dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
-    assert list(table.columns[-4:]) == ["predicted_label", "confidence", "p_a", "error"]
-    return table.drop(columns="p_a").to_numpy().tolist()
+    assert list(table.columns[-5:]) == ["predicted_label", "confidence", "p_a", "known_words", "error"]
+    return table.drop(columns=["p_a", "known_words"]).to_numpy().tolist()
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,28 @@ def test_empty_line_keeps_its_row() -> None:
     assert [row[1:] for row in of_csv("text\na\n\nbc\n")] == [["1", "0.5", ""], ["", "", EMPTY], ["2", "0.5", ""]]
 
 
+def test_row_with_too_many_cells_keeps_them_and_is_marked() -> None:
+    broken = "the row has more cells than the header; quote cells that hold the delimiter"
+    assert of_csv("n,text\n1,a\n2,b,c,d\n3,e\n") == [
+        ["1", "a", "1", "0.5", ""],
+        ["2", "b,c,d", "", "", broken],
+        ["3", "e", "1", "0.5", ""],
+    ]
+    _, counts = labelled(b"n,text\n1,a\n2,b,c,d\n3,e\n")
+    assert counts == {"": 2, broken: 1}
+
+
 def test_unnamed_column_and_header_without_rows() -> None:
-    assert labelled(b",text\n0,a\n")[0].splitlines()[0] == b'"","text","predicted_label","confidence","p_a","error"'
+    header = labelled(b",text\n0,a\n")[0].splitlines()[0]
+    assert header == b'"","text","predicted_label","confidence","p_a","known_words","error"'
     assert of_csv("id,text\n") == []
 
 
 def test_bytes_that_are_not_utf8_come_back() -> None:
     result, counts = labelled(b"text,n\ncaf\xe9,1\ncaf\xc3\xa9,2\n")
     assert result.splitlines()[1:] == [
-        b'"caf\xe9","1","","","","the text is not valid UTF-8"',
-        '"café","2","4",0.5,0.5,""'.encode(),
+        b'"caf\xe9","1","","","","","the text is not valid UTF-8"',
+        '"café","2","4",0.5,0.5,1,""'.encode(),
     ]
     assert counts == {"": 1, NOT_UTF8: 1}
 
@@ -121,9 +133,9 @@ def test_json_lines_stay_to_the_character() -> None:
         "[1]",
     ]
     result, counts = labelled(("\ufeff" + "\n".join(lines) + "\n\n").encode(), "jsonl")
-    nothing = '"predicted_label": null, "confidence": null, "p_a": null'
+    nothing = '"predicted_label": null, "confidence": null, "p_a": null, "known_words": null'
     assert result.decode().splitlines() == [
-        lines[0][:-2] + ', "predicted_label": "4", "confidence": 0.5, "p_a": 0.5, "error": null}',
+        lines[0][:-2] + ', "predicted_label": "4", "confidence": 0.5, "p_a": 0.5, "known_words": 1, "error": null}',
         f'{{{nothing}, "error": "{MISSING}"}}',
         f'{{"text": 3, "n": "é", {nothing}, "error": "{NOT_A_STRING}"}}',
         f'{{"text": "a\\ud83d", {nothing}, "error": "{NOT_UTF8}"}}',
@@ -151,6 +163,8 @@ def test_parquet_keeps_its_types_and_metadata() -> None:
     assert whole.schema.metadata[b"made"] == b"here"
     assert whole["predicted_label"].to_pylist() == ["4", None, None]
     assert whole["confidence"].to_pylist() == whole["p_a"].to_pylist() == [0.5, None, None]
+    assert whole.schema.field("known_words").type == pa.int64()
+    assert whole["known_words"].to_pylist() == [1, None, None]
     assert whole["error"].to_pylist() == [None, MISSING, EMPTY]
     assert counts == {"": 1, MISSING: 1, EMPTY: 1}
 
@@ -166,7 +180,6 @@ def test_parquet_keeps_its_types_and_metadata() -> None:
         (b"text,text\n1,2\n", "csv", "has the column 'text' 2 times"),
         (b"text,predicted_label\n1,2\n", "csv", "already has the column 'predicted_label'"),
         (b"text,error\n1,2\n", "csv", "already has the column 'error'"),
-        (b"text,n\na,1\nb,2,3\n", "csv", "in, row 2, has 3 cells, but the header 2; quote"),
         (b'text\ra\r"two\nlines"\r', "csv", r"some lines end in \\r, others in \\n"),
         (b'{"a": 1}\n', "jsonl", "in has no column 'text'; it has 'a'; set --text-column"),
         (b'{"text": "a", "error": 1}\n', "jsonl", "already has the column 'error'"),

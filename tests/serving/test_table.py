@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pipeline.data.readers import compression as packed
 from pipeline.data.readers.compression import PACK
 from pipeline.inference.calibration import Calibration, estimate_class_priors
 from pipeline.inference.predictor import Predictor, ServedModel
+from pipeline.registry.models import open_model
 from pipeline.serving import prediction_job, table
 from pipeline.text.cleaning import clean_text
 from pipeline.text.processor import Tokenizer
@@ -123,7 +125,7 @@ def test_predictor_mlflow_and_command_agree(folder: Path, tmp_path: Path, monkey
     np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
     alone = np.concatenate([predictor.probabilities([text]) for text in TEXTS])
     np.testing.assert_allclose(alone, together, atol=1e-6)
-    served = ServedModel(predictor).predict(pd.DataFrame({"text": TEXTS}))
+    served = ServedModel(predictor).predict(pd.DataFrame({"text": TEXTS}), {"allow_empty": True})
     np.testing.assert_allclose(served[["p_happy", "p_sad"]], together, atol=1e-12)
     pd.DataFrame({"text": TEXTS, "n": range(2_000)}).to_csv(tmp_path / "in.csv", index=False)
     monkeypatch.setattr(prediction_job, "CHUNK", 300)
@@ -147,7 +149,7 @@ def table_of(path: Path, delimiter: str = ",") -> pd.DataFrame:
             table = pd.read_json(io.BytesIO(file.read()), lines=True, dtype=False)
         else:
             table = pd.read_csv(file, sep=delimiter, keep_default_na=False, na_values={"confidence": [""]}, dtype=str)
-    numbers = ["confidence", "p_happy", "p_sad"]
+    numbers = ["confidence", "p_happy", "p_sad", "known_words"]
     table[numbers] = table[numbers].replace("", None).astype(float).round(6)
     return table.astype(object).fillna("").astype(str)
 
@@ -196,6 +198,71 @@ def test_file_without_a_header(folder: Path, tmp_path: Path) -> None:
     for column in ("text", "0", "²"):
         with pytest.raises(PipelineError, match="--no-header needs numbers of columns, from 1"):
             call(tmp_path / "a.csv", tmp_path / "b.csv", "--model", folder, "--no-header", "--text-column", column)
+
+
+def trained_on(folder: Path, columns: list[str | int], path: Path) -> Path:
+    """Copy a model folder as if the model were trained on other columns."""
+    shutil.copytree(folder, path)
+    manifest = json.loads((path / "model.json").read_text())
+    (path / "model.json").write_text(json.dumps(manifest | {"columns": {"text": columns}}))
+    return path
+
+
+def test_columns_are_those_of_training_and_joined_alike(folder: Path, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"title": ["good", "", "bad film"], "body": ["so good", " ", ""], "text": "bad"})
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    rows.to_csv(tmp_path / "bare.csv", index=False, header=False)
+    rows.assign(text=["good\nso good", "", "bad film"]).to_csv(tmp_path / "joined.csv", index=False)
+    named = trained_on(folder, ["title", "body"], tmp_path / "named")
+    numbered = trained_on(folder, [1, 2], tmp_path / "numbered")
+    expected: list[list[str]] = []
+    for source, *arguments in (
+        ("joined.csv", folder),
+        ("in.csv", named),
+        ("in.csv", folder, "--text-column", "title", "--text-column", "body"),
+        ("bare.csv", numbered),
+        ("bare.csv", folder, "--no-header", "--text-column", "1", "--text-column", "2"),
+    ):
+        call(tmp_path / source, tmp_path / "out.csv", "--workers", 1, "--model", *arguments)
+        output = table_of(tmp_path / "out.csv").iloc[:, -6:].to_numpy().tolist()
+        assert output == (expected := expected or output)
+        assert [row[-1] for row in output] == ["", "the text is empty", ""]
+        assert [row[-2] for row in output] == ["3.0", "", "2.0"]  # known words
+    call(tmp_path / "in.csv", tmp_path / "out.csv", "--workers", 1, "--model", named, "--text-column", "text")
+    assert set(table_of(tmp_path / "out.csv")["known_words"]) == {"1.0"}
+    call_mixed = (tmp_path / "in.csv", tmp_path / "out.csv", "--model")
+    with pytest.raises(PipelineError, match="columns must be all names, or with --no-header all numbers, got 'title'"):
+        call(*call_mixed, named, "--no-header")
+    (tmp_path / "other.csv").write_text("text\na\n")
+    with pytest.raises(PipelineError, match=r"has no column 'title'; it has 'text'; set --text-column"):
+        call(tmp_path / "other.csv", tmp_path / "out.csv", "--model", named)
+
+
+def test_cell_that_cannot_be_joined_is_an_error_of_its_row(folder: Path, tmp_path: Path) -> None:
+    lines = ['{"title": "good", "body": 3}', '{"title": null, "body": "bad"}', '{"title": null}', "nonsense"]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    names = ("--text-column", "title", "--text-column", "body")
+    call(tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--workers", 1, "--model", folder, *names)
+    errors = [json.loads(line)["error"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert errors == ["the text is not a string", None, "the text is missing", "the line is not a JSON object"]
+
+
+def test_empty_rows_are_refused_and_known_words_counted(folder: Path) -> None:
+    predictor = Predictor.load(folder)
+    answers = predictor.answers(["good film!", "@bob xyz!", "<br>"])
+    assert answers.known_words.tolist() == [2, 0, 0]  # type: ignore[union-attr]
+    assert answers.empty.tolist() == [False, False, True]
+    served, rows = ServedModel(predictor), pd.DataFrame({"text": ["good film!", "<br>"]})
+    with pytest.raises(ValueError, match=r"^row 2 is empty$"):
+        served.predict(rows)
+    assert served.predict(rows, {"allow_empty": True})["known_words"].tolist() == [2, 0]
+
+
+def test_model_that_counts_no_words_leaves_the_cells_empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older registered model, with its own code."""
+    monkeypatch.setattr(ServedModel, "predict", lambda self, table, params: table.assign(confidence=0.5))
+    with open_model(str(folder)) as model:
+        assert model.load()({"text": ["good", "bad"]}, "") == [["good", "bad"], [0.5, 0.5], [None, None]]
 
 
 def test_array_becomes_lines(folder: Path, tmp_path: Path) -> None:

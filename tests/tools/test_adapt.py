@@ -1,5 +1,6 @@
 """Fine-tuning the champion to one user's texts, and registering the result."""
 
+import argparse
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -8,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.models import save_text_model
-from helpers.project import ROOT
+from helpers.project import ROOT, set_params
 from mlflow import MlflowClient
 
 from pipeline.base.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.inference import calibration
 from pipeline.inference.calibration import Calibration, combine
+from pipeline.inference.manifest import read_manifest
 from pipeline.inference.network import log_softmax
 from pipeline.inference.predictor import Predictor
 from pipeline.registry import tracking
@@ -95,7 +97,7 @@ def write(folder: Path, table: pd.DataFrame) -> Path:
 
 
 def read(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    return read_personal_rows(write(folder, table), "text", "label", CLASSES)
+    return read_personal_rows(write(folder, table), ["text"], "label", CLASSES)
 
 
 @pytest.mark.slow  # half a minute
@@ -156,6 +158,27 @@ def test_split_has_every_class_and_is_stable(tmp_path: Path) -> None:
     assert abs(fractions["validation"] - 0.2) < 0.06
     angry = rows[rows["label"] == "angry"].set_index("text")["split"]
     assert (grown[angry.index] == angry).all()
+
+
+def test_columns_and_names_of_labels_are_those_of_training(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = {"dataset": "file", "path": "a.csv", "label_column": "stars", "label_map": "{1: angry, 5: glad, 3: null}"}
+    text = set_params((ROOT / "params.yaml").read_text(encoding="utf-8"), changes)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    manifest = read_manifest(base) | {"columns": {"text": ["title", "body"]}}
+    options = argparse.Namespace(text_column=None, label_column=None, no_header=False)
+    assert adapt.chosen_columns(options, manifest) == (["title", "body"], "stars")  # type: ignore[arg-type]
+    own = texts(100, 5).assign(stars=lambda t: t["label"].map({"angry": "1", "glad": "5.0"}), title="so")
+    own.loc[:4, "stars"] = "3"
+    own.rename(columns={"text": "body"}).to_csv("own.csv", index=False)
+    rows = read_personal_rows(Path("own.csv"), ["title", "body"], "stars", CLASSES)
+    assert rows["text"].str.startswith("so ").all()
+    assert rows["label"].value_counts().sum() == 95 == len(rows)
+    options = argparse.Namespace(text_column=["2"], label_column=None, no_header=True)
+    with pytest.raises(PipelineError, match="must be all names, or with --no-header all numbers, got 2, 'stars'"):
+        adapt.chosen_columns(options, manifest)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

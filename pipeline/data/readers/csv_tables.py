@@ -20,11 +20,12 @@ from .headerless import FOR_INGEST, FOR_STREAM, SEEN_ROWS, are_numbers, choose_n
 from .headers import ColumnKey, check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
-from .streams import Added, in_chunks
+from .streams import Added, UnreadableRow, in_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TOO_MANY_CELLS = "the row has more cells than the header; quote cells that hold the delimiter"
 # By the note of a `Record`, as the validation report names it.
 NOTES = {
     "stray quotes": "rows whose quotes are characters",
@@ -176,6 +177,10 @@ def _advice(header: Sequence[ColumnKey]) -> str:
     return "check that the header is the first line, and ingest.delimiter" if len(header) == 1 else ""
 
 
+class BrokenRow(list[str]):
+    """The cells of a row that has more than the header; the last one holds the rest of the row."""
+
+
 class CsvStream:
     """A CSV or TSV, row by row; a row that ends early is filled up with empty cells.
 
@@ -223,7 +228,7 @@ class CsvStream:
         if [cell.strip(' "') for cell in self.header] != [str(name).strip(' "') for name in names]:
             # a bare carriage return ended the header
             raise PipelineError(f"{source.name}: some lines end in \\r, others in \\n; end all of them in \\n")
-        self.number, lines = 0, map(_without_end, rest)
+        lines = map(_without_end, rest)
         first = [*map(_without_end, sample if numbered else ()), *islice(lines, LEARNED)]
 
         def again() -> Iterator[str]:
@@ -236,18 +241,19 @@ class CsvStream:
         self.rows = (self._cells(record) for record in records(chain(first, lines), self.dialect))
 
     def _cells(self, record: Record) -> list[str]:
-        self.number += 1
         width = len(self.header)
         if len(record.cells) > width and "".join(record.cells[width:]).strip():
-            raise PipelineError(
-                f"{self.name}, row {self.number:,}, has {len(record.cells)} cells, but the header {width}; quote cells "
-                "that hold the delimiter"
-            )
+            return BrokenRow([*record.cells[: width - 1], self.delimiter.join(record.cells[width - 1 :])])
         return record.cells[:width] + [""] * (width - len(record.cells))
 
     def chunks(self, size: int) -> Iterator[tuple[list[list[str]], dict[str, list[str]]]]:
+        broken = UnreadableRow(TOO_MANY_CELLS)
         for chunk in in_chunks(self.rows, size):
-            yield chunk, {kind: [row[place] for row in chunk] for kind, place in self.places.items()}
+            cells = {
+                kind: [broken if type(row) is BrokenRow else row[place] for row in chunk]
+                for kind, place in self.places.items()
+            }
+            yield chunk, cells
 
     def start(self, target: BinaryIO, added: Mapping[str, type]) -> None:
         check_added(self.header, list(added), self.name)

@@ -49,9 +49,11 @@ def check_columns(names: Sequence[ColumnKey], columns: Sequence[ColumnKey], file
 
 
 def check_stream_columns(names: Sequence[ColumnKey], columns: Mapping[str, ColumnKey], file: str) -> None:
-    """Refuse a table that lacks a column of `columns`, which holds names by modality, such as "text"."""
+    """Refuse a table that lacks a column of `columns`, which holds names by modality, such as "text" or "text 2"."""
     for kind, column in columns.items():
-        advice = f"set --{kind}-column" + (" or --delimiter" if len(names) == 1 else "")
+        name = kind.partition(" ")[0]
+        option = "--text-column" if name == "text" else f"--column {name}=COLUMN"
+        advice = f"set {option}" + (" or --delimiter" if len(names) == 1 else "")
         check_columns(names, [column], file, advice)
 
 

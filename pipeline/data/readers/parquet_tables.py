@@ -94,7 +94,7 @@ class ParquetStream:
         from pyarrow import parquet
 
         check_added(self.schema.names, list(added), self.name)
-        types = {str: pa.string(), float: pa.float64()}
+        types = {str: pa.string(), float: pa.float64(), int: pa.int64()}
         self.fields = [pa.field(column, types[kind]) for column, kind in added.items()]
         self.whole = pa.schema([*self.schema, *self.fields], metadata=self.schema.metadata)
         self.writer = parquet.ParquetWriter(target, self.whole, compression="zstd")

@@ -38,7 +38,10 @@ async function request(path, body, signal) {
     throw signal?.aborted ? error : new Error("The service does not answer.");
   });
   const answer = await response.json().catch(() => ({ error: `The service returned status ${response.status}.` }));
-  if (!response.ok) throw Object.assign(new Error(answer.error), { busy: response.status === 503 });
+  if (!response.ok) {
+    const message = answer.error.replace(/texts\[(\d+)\]/, (_, index) => `text ${Number(index) + 1}`);
+    throw Object.assign(new Error(message), { busy: response.status === 503 });
+  }
   if (answer.model && modelTitle && answer.model !== modelTitle) showModel().catch(() => {}); // a new champion
   return answer;
 }
@@ -129,23 +132,26 @@ async function showModel() {
   byId("examples").hidden = model.language !== "en";
 }
 
-function lineRow(text, { predicted_label: label, confidence }) {
+function lineRow(text, { predicted_label: label, confidence, known_words: knownWords }) {
   const button = element("button", text.trim(), { type: "button", "aria-pressed": "false", dir: "auto" });
   button.addEventListener("click", () => selectLine(button, text));
   const cell = element("td");
   cell.append(button);
   const row = element("tr");
-  row.append(cell, element("td", label, { class: "name", dir: "auto" }), element("td", percent(confidence), { class: "number" }));
+  const name = element("td", label, { class: "name", dir: "auto" });
+  if (!knownWords) name.append(element("span", "no known word", { class: "warning" }));
+  row.append(cell, name, element("td", percent(confidence), { class: "number" }));
   return row;
 }
 
 function showPrediction(answer) {
   const { predicted_label: label, confidence } = answer;
   byId("label").replaceChildren(element("b", label, { dir: "auto" }), " ", element("span", percent(confidence)));
+  byId("unknown").hidden = answer.known_words > 0;
   byId("bars").replaceChildren(...ranked(answer).slice(0, MAX_BARS).map(([name, probability]) => barRow(name, probability)));
   byId("result").hidden = false;
   byId("result").setAttribute("aria-busy", "true");
-  byId("announcement").textContent = `${label}, ${percent(confidence)}`;
+  byId("announcement").textContent = `${label}, ${percent(confidence)}${answer.known_words ? "" : ", but no word is known"}`;
 }
 
 function barRow(name, probability) {
