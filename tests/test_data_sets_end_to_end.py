@@ -60,11 +60,13 @@ def test_own_folder_with_groups_and_a_test_file(tmp_path: Path) -> None:
         dataset="file",
         path="own",
         test_path="own/test.jsonl",
+        text_column="[text, again]",
         label_column="feeling",
         group_column="author",
     )
     tweets = datasets.tweets().drop_duplicates("text").head(5_000)
     table = tweets.assign(feeling=[f"gefühl {n % 50}" for n in range(5_000)], author=[n // 7 for n in range(5_000)])
+    table["again"] = table["text"].str[:5]
     (tmp_path / "own/more").mkdir(parents=True)
     table.iloc[:2_000].to_csv(tmp_path / "own/a.csv.gz", index=False)
     table.iloc[2_000:4_000].to_parquet(tmp_path / "own/more/b.parquet")
@@ -78,6 +80,9 @@ def test_own_folder_with_groups_and_a_test_file(tmp_path: Path) -> None:
     assert set(splits["test"]["source"]) == {"test.jsonl"}
     groups = pd.concat(splits).groupby("group")["split"].nunique()
     assert groups.max() == 1
+    # The model knows its columns: no option names them.
+    made.run("python", "-m", "pipeline", "predict", "own/a.csv.gz", "out.csv", "--model", "data/train/model")
+    assert (pd.read_csv(tmp_path / "out.csv")["known_words"] > 0).mean() > 0.5
 
 
 def test_bad_input_stops_and_good_input_restores_outputs(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_behaviour_tests_fit_cleaning_and_classes(small: Project) -> None:
 def test_manifest_describes_the_model(small: Project) -> None:
     manifest = json.loads((small.folder / "data/train/model/model.json").read_text())
     assert len(manifest["shares"]) == 3
+    assert manifest["columns"] == {"text": ["text"]}
     assert sum(manifest["shares"]) == pytest.approx(1, abs=2e-4)
     files = ["model.onnx", "model.weights.h5", "ngrams.json", "ngrams.npz", "tokenizer.json"]
     assert sorted(manifest["sha256"]) == files

@@ -55,11 +55,18 @@ def invoke(port: int, values: list[Any]) -> tuple[int, Any]:
 
 
 def test_served_model_labels_texts(port: int) -> None:
-    status, answer = invoke(port, ["I love it!", "worst flight ever", ""])
+    status, answer = invoke(port, ["I love it!", "worst flight ever"])
     assert status == 200
     assert [sorted(row) for row in answer["predictions"]] == [
-        ["confidence", "p_negative", "p_neutral", "p_positive", "predicted_label"]
-    ] * 3
+        ["confidence", "known_words", "p_negative", "p_neutral", "p_positive", "predicted_label"]
+    ] * 2
+
+
+def test_served_model_refuses_empty_texts(port: int) -> None:
+    for text in ("", " ", "<br>"):
+        status, answer = invoke(port, ["fine", text])
+        assert status == 400, answer
+        assert "row 2 is empty" in json.dumps(answer)
 
 
 @pytest.mark.parametrize("values", [[None], [3], ["fine", None], [True], [["a"]], ["fine", 1.5]])

@@ -283,6 +283,14 @@ def test_two_to_fifty_classes(number: int, tmp_path: Path) -> None:
     assert all(sum(row[0] == name for row in rows) == 3 for name in classes)
 
 
+def test_card_names_the_columns_of_training() -> None:
+    manifest = facts(["a", "b"]).manifest
+    joined = facts(["a", "b"], manifest=manifest | {"columns": {"text": ["title", "the body"]}})
+    assert "OUTPUT.csv --text-column title --text-column 'the body' --model champion" in card_markdown(joined)
+    numbered = facts(["a", "b"], manifest=manifest | {"columns": {"text": [2]}})
+    assert "OUTPUT.csv --no-header --text-column 2 --model champion" in card_markdown(numbered)
+
+
 def test_card_of_your_own_file() -> None:
     text = card_markdown(facts(["a", "b"]))
     assert "Your file reviews\\_2024.csv" in text

@@ -1,9 +1,13 @@
 """Privacy, how to use the model, and how to reproduce it."""
 
 import json
+import shlex
+from itertools import chain
 
+from ...base.errors import display_name
 from ...base.markdown import bullets, fenced, pipe_table
 from ...base.modalities import modality
+from ...inference.manifest import columns
 from ..facts import Facts
 
 
@@ -37,11 +41,11 @@ def privacy(facts: Facts) -> list[str]:
 
 def usage(facts: Facts, version: str | None) -> list[str]:
     """Return the commands that predict."""
-    columns, table = _example_input(facts)
+    named, table = _example_input(facts)
     model = f"models:/{facts.name}" + (f"/{version}" if version else "@champion")
     return [
-        "To label each row of a CSV file:",
-        fenced(f"python -m pipeline predict INPUT.csv OUTPUT.csv {columns} --model {version or 'champion'}", "sh"),
+        "To label each row of a CSV file (the options name the columns of the training file, and may be left out):",
+        fenced(f"python -m pipeline predict INPUT.csv OUTPUT.csv {named} --model {version or 'champion'}", "sh"),
         "From Python, in any folder, with `MLFLOW_TRACKING_URI` set to the tracking store:",
         fenced(
             "import mlflow\nimport pandas as pd\n\n"
@@ -49,17 +53,23 @@ def usage(facts: Facts, version: str | None) -> list[str]:
             f"model.predict(pd.DataFrame({table}))",
             "python",
         ),
-        "The result has the columns `predicted_label`, `confidence` and `p_<class>` for each class. Altered files are "
-        "refused, and no file is a pickle.",
+        "The result has the columns `predicted_label`, `confidence` and `p_<class>` for each class. "
+        + ("`known_words` counts the words that the training texts have too. " if "text" in facts.inputs else "")
+        + "Altered files are refused, and no file is a pickle.",
     ]
 
 
 def _example_input(facts: Facts) -> tuple[str, str]:
     """Return the columns of an example for the command line and for Python."""
+    trained = columns(facts.manifest)
+    options = ["--no-header"] if any(isinstance(column, int) for column in chain(*trained.values())) else []
+    for name in facts.inputs:
+        option = "--text-column " if name == "text" else f"--column {name}="
+        options += [option + shlex.quote(display_name(str(column))) for column in trained[name]]
     if facts.inputs == ["text"]:
-        return "--text-column text", '{"text": ["The text to label."]}'
+        return " ".join(options), '{"text": ["The text to label."]}'
     examples = {name: [modality(name).examples[0]] for name in facts.inputs}
-    return " ".join(f"--column {name}=COLUMN" for name in facts.inputs), json.dumps(examples, ensure_ascii=False)
+    return " ".join(options), json.dumps(examples, ensure_ascii=False)
 
 
 def reproduction(facts: Facts, commit: str | None, uncommitted: bool) -> list[str]:
