@@ -108,7 +108,7 @@ class ExplanationDict(TypedDict):
     predicted_label: str
     confidence: float
     probabilities: dict[str, float]
-    known_words: int
+    known_words: int | None
     scores: dict[str, float]
     baseline: dict[str, float]
     words: list[ExplainedWord]
@@ -139,8 +139,8 @@ class Explanation:
     residual : float
         Error of the sum of contributions before it was distributed over the words, relative to the largest difference
         of scores and baseline.
-    known_words : int
-        Number of words that the training texts have too.
+    known_words : int or None
+        Number of words that the training texts have too; None if it is no text.
     """
 
     text: str
@@ -152,7 +152,7 @@ class Explanation:
     baseline: np.ndarray
     scores: np.ndarray
     residual: float
-    known_words: int = 0
+    known_words: int | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -225,7 +225,7 @@ class Explainer:
         cleaned, processor = modality(self.modality).clean(raw), self.predictor.processors[self.modality]
         words, contributions, baseline, residual = self.contributions(cleaned)
         sources: Sequence[Span | None] = [None] * len(words)
-        known_words = 0
+        known_words = None
         if isinstance(processor, Tokenizer):
             sources = list(trace(raw, words, processor.unit))
             known_words = int(processor.known_words(processor.encode([cleaned]))[0])

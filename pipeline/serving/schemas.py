@@ -19,7 +19,7 @@ class Prediction(BaseModel):
     confidence: Probability = Field(description="probability of the predicted label")
     probabilities: dict[str, Probability]
     known_words: int = Field(
-        ge=0, description="words that the training texts have too; with 0, the label says little about the text"
+        ge=0, description="words that the training texts have too; with 0, take the label with caution"
     )
 
 

@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         explanation = Explainer.load(model.folder).explain(text)
     if not explanation.text:
         raise PipelineError("the text is empty: nothing is left of it after cleaning")
-    if not explanation.known_words:
-        print("explain: no word of this text is in the training texts: the label says little about it", file=sys.stderr)
+    if explanation.known_words == 0:
+        print("explain: no word of it occurs in the training texts: take the label with caution", file=sys.stderr)
     if options.html is None:
         sys.stdout.buffer.write(json.dumps(explanation.to_dict(), ensure_ascii=False, indent=1).encode() + b"\n")
         return

@@ -116,6 +116,25 @@ def test_screen_reader_gets_the_result_and_names(page: Any) -> None:
     assert find(page, "html").get_attribute("lang") == "en"
 
 
+def test_text_without_a_known_word_has_a_warning(page: Any) -> None:
+    warning = find(page, "#unknown")
+    enter_text(page, "?!")
+    wait_until(warning.is_displayed)
+    assert warning.text.startswith("No word of this text occurs in the training texts")
+    announcement = find(page, "#announcement").get_property("textContent")
+    assert announcement.startswith("angry, 50.0\u00a0%, but no word is known")
+    enter_text(page, "known")
+    wait_until(lambda: not warning.is_displayed())
+    find(page, "input[value=many]").click()
+    enter_text(page, "known\n?!")
+    cells = "#lines tbody td:nth-child(2)"
+    wait_until(lambda: len(page.find_elements("css selector", cells)) == 2)
+    assert [cell.text.split("\n") for cell in page.find_elements("css selector", cells)] == [
+        ["angry"],
+        ["angry", "no known word"],
+    ]
+
+
 def test_header_describes_the_model(page: Any) -> None:
     expected = "moods version 1 · 3 classes · English · macro-F1 0.500 on the test set"
     assert wait_until(lambda: find(page, "#model").text == expected)

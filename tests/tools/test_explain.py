@@ -42,6 +42,13 @@ def test_command_works_without_keras_or_tensorflow(reference: Project, tmp_path:
     assert page.stdout.startswith(content["predicted_label"])
     assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert call("I", "--html", str(tmp_path)).returncode == 1
+    assert call("I love you!").stderr == ""
+    unknown = call("xqzt wfpb")
+    assert json.loads(unknown.stdout)["known_words"] == 0
+    assert unknown.stderr == "explain: no word of it occurs in the training texts: take the label with caution\n"
+    empty = call(" <br>")
+    assert (empty.returncode, empty.stdout) == (1, "")
+    assert "the text is empty: nothing is left of it after cleaning" in empty.stderr
 
 
 @pytest.mark.slow  # half a minute
