@@ -47,13 +47,17 @@ def split_key(text: str, version: int = SPLIT_KEY_VERSION) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def moved(raw: "pd.Series[str]", version: int, *, test_share: float, seed: int) -> np.ndarray:
-    r"""Return which test rows were in another split under an earlier version of the key.
+def moved(
+    raw: "pd.Series[str]", everything: "pd.Series[str]", version: int, *, test_share: float, seed: int
+) -> np.ndarray:
+    r"""Return which test rows were in another split under an earlier version of the key, or had a copy there.
 
     Parameters
     ----------
     raw : Series of shape (n_rows,), str
         Raw contents of test rows that the hash of their content put there.
+    everything : Series of shape (n_all_rows,), str
+        Raw contents of all rows, also of those that were dropped as copies.
     version : int
         The earlier version.
     test_share, seed : float, int
@@ -62,17 +66,17 @@ def moved(raw: "pd.Series[str]", version: int, *, test_share: float, seed: int) 
     Returns
     -------
     ndarray of shape (n_rows,), bool
-        True for a row whose key differs and whose earlier draw was not for the test split.
+        True for a row of whose copies, itself among them, one had another key and its draw was not for the test split.
 
     Examples
     --------
-    >>> moved(pd.Series(["text 6", "te\u00adxt 8"]), 1, test_share=0.15, seed=0)
+    >>> texts = pd.Series(["text 6", "text 8", "te\u00adxt 8"])
+    >>> moved(texts[:2], texts, 1, test_share=0.15, seed=0)
     array([False,  True])
     """
-    earlier = [(text, split_key(text, version)) for text in raw]
-    return np.array(
-        [split_key(text) != key and _draw(f"{seed}\0{key}") >= test_share for text, key in earlier], dtype=bool
-    )
+    keys = ((split_key(text), split_key(text, version)) for text in everything)
+    elsewhere = {key for key, earlier in keys if key != earlier and _draw(f"{seed}\0{earlier}") >= test_share}
+    return np.array([split_key(text) in elsewhere for text in raw], dtype=bool)
 
 
 def held_out(table: pd.DataFrame, contents: "pd.Series[str]") -> np.ndarray:

@@ -11,7 +11,7 @@ from ..base.files import read_json, read_table
 from ..base.modalities import modalities_of
 from ..data.content import content
 from ..data.settings import NO_FILE, Clean, Ingest
-from ..data.split import moved
+from ..data.split import SPLIT_KEY_VERSION, moved
 from ..evaluation.paired import paired_differences
 from ..evaluation.settings import Evaluate
 from ..inference.part import Rows
@@ -193,12 +193,19 @@ def _compare(
 
 
 def _moved_rows(rows: Rows, version: int) -> np.ndarray:
-    """Return which test rows were in another split under a version of the key: the champion may have learned them.
+    """Return which test rows, or copies of them, were in another split under a version of the key.
+
+    The champion may have learned them.
 
     A row whose split its group, its time or the user decides is none of them.
     """
     table, settings = read_table(paths.CLEAN_TABLES["test"]), params.load(Clean)
-    moved_rows = moved(content(pd.DataFrame(rows)), version, test_share=settings.test_share, seed=settings.split_seed)
+    if version == SPLIT_KEY_VERSION:
+        return np.zeros(len(table), dtype=bool)
+    everything = content(read_table(paths.INGEST_TABLE))
+    moved_rows = moved(
+        content(pd.DataFrame(rows)), everything, version, test_share=settings.test_share, seed=settings.split_seed
+    )
     for column in ("group", "split"):
         if column in table:
             moved_rows &= (table[column] == "").to_numpy()

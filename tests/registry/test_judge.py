@@ -1,6 +1,7 @@
 """A new version is probed and compared with the champion on the same test rows."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,7 +166,7 @@ def test_rows_that_the_champion_may_know_are_left_out(
     monkeypatch.setattr(
         subject.promotion, "ask_version", lambda _, __, version, ___: lambda: evaluated[version.version]
     )
-    known = moved(pd.Series(raw), 1, test_share=0.15, seed=0)
+    known = moved(pd.Series(raw), pd.Series(raw), 1, test_share=0.15, seed=0)
     assert 30 < known.sum() < 50
     note = f"(without {known.sum()} that were in another split when it was trained)"
 
@@ -176,6 +177,12 @@ def test_rows_that_the_champion_may_know_are_left_out(
     (change,) = [check for check in judge("1").checks if check.rule == "change"]
     assert "without" not in change.name
     assert change.found != with_seen
+    # A row of which only a dropped copy has the soft hyphen.
+    copies = table.assign(id="copy " + table["id"], text=[text.replace("so ", f"s{chr(0xAD)}o ") for text in raw])
+    write_table(paths.INGEST_TABLE, pd.concat([table.assign(text=raw), copies[100:]], ignore_index=True))
+    monkeypatch.setitem(CHAMPIONS, "1", PARAMETERS)
+    (change,) = [check for check in judge("1").checks if check.rule == "change"]
+    assert 110 < int(re.search(r"without (\d+)", change.name)[1]) < 145  # type: ignore[index]
     monkeypatch.setitem(CHAMPIONS, "1", PARAMETERS)
     for column in ({"group": "film"}, {"split": "test"}, {"time": 1.0}):  # these decide, not the key
         write_table(paths.CLEAN_TABLES["test"], table.assign(**column))
