@@ -16,7 +16,8 @@ from ..base.params import label_name
 from ..data import tables
 from ..data.forgotten import mask_listed, read_forgotten
 from ..data.labels import map_labels
-from ..data.rules.engine import Rule, RuleResult, check_rules
+from ..data.rules.engine import check_rules
+from ..data.rules.rule import Rule, RuleResult
 from ..data.rules.table import declared_rules, rule_tables
 from ..data.settings import Ingest, Validate
 from ..data.split import split_key

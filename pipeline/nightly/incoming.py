@@ -17,7 +17,7 @@ from ..base.files import atomic, sha256, write_json, write_text
 from ..base.versioning import CommandError, dvc
 from ..data import increments
 from ..data.readers.formats import visible_files
-from ..data.rules.engine import RuleResult
+from ..data.rules.rule import RuleResult
 from ..data.rules.summary import summarise
 from ..data.settings import NO_FILE
 from ..reports import validation

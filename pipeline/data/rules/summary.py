@@ -7,7 +7,8 @@ import pandas as pd
 
 from ...base.errors import display_name
 from ..readers.reading import Reading
-from .engine import MAX_CLASSES, RuleResult
+from .engine import MAX_CLASSES
+from .rule import RuleResult
 
 
 class RuleSummary(TypedDict):
@@ -21,6 +22,8 @@ class RuleSummary(TypedDict):
     outcome: Literal["pass", "warn", "stop"]
     observed: int | float | None
     found: str
+    follows_from: str  # the broken rule that is the cause of this one; "" for none
+    remedy: str  # a line for section ingest of params.yaml; "" for none
 
 
 class ValidationSummary(TypedDict):
@@ -69,6 +72,8 @@ def summarise(
                 "outcome": result.verdict,
                 "observed": result.observed,
                 "found": result.found,
+                "follows_from": result.cause,
+                "remedy": result.remedy,
             }
             for result in results
         ],
