@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from ...base.characters import without_invisible
+from ...base.characters import INVISIBLE, without_invisible
 from ..settings import Validate
 from ..split import split_key
 from .rule import Rule, percent
@@ -62,13 +62,18 @@ def measure(cells: "pd.Series[str]") -> dict[str, "pd.Series"]:
         "missing_texts": keys == "",
         "numeric_texts": keys.str.fullmatch(r"[\d\s.,:;/%+()#$€£-]+"),
         "undecodable": keys.str.contains("\ufffd", regex=False),
-        "invisible_characters": pd.Series(map(_has_invisible, cells.fillna("")), index=cells.index, dtype=bool),
+        "invisible_characters": _have_invisible(cells),
     }
 
 
+def _have_invisible(cells: "pd.Series[str]") -> "pd.Series[bool]":
+    """Return of which texts clean drops characters, other than those that select an emoji's variant."""
+    mask = ~cells.str.isascii().to_numpy(dtype=bool)  # other texts cost nothing
+    mask[mask] = cells[mask].str.contains(f"[{INVISIBLE}]", na=False).to_numpy(dtype=bool)
+    mask[mask] = [_has_invisible(text) for text in cells[mask]]
+    return pd.Series(mask, index=cells.index)
+
+
 def _has_invisible(text: str) -> bool:
-    """Whether clean drops characters of a text, other than those that select an emoji's variant."""
-    if text.isascii():
-        return False
     cleaned = without_invisible(text)
     return cleaned != text and cleaned != SELECTORS.sub("", text)
