@@ -119,11 +119,11 @@ BREAKS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
     ),
     "spellings": (
         lambda: put("label", dict.fromkeys(range(9), "n\u0435gative")),
-        "'negative' and 'n\\u0435gative' (\\u0435: Cyrillic small letter ie)",
+        "'negative' and 'n\\u0435gative' (\\u0435 is Cyrillic small letter ie)",
     ),
     "mixed_scripts": (
         lambda: good().assign(label=lambda t: t["label"].replace("negative", "n\u0435gative")),
-        "'n\\u0435gative' (\\u0435: Cyrillic small letter ie)",
+        "'n\\u0435gative' (\\u0435 is Cyrillic small letter ie)",
     ),
     "doubtful_labels": (lambda: put("label", dict.fromkeys(range(9), "None")), "class 'None', 9 rows"),
     "min_rows_per_class": (lambda: good(16, 4), "4 (class 'positive')"),
@@ -439,9 +439,9 @@ def test_report_shows_how_files_were_read(start: Callable[..., None], capsys: py
         "invisible_characters": "1 of 30 rows (3.33 %), the first being row 4 of reviews.csv",
         "skipped_rows": "2 blank, 1 broken",
         "changed_cells": "5 rows whose quotes are characters",
-        "guessed_encodings": "1 cp1254",
+        "guessed_encodings": "1 in cp1254",
         "folded_labels": "2 labels in another spelling",
-        "missing_markers": "3 NA",
+        "missing_markers": "3 labels NA",
     }
 
 

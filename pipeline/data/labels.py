@@ -15,7 +15,7 @@ import pandas as pd
 from ..base.errors import PipelineError, display_name
 from ..base.params import label_name
 from .readers.reading import Reading
-from .spellings import shown_spelling, spelling_keys
+from .spellings import shown_label, spelling_keys
 
 # What exports write for a missing value, whatever the case; `ingest.missing_labels` replaces the list.
 MISSING_MARKERS = ("NA", "N/A", "#N/A", "<NA>", "NULL", "\\N", "nan")
@@ -213,7 +213,7 @@ def unknown_labels(labels: Iterable[str], known: Sequence[str]) -> str:
         close = difflib.get_close_matches(key, folded, n=1, cutoff=0.75)
         if close and len(named) < 5:
             meant = folded[close[0]]
-            named.append(f"{shown_spelling(label, [label, meant])} (did you mean {display_name(meant)!r}?)")
+            named.append(f"'{shown_label(label, meant)}' (did you mean {display_name(meant)!r}?)")
         else:
             others += 1
     rest = [f"{others:,} other label{'s' if others > 1 else ''}"] if others else []

@@ -134,23 +134,34 @@ def label_map_line(changes: Mapping[str, str], present: Mapping[Any, str | None]
 
 
 def shown_spellings(labels: Sequence[str]) -> str:
-    r"""Name labels in several spellings, those of one class together, with a look-alike letter as its code and name.
+    r"""Name labels in several spellings, those of one class together, with look-alike letters as their codes.
 
     >>> print(shown_spellings(["Joy", "s\u0430d", "sad", "joy"]))
-    'Joy' and 'joy'; 's\u0430d' (\u0430: Cyrillic small letter a) and 'sad'
+    'Joy' and 'joy'; 's\u0430d' and 'sad' (\u0430 is Cyrillic small letter a)
     """
     groups: dict[str, list[str]] = {}
     for label, key in zip(labels, spelling_keys(labels), strict=True):
         groups.setdefault(key, []).append(label)
-    return "; ".join(" and ".join(shown_spelling(label, names) for label in names) for names in groups.values())
+    letters = sorted({letter for names in groups.values() for letter in _look_alikes(names)})
+    shown = (" and ".join(f"'{shown_label(label, *names)}'" for label in names) for names in groups.values())
+    return "; ".join(shown) + _named_letters(letters)
 
 
-def shown_spelling(label: str, spellings: Sequence[str]) -> str:
-    """Name one of the spellings of a class, for a message."""
-    letters = _look_alikes(spellings)
-    first = next((letter for letter in label if letter in letters), "")
-    note = f" ({_escape(first)}: {unicodedata.name(first).capitalize()})" if first else ""
-    return f"'{_escaped(display_name(label), letters)}'{note}"
+def _named_letters(letters: Iterable[str]) -> str:
+    """Return the names of letters that are shown as codes, in brackets; "" for none."""
+    names = ", ".join(f"{_escape(letter)} is {unicodedata.name(letter).capitalize()}" for letter in letters)
+    return f" ({names})" if names else ""
+
+
+def shown_label(label: str, *spellings: str) -> str:
+    r"""Return a label for a message or report, with codes of letters that look like others.
+
+    Those that do not fit into their word; and those by which the label differs from other spellings of its class.
+
+    >>> print(shown_label("s\u0430d"))
+    s\u0430d
+    """
+    return _escaped(display_name(label), _look_alikes([label, *spellings]))
 
 
 def _look_alikes(spellings: Sequence[str]) -> set[str]:

@@ -5,8 +5,8 @@ from typing import Any, Literal, TypedDict
 
 import pandas as pd
 
-from ...base.errors import display_name
 from ..readers.reading import Reading
+from ..spellings import shown_label
 from .engine import MAX_CLASSES
 from .rule import RuleResult
 
@@ -56,7 +56,7 @@ def summarise(
     readings : mapping of str to Reading, or None
         How the files were read, by source.
     """
-    class_rows = zip(classes["label"].map(display_name), classes["rows"].tolist(), strict=True)
+    class_rows = zip(classes["label"].map(shown_label), classes["rows"].tolist(), strict=True)
     return {
         "rows": len(table),
         "sources": sorted(table["source"].unique()) if "source" in table else [],

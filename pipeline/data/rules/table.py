@@ -163,8 +163,8 @@ def _done(readings: Sequence[Reading]) -> dict[str, Counter[str]]:
         done["skipped_rows"].update({reason: len(rows) for reason, rows in reading.skipped.items()})
         done["changed_cells"].update(reading.changed)
         done["folded_labels"].update(reading.folded)
-        done["missing_markers"].update(reading.missing)
-        done["guessed_encodings"].update([reading.encoding] if reading.guessed else [])
+        done["guessed_encodings"].update([f"in {reading.encoding}"] if reading.guessed else [])
+        done["missing_markers"].update({f"labels {marker}": count for marker, count in reading.missing.items()})
     return done
 
 
