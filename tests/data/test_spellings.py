@@ -91,6 +91,10 @@ def test_only_what_cannot_be_told_apart_is_escaped() -> None:
     )
 
 
+def test_characters_that_nobody_sees_are_escaped() -> None:
+    assert label_map_line({"\u2764\ufe0f": "so\u200dso"}, None) == 'label_map: {"\u2764\\ufe0f": "so\\u200dso"}'
+
+
 def test_line_includes_the_present_map() -> None:
     present = {1: "Joy", 2: None, "bad": "sad"}
     assert YAML(typ="safe").load(label_map_line({"Joy": "joy", "SAD": "sad"}, present))["label_map"] == {

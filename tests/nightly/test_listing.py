@@ -100,6 +100,13 @@ def test_tables_and_folders_of_texts_lie_side_by_side(inbox: Path, tweets: pd.Da
     assert names(inbox) == ["README.md", "a.csv", "february/", "january/", "tables/b.txt"]
 
 
+def test_a_table_is_no_text_of_a_class(inbox: Path) -> None:
+    for name, content in {"new/a.txt": "text\tlabel\nso glad\tpositive\n", "old/b.txt": "Just a text."}.items():
+        (inbox / name).parent.mkdir()
+        (inbox / name).write_text(content)
+    assert names(inbox) == ["new/a.txt", "old/b.txt"]
+
+
 def test_many_files_that_are_not_tables_are_one_entry(inbox: Path, tweets: pd.DataFrame) -> None:
     (inbox / "scans").mkdir()
     for number in range(FEW):
