@@ -112,7 +112,8 @@ def as_markdown(run: RetrainRun, headline: str = "") -> str:
         rows = [_file_cells(file, trained=bool(run.reasons)) for file in listed]
         lines += ["## Incoming files", pipe_table(["file", "result", "rows", "new"], rows, right=2)]
         if len(run.files) > MAX_LISTED:
-            lines.append(f"{len(run.files) - MAX_LISTED:,} more are in `{FOLDER}/report.json`.")
+            all_files = "" if headline else f"; all are in `{FOLDER}/report.json`"  # which a dry run does not write
+            lines.append(f"{len(run.files) - MAX_LISTED:,} more are not listed{all_files}.")
     if run.decision:
         lines += ["## Decision of the gate", run.decision]
     if run.metrics_after:

@@ -58,4 +58,4 @@ def test_report_lists_few_of_many_files_and_the_refused_first(
     text = as_markdown(RetrainRun("m", STARTED, examined(files, tweets[500:])))
     assert text.count(".csv |") == 2
     assert text.index("| bad.csv | **in quarantine**") < text.index("| 0.csv |")
-    assert "2 more are in `reports/retrain/report.json`." in text
+    assert "2 more are not listed; all are in `reports/retrain/report.json`." in text
