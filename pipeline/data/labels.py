@@ -15,7 +15,7 @@ import pandas as pd
 from ..base.errors import PipelineError, display_name
 from ..base.params import label_name
 from .readers.reading import Reading
-from .split import split_key
+from .spellings import shown_label, spelling_keys
 
 # What exports write for a missing value, whatever the case; `ingest.missing_labels` replaces the list.
 MISSING_MARKERS = ("NA", "N/A", "#N/A", "<NA>", "NULL", "\\N", "nan")
@@ -44,7 +44,7 @@ def as_labels(
     missing : sequence of str or None
         As in `ingest.missing_labels`; None for `MISSING_MARKERS`.
     reading : Reading or None
-        Gets how many labels were missing or changed.
+        Gets how many labels were missing or got another spelling.
 
     Raises
     ------
@@ -72,14 +72,14 @@ def as_labels(
     for label, name in names.items():
         shown = visible(name)
         if shown != name:
-            reading.change(UNSEEN, counts[label])
+            reading.fold(UNSEEN, counts[label])
         if shown.casefold() in markers or not shown:
             new[label] = None
-            reading.change(f"labels {display_name(shown)} read as missing", counts[label])
+            reading.miss(display_name(shown), counts[label])
             continue
         new[label] = shown.lower() if booleans else _number(shown)
         if new[label] != shown or name != label:
-            reading.change("labels in another spelling of a number, truth value or list", counts[label])
+            reading.fold("labels in another spelling of a number, truth value or list", counts[label])
     return labels.map(new).astype("str").where(labels.map(new).notna())
 
 
@@ -158,7 +158,7 @@ def unify_labels(labels: "pd.Series[str]", reading: Reading) -> "pd.Series[str]"
     shortest = {key: min(names, key=lambda name: (len(name), name)) for key, names in spellings.items()}
     new = {label: shortest[SELECTORS.sub("", visible(label))] for label in counts.index}
     changed = [label for label in counts.index if new[label] != label]
-    reading.change(UNSEEN, int(counts[changed].sum()) if changed else 0)
+    reading.fold(UNSEEN, int(counts[changed].sum()) if changed else 0)
     return labels.replace({label: new[label] for label in changed}) if changed else labels
 
 
@@ -204,13 +204,16 @@ def unknown_labels(labels: Iterable[str], known: Sequence[str]) -> str:
     >>> unknown_labels(["Negative", "so sad", "negative"], ["negative", "positive"])
     "'Negative' (did you mean 'negative'?) and 1 other label"
     """
-    folded = {split_key(label): label for label in known}
+    unknown = sorted(set(labels) - set(known))
+    keys = spelling_keys([*known, *unknown])
+    folded = dict(zip(keys, known, strict=False))
     named: list[str] = []
     others = 0
-    for label in sorted(set(labels) - set(known)):
-        close = difflib.get_close_matches(split_key(label), folded, n=1, cutoff=0.75)
+    for label, key in zip(unknown, keys[len(known) :], strict=True):
+        close = difflib.get_close_matches(key, folded, n=1, cutoff=0.75)
         if close and len(named) < 5:
-            named.append(f"{display_name(label)!r} (did you mean {display_name(folded[close[0]])!r}?)")
+            meant = folded[close[0]]
+            named.append(f"'{shown_label(label, meant)}' (did you mean {display_name(meant)!r}?)")
         else:
             others += 1
     rest = [f"{others:,} other label{'s' if others > 1 else ''}"] if others else []

@@ -117,6 +117,7 @@ class Validate(Section):
     max_conflicts: Annotated[float, Field(ge=0, le=1)]
     labels: Annotated[list[AnyLabel], Field(min_length=2, max_length=50)] | None
     warn_only: list[str]
+    stop_on: list[str]
 
 
 class Clean(Section):

@@ -1,6 +1,7 @@
 """The table of all labelled rows, as ingest writes it: from the data set or the user's files, and from increments."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from .readers.class_folders import read_texts_by_class
 from .readers.formats import read, table_files
 from .readers.headers import ColumnKey
 from .readers.partitions import partition_columns
-from .readers.reading import Reading
+from .readers.reading import ALL_FILES, Reading
 from .settings import NO_FILE, Ingest
+
+SPLITS = tuple(name for name in SPLIT_NAMES if name)  # names of folders that are splits
 
 
 def read_files(
@@ -51,8 +54,11 @@ def read_files(
     if test_path.is_dir():
         raise PipelineError(f"{test_path} is a folder; name a file with ingest.test_path")
     tables, files = [], list[Path]()
-    if (texts := read_class_folder(path, settings, left_out)) is not None:
+    reading = Reading()
+    if (texts := read_class_folder(path, settings, left_out, reading)) is not None:
         tables.append(texts)
+        if readings is not None:
+            readings[path.name] = reading
     else:
         present = table_files(path, _wanted(settings), left_out)
         files = [file for file in present if file.resolve() != test_path.resolve()]
@@ -70,13 +76,20 @@ def read_files(
     return pd.concat(tables, ignore_index=True)
 
 
-def read_class_folder(path: Path, settings: Ingest, left_out: list[str] | None = None) -> pd.DataFrame | None:
+def read_class_folder(
+    path: Path,
+    settings: Ingest,
+    left_out: list[str] | None = None,
+    reading: Reading | None = None,
+    files: Sequence[Path] | None = None,
+) -> pd.DataFrame | None:
     """Read a folder of text files by class; None for a file, or a folder of tables.
 
-    Parameters and errors are those of `read_files`; so are the columns.
+    Parameters, columns and errors are those of `read_files`, for one `reading`; `files` are those to look at, by
+    default all in the folder.
     """
     texts = read_texts_by_class(
-        path, split_names=[name for name in SPLIT_NAMES if name], encoding=settings.encoding, left_out=left_out
+        path, split_names=SPLITS, encoding=settings.encoding, left_out=left_out, reading=reading, files=files
     )
     if texts is None:
         return None
@@ -123,6 +136,7 @@ def read_file(file: Path, settings: Ingest, source: str, reading: Reading | None
         reading=reading,
         partitions=partition_columns(source.split("/")[:-1]),
     )
+    reading.guessed = settings.encoding is None and reading.is_legacy
     roles = _columns(settings)
     for modality, columns in settings.columns.items():
         if len(columns) > 1:
@@ -228,5 +242,5 @@ def read_all(
             "ingest.time_column was set; set it to null, or remove their lines from data/batches.csv and add them again"
         )
     raw = with_rows(raw, new, source=settings.dataset)
-    raw["label"] = unify_labels(raw["label"], readings.setdefault("all files", Reading()))
+    raw["label"] = unify_labels(raw["label"], readings.setdefault(ALL_FILES, Reading()))
     return complete(map_labels(raw, settings.label_map), source=settings.dataset)

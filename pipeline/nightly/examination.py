@@ -16,11 +16,14 @@ from ..base.params import label_name
 from ..data import tables
 from ..data.forgotten import mask_listed, read_forgotten
 from ..data.labels import map_labels
-from ..data.rules.engine import Rule, RuleResult, check_rules
-from ..data.rules.table import declared_rules, rule_tables
+from ..data.readers.reading import Reading
+from ..data.rules.engine import check_rules
+from ..data.rules.rule import Rule, RuleResult, select
+from ..data.rules.table import OF_READING, declared_rules, rule_tables
 from ..data.settings import Ingest, Validate
 from ..data.split import split_key
-from .incoming import ExaminedFile, IncomingFile
+from .incoming import ExaminedFile
+from .listing import IncomingFile
 
 PredictLabels = Callable[[Sequence[str]], Sequence[str]]  # raw texts to labels
 
@@ -33,6 +36,8 @@ FILE_RULES = (
     "max_undecodable",
     "max_conflicts",
     "labels",
+    "invisible_characters",
+    *(name for name, *_ in OF_READING),
 )
 MIN_ROWS = 30  # of a class, and of the others, to judge its agreement
 
@@ -67,8 +72,7 @@ def examine(
         if not file.refusal and len(file.new_rows):
             extended = pd.concat([table, file.new_rows.drop(columns="given")], ignore_index=True)
             results = check_rules(rule_tables(extended), declared_rules(params.load(Validate)))
-            broken = [result for result in results if result.verdict == "stop"]
-            if broken:
+            if broken := [result for result in results if result.verdict == "stop"]:
                 refusal = f"with its rows the whole table breaks {_sentences(broken)}"
                 file = replace(file, refusal=refusal, results=[*file.results, *broken])
             else:
@@ -87,25 +91,40 @@ def _examine_file(
 ) -> ExaminedFile:
     """Read a file and check it by itself; `known` are the keys of known rows."""
     settings, limits = params.load(Ingest), params.load(Validate)
+    reading = Reading(max_broken=settings.max_broken)
     try:
-        raw = tables.read_file(file.path, settings, file.name)
+        raw = _read(file, settings, reading)
         mapped = map_labels(raw.assign(given=raw["label"]), _relevant(settings.label_map, raw))
     except (PipelineError, ArithmeticError, MemoryError, ValueError) as error:  # a file may be broken in any way
-        return _unreadable(file, error, table)
+        return _unreadable(file, error, table, reading)
     rows = tables.complete(mapped, source=file.name).assign(given=mapped["given"])
     limits = limits.model_copy(update={"labels": limits.labels or sorted(table["label"].dropna().unique())})
-    results = check_rules(rule_tables(rows), [rule for rule in declared_rules(limits) if rule.name in FILE_RULES])
+    rules, raw_tables = declared_rules(limits), rule_tables(rows, {file.name: reading})
+    results = check_rules(raw_tables, [rule for rule in rules if rule.name in FILE_RULES])
+    reading.dropped = raw_tables.n_with_invisible
     keys = pd.Series(_keys(rows), index=rows.index, dtype="object")
     complete = keys.map(all).astype(bool)  # neither text nor label is missing
     new = rows[complete & ~keys.isin(known) & ~keys.duplicated() & ~mask_listed(rows, read_forgotten())]
     if predict is not None:
         results += agreement(new, predict, min_agreement)
-    broken = [result for result in results if result.verdict == "stop"]
-    new = new.reset_index(drop=True)
-    return ExaminedFile(**vars(file), n_rows=len(raw), new_rows=new, refusal=_sentences(broken), results=results)
+    new, refusal = new.reset_index(drop=True), _sentences(results)
+    return ExaminedFile(**vars(file), n_rows=len(raw), new_rows=new, refusal=refusal, results=results, reading=reading)
 
 
-def _unreadable(file: IncomingFile, error: Exception, table: pd.DataFrame) -> ExaminedFile:
+def _read(file: IncomingFile, settings: Ingest, reading: Reading) -> pd.DataFrame:
+    """Read a file, or a folder of text files by class; its rows are known by their text, so that new ones are found."""
+    if not file.files:
+        return tables.read_file(file.path, settings, file.name, reading)
+    texts = tables.read_class_folder(file.path, settings, reading=reading, files=file.files)
+    if texts is None:
+        raise PipelineError(
+            f"{file.name} has {len(file.files):,} files that are not tables; texts need a folder for each class, such "
+            "as pos/1.txt and neg/1.txt, and tables one of the supported file extensions"
+        )
+    return texts.assign(source=file.name + texts["source"])
+
+
+def _unreadable(file: IncomingFile, error: Exception, table: pd.DataFrame, reading: Reading) -> ExaminedFile:
     reason = (
         error.redacted if isinstance(error, PipelineError) else f"{file.name} cannot be read ({type(error).__name__})"
     )
@@ -113,7 +132,7 @@ def _unreadable(file: IncomingFile, error: Exception, table: pd.DataFrame) -> Ex
     rule = Rule("readable", "table", "", {}, "the file can be read in the columns named under ingest")
     no_rows = table.iloc[:0].assign(given="")
     result = RuleResult(rule, False, None, refusal)
-    return ExaminedFile(**vars(file), n_rows=0, new_rows=no_rows, refusal=refusal, results=[result])
+    return ExaminedFile(**vars(file), n_rows=0, new_rows=no_rows, refusal=refusal, results=[result], reading=reading)
 
 
 def agreement(rows: pd.DataFrame, predict: PredictLabels, min_agreement: float) -> list[RuleResult]:
@@ -178,5 +197,6 @@ def _relevant(label_map: Mapping[Any, str | None] | None, raw: pd.DataFrame) -> 
     return {key: name for key, name in label_map.items() if label_name(key) in labels}
 
 
-def _sentences(broken: Sequence[RuleResult]) -> str:
-    return "; ".join(result.sentence for result in broken)
+def _sentences(results: Sequence[RuleResult]) -> str:
+    """Return what stops, on one line: the list of quarantined files has one for each file."""
+    return "; ".join(result.sentence for result in select(results, "stop"))

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,27 +13,18 @@ import pandas as pd
 
 from ..base import paths
 from ..base.errors import PipelineError, without_credentials
-from ..base.files import atomic, sha256, write_json, write_text
+from ..base.files import atomic, write_json, write_text
 from ..base.versioning import CommandError, dvc
 from ..data import increments
-from ..data.readers.formats import visible_files
-from ..data.rules.engine import RuleResult
+from ..data.readers.reading import Reading
+from ..data.rules.rule import RuleResult
 from ..data.rules.summary import summarise
-from ..data.settings import NO_FILE
 from ..reports import validation
+from .listing import IncomingFile, incoming_files
 
 QUARANTINE_COLUMNS = ("file", "name", "found", "why")  # of data/quarantine.csv
 DEPTH = 350  # folders: more than the ".." that fit into the 1,024 bytes of an object's name
 MAX_NAME = 200  # bytes of a file name in quarantine; file systems allow 255
-
-
-@dataclass(frozen=True)
-class IncomingFile:
-    """A file of new rows: its path, its name for reports, and the SHA-256 of its content."""
-
-    path: Path
-    name: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -51,12 +42,15 @@ class ExaminedFile(IncomingFile):
         Why the file is refused; empty if it is not.
     results : list of RuleResult
         Results of the rules that it was checked against.
+    reading : Reading
+        How it was read.
     """
 
     n_rows: int
     new_rows: pd.DataFrame
     refusal: str = ""
     results: Sequence[RuleResult] = ()
+    reading: Reading = field(default_factory=Reading)
 
     def increment(self) -> pd.DataFrame:
         """Return the new rows with the labels of the file, as an increment stores them."""
@@ -65,7 +59,7 @@ class ExaminedFile(IncomingFile):
 
 @contextmanager
 def unseen_files(address: str) -> Iterator[list[IncomingFile]]:
-    """Yield the files at `retrain.incoming` that are neither increments nor in quarantine; remove downloads at the end.
+    """Yield what is at `retrain.incoming` and is neither an increment nor in quarantine; remove downloads at the end.
 
     Raises
     ------
@@ -80,7 +74,7 @@ def unseen_files(address: str) -> Iterator[list[IncomingFile]]:
         taken_in, quarantined = increments.read_list(), increments.read_list(paths.QUARANTINE, QUARANTINE_COLUMNS)
         seen = {*taken_in["file"], *quarantined["file"]}
         files: dict[str, IncomingFile] = {}
-        for file in _files_at(place):
+        for file in incoming_files(place):
             if file.sha256 not in seen:
                 files.setdefault(file.sha256, file)
         yield list(files.values())
@@ -106,33 +100,21 @@ def _download(address: str, folder: Path) -> Path:
     return place
 
 
-def _files_at(place: Path) -> Iterator[IncomingFile]:
-    """Yield the file at `place`, or all files in that folder, without links to files elsewhere.
-
-    Files that are not tables, too: they go to quarantine, and so are reported.
-    """
-    if place.is_file() and place.resolve() != NO_FILE.resolve():
-        yield _incoming_file(place, place.name)
-    for path in visible_files(place) if place.is_dir() else ():
-        if path.resolve().is_relative_to(place.resolve()):
-            yield _incoming_file(path, path.relative_to(place).as_posix())
-        else:
-            print(f"retrain: {path} is left out: it is a link to a file elsewhere", file=sys.stderr)
-
-
-def _incoming_file(path: Path, name: str) -> IncomingFile:
-    utf8 = os.fsencode(name).decode("utf-8", errors="replace")  # the lists are UTF-8; file names need not be
-    return IncomingFile(path, utf8, sha256(path))
-
-
 def put_into_quarantine(file: ExaminedFile, time: str) -> Path:
-    """Copy a refused file to `data/quarantine/`, with a report of its rules, and list it; return its folder."""
+    """Copy a refused file to `data/quarantine/`, with a report of its rules, and list it; return its folder.
+
+    The report shows how it was read, too. The files of a folder are copied to a folder of its name.
+    """
     folder = paths.QUARANTINE_FILES / file.sha256[:16]
     name = os.fsencode(Path(file.name).name)[-MAX_NAME:].decode(errors="ignore")
-    with atomic(folder / name) as temporary:
-        shutil.copyfile(file.path, temporary)
+    copies = {member: folder / name / member.relative_to(file.path) for member in file.files} or {
+        file.path: folder / name
+    }
+    for path, copy in copies.items():
+        with atomic(copy) as temporary:
+            shutil.copyfile(path, temporary)
     classes = file.new_rows["label"].value_counts().rename_axis("label").reset_index(name="rows")
-    summary = summarise(file.results, file.new_rows, classes)
+    summary = summarise(file.results, file.new_rows, classes, {file.name: file.reading})
     if any(result.rule.name == "labels" and not result.passed for result in file.results):
         summary["classes"] = []  # unknown labels may be texts
     write_json(folder / "results.json", {"name": file.name, "why": file.refusal, **summary})

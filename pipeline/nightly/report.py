@@ -14,6 +14,7 @@ from ..evaluation.metrics import HEADLINES
 from ..reports import drift, page
 from .incoming import ExaminedFile
 
+MAX_LISTED = 50  # files in the report; those in quarantine first
 FOLDER = paths.REPORTS / "retrain"
 
 
@@ -107,8 +108,12 @@ def as_markdown(run: RetrainRun, headline: str = "") -> str:
     if run.reasons:
         lines += ["## Reasons to train", bullets(run.reasons)]
     if run.files:
-        rows = [_file_cells(file, trained=bool(run.reasons)) for file in run.files]
+        listed = sorted(run.files, key=lambda file: not file.refusal)[:MAX_LISTED]
+        rows = [_file_cells(file, trained=bool(run.reasons)) for file in listed]
         lines += ["## Incoming files", pipe_table(["file", "result", "rows", "new"], rows, right=2)]
+        if len(run.files) > MAX_LISTED:
+            all_files = "" if headline else f"; all are in `{FOLDER}/report.json`"  # which a dry run does not write
+            lines.append(f"{len(run.files) - MAX_LISTED:,} more are not listed{all_files}.")
     if run.decision:
         lines += ["## Decision of the gate", run.decision]
     if run.metrics_after:

@@ -33,7 +33,8 @@ from ..reports.drift import drift_report
 from ..text.processor import Tokenizer
 from . import recover, repository
 from .examination import PredictLabels, examine
-from .incoming import IncomingFile, put_into_quarantine, unseen_files
+from .incoming import put_into_quarantine, unseen_files
+from .listing import IncomingFile
 from .lock import remote_lock
 from .overdue import record_end, refuse_overdue
 from .reasons import reasons_to_train

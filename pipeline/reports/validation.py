@@ -1,10 +1,10 @@
 """Validation report: the results of the stage `validate` as an HTML page."""
 
-from ..data.rules.summary import ValidationSummary
+from ..data.rules.summary import RuleSummary, ValidationSummary
 from . import page
 
-ORDER = ("stop", "warn", "pass")  # broken rules first
-SIGNS = {"pass": "✓", "warn": "!", "stop": "✕"}
+ORDER = ("stop", "warn", "follows", "pass")  # broken rules first, before those that follow from them
+SIGNS = {"pass": "✓", "warn": "!", "stop": "✕", "follows": "↳"}
 ADVICE = {
     "pass": "The table satisfies every rule.",
     "warn": "The pipeline continues. Look at the rules marked with a warning before you trust its results.",
@@ -16,13 +16,13 @@ def validation_page(results: ValidationSummary) -> str:
     """Return the page of the content of `results.json`, broken rules first."""
     from importlib.metadata import version
 
-    outcomes = [rule["outcome"] for rule in results["rules"]]
+    outcomes = [_outcome(rule) for rule in results["rules"]]
     worst = next(outcome for outcome in ORDER if outcome in outcomes)
     verdict = _verdict(worst, outcomes.count(worst))
-    values = results | {"rules": sorted(results["rules"], key=lambda rule: ORDER.index(rule["outcome"]))}
+    rules = sorted(zip(outcomes, results["rules"], strict=True), key=lambda pair: ORDER.index(pair[0]))
     return page.fill(
         "validation.html",
-        **values,
+        **{**results, "rules": rules},
         title=f"Validation: {verdict}",
         worst=worst,
         verdict=verdict,
@@ -30,6 +30,10 @@ def validation_page(results: ValidationSummary) -> str:
         signs=SIGNS,
         library=version("great-expectations"),
     )
+
+
+def _outcome(rule: RuleSummary) -> str:
+    return "follows" if rule["follows_from"] else rule["outcome"]
 
 
 def _verdict(outcome: str, count: int) -> str:

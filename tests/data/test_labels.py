@@ -24,7 +24,7 @@ def labels_of(*cells: Any, missing: list[str] | None = None, reading: Reading | 
 def test_missing_markers_are_counted_and_no_class(marker: str) -> None:
     reading = Reading()
     assert labels_of("sad", marker, "NAy", reading=reading) == ["sad", None, "NAy"]
-    assert list(reading.changed.values()) == [1]
+    assert reading.missing == {marker.strip(): 1}
 
 
 def test_list_of_missing_labels_replaces_the_markers() -> None:
@@ -84,7 +84,7 @@ def test_other_type_stops() -> None:
 def test_labels_that_look_the_same_are_one(unseen: str) -> None:
     reading = Reading()
     assert unify_labels(pd.Series(["neu", f"neu{unseen}", "sad"]), reading).tolist() == ["neu", "neu", "sad"]
-    assert list(reading.changed.values()) == [1]
+    assert list(reading.folded.values()) == [1]
 
 
 def test_label_of_one_file_has_only_what_is_seen() -> None:
@@ -100,7 +100,7 @@ def test_label_that_nothing_resembles_keeps_its_symbol() -> None:
     reading = Reading()
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     assert unify_labels(pd.Series(["\u2764\ufe0f", family]), reading).tolist() == ["\u2764\ufe0f", family]
-    assert reading.changed == {}
+    assert reading.folded == {}
 
 
 def test_label_map_renames_and_drops() -> None:

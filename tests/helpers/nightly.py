@@ -9,7 +9,8 @@ import pandas as pd
 from pipeline.base.files import sha256
 from pipeline.data import tables
 from pipeline.nightly.examination import PredictLabels, examine
-from pipeline.nightly.incoming import ExaminedFile, IncomingFile
+from pipeline.nightly.incoming import ExaminedFile
+from pipeline.nightly.listing import IncomingFile
 
 SWAPPED = {"negative": "positive", "positive": "negative", "neutral": "neutral"}
 

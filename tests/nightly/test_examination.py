@@ -178,3 +178,46 @@ def test_agreement_counts_only_new_rows(project: Path, tweets: Rows) -> None:
     path = write_csv(project / "a.csv", pd.concat([tweets[:1_000], new]))
     (file,) = examined([path], tweets[:1_000], lambda texts: [labels[text] for text in texts])
     assert "min_agreement" in file.refusal
+
+
+def test_quarantine_shows_how_the_file_was_read(project: Path, tweets: Rows) -> None:
+    text = "très bien, ça marche déjà; c'est l'été, où la forêt est à côté"
+    rows = pd.DataFrame({"text": [f"{number}: {text}" for number in range(60)], "label": ["positive", "NA"] * 30})
+    rows.loc[9] = ["", ""]
+    rows.to_csv(project / "a.csv", index=False, sep=";", encoding="cp1252")
+    (file,) = examined([project / "a.csv"], tweets[500:])
+    assert file.refusal.startswith("missing_labels: ")
+    folder = put_into_quarantine(file, "2026-01-01")
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "How the files were read" in page
+    for line in ("semicolon; cells may be quoted", "encoding cp1252, detected, ", "29 labels NA read as missing"):
+        assert f"<div>{line}" in page
+    assert "<div>1 blank row skipped: 10</div>" in page
+    assert "Stopped: 1 rule broken" in page
+
+
+def test_a_rule_named_in_stop_on_refuses_a_file(project: Path, tweets: Rows) -> None:
+    path = write_csv(project / "a.csv", tweets[:60])
+    path.write_text(path.read_text(encoding="utf-8") + ",\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert examined([path], tweets[500:])[0].refusal == ""
+    text = set_params(params.PARAMS_FILE.read_text(encoding="utf-8"), {"stop_on": "[skipped_rows]"})
+    params.PARAMS_FILE.write_text(text, encoding="utf-8")
+    (file,) = examined([path], tweets[500:])
+    assert file.refusal.endswith("but found 1 blank, 1 repeated header")
+    assert file.refusal.startswith("skipped_rows: ")
+
+
+def test_refusal_names_the_cause_only(project: Path, tweets: Rows) -> None:
+    rows = tweets[:90].assign(text=[str(number % 5) for number in range(90)])
+    (file,) = examined([write_csv(project / "a.csv", rows)], tweets[500:])
+    assert file.refusal.startswith("numeric_texts: ")
+    assert "max_conflicts" not in file.refusal
+    assert {result.rule.name: result.cause for result in file.results if not result.passed} == {
+        "numeric_texts": "", "max_conflicts": "numeric_texts",
+    }  # fmt: skip
+
+
+def test_look_alike_letters_of_a_label_are_named(project: Path, tweets: Rows) -> None:
+    rows = tweets[:60].assign(label=tweets["label"].str.replace("e", "\u0435"))
+    (file,) = examined([write_csv(project / "a.csv", rows)], tweets[500:])
+    assert "'n\\u0435gativ\\u0435' (did you mean 'negative'?)" in file.refusal

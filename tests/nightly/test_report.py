@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from helpers.nightly import examined, write_csv
 
 from pipeline.base import checkout
@@ -46,3 +47,15 @@ def test_report_tells_known_and_refused_files_apart(project: Path, tweets: pd.Da
     assert "| old.csv | no new rows | 50 | 0 |" in text
     assert re.search(r"\| bad\.csv \| \*\*in quarantine\*\*: labels.* \| 40 \| 40 \|", text)
     assert run.sentence() == "m: nothing to do; 2 new files with 0 new rows; 1 in quarantine"
+
+
+def test_report_lists_few_of_many_files_and_the_refused_first(
+    project: Path, tweets: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MAX_LISTED", 2)
+    files = [write_csv(project / f"{number}.csv", tweets[number : number + 1]) for number in range(3)]
+    files.append(write_csv(project / "bad.csv", tweets[:9].assign(label="angry")))
+    text = as_markdown(RetrainRun("m", STARTED, examined(files, tweets[500:])))
+    assert text.count(".csv |") == 2
+    assert text.index("| bad.csv | **in quarantine**") < text.index("| 0.csv |")
+    assert "2 more are not listed; all are in `reports/retrain/report.json`." in text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...base.errors import PipelineError
 from .encodings import is_encoded, known_encoding
 from .formats import FORMATS, TEXT, extension, listed_names, shown_name, visible_files
+from .reading import Reading
 from .sources import Source
 from .text_tables import is_table_file
 
@@ -80,7 +81,13 @@ def class_folders(folders: Sequence[Parts], split_names: Sequence[str]) -> list[
 
 
 def read_texts_by_class(
-    folder: Path, *, split_names: Sequence[str], encoding: str | None, left_out: list[str] | None = None
+    folder: Path,
+    *,
+    split_names: Sequence[str],
+    encoding: str | None,
+    left_out: list[str] | None = None,
+    reading: Reading | None = None,
+    files: Sequence[Path] | None = None,
 ) -> "pd.DataFrame | None":
     """Read the text files of a folder that has a folder for each class, and no table.
 
@@ -94,6 +101,10 @@ def read_texts_by_class(
         Of all files; None to detect it.
     left_out : list of str or None
         Gets the names of other files, and of folders without a label.
+    reading : Reading or None
+        Gets the encoding.
+    files : sequence of Path or None
+        The files to look at; None for all in the folder.
 
     Returns
     -------
@@ -107,28 +118,23 @@ def read_texts_by_class(
     """
     import pandas as pd
 
-    files = visible_files(folder) if folder.is_dir() else []
+    if files is None:
+        files = visible_files(folder) if folder.is_dir() else []
     if any(FORMATS.get(extension(file), TEXT) is not TEXT for file in files):
         return None
-    by_folder: dict[Parts, list[Path]] = {}
-    for file in files:
-        parts = file.relative_to(folder).parts[:-1]
-        if parts and file.suffix.lower() == ".txt":
-            by_folder.setdefault(parts, []).append(file)
     try:
-        classes = class_folders([*by_folder], split_names)
+        by_class = texts_by_class(folder, files, split_names)
     except ValueError as error:
         raise PipelineError(
             f"{folder}: text files lie in folders of folders, such as {shown_name(Path(str(error)))}; have one folder "
             "for each class, in train and test if they are split"
         ) from error
-    texts = [file for found in classes if found.label for file in by_folder[found.parts]]
-    others = sorted({*files} - {*texts})
-    if not texts or any(map(_is_table, others)) or _are_tables(texts):
+    rows = [(found, file) for found, texts in by_class.items() if found.label for file in texts]
+    others = sorted({*files} - {file for _, file in rows})
+    if not rows or any(map(_is_table, others)):
         return None
-    _report_left_out(folder, classes, others, left_out)
-    rows = [(found, file) for found in classes if found.label for file in by_folder[found.parts]]
-    decoded = _decoded([file for _, file in rows], folder, encoding)
+    _report_left_out(folder, [*by_class], others, left_out)
+    decoded = _decoded([file for _, file in rows], folder, encoding, reading or Reading())
     return pd.DataFrame(
         {
             "text": decoded,
@@ -137,6 +143,23 @@ def read_texts_by_class(
             "source": [file.relative_to(folder).as_posix() for _, file in rows],
         }
     )
+
+
+def texts_by_class(folder: Path, files: Sequence[Path], split_names: Sequence[str]) -> dict[ClassFolder, list[Path]]:
+    """Return the text files of each class, and those in folders without a label; none if most are tables.
+
+    Raises
+    ------
+    ValueError
+        As in `class_folders`.
+    """
+    by_folder: dict[Parts, list[Path]] = {}
+    for file in files:
+        parts = file.relative_to(folder).parts[:-1]
+        if parts and file.suffix.lower() == ".txt":
+            by_folder.setdefault(parts, []).append(file)
+    by_class = {found: by_folder[found.parts] for found in class_folders([*by_folder], split_names)}
+    return {} if _are_tables([file for found in by_class if found.label for file in by_class[found]]) else by_class
 
 
 def _is_table(file: Path) -> bool:
@@ -165,10 +188,12 @@ def _report_left_out(
         left_out += names
 
 
-def _decoded(files: Sequence[Path], folder: Path, encoding: str | None) -> list[str]:
+def _decoded(files: Sequence[Path], folder: Path, encoding: str | None, reading: Reading) -> list[str]:
     """Return the texts; they share one encoding, which a short text alone would not show."""
     contents = [file.read_bytes() for file in files]
     known = known_encoding(Source(str(folder), lambda: io.BytesIO(b"\n".join(contents))), encoding, "ingest.encoding")
+    reading.encoding = known
+    reading.guessed = encoding is None and reading.is_legacy
     texts = [content.decode(known, errors="replace") for content in contents]
     damaged = sum(
         "\ufffd" in text and not is_encoded(content, known) for content, text in zip(contents, texts, strict=True)

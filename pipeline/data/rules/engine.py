@@ -1,8 +1,8 @@
 """Check rules of a table with Great Expectations, and describe the results without showing any text."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ import pandas as pd
 from ...base import paths
 from ...base.errors import PipelineError, display_name
 from ..labels import unknown_labels
-from ..split import split_key
+from ..spellings import label_map_line, merged_labels, shown_spellings
+from .rule import Rule, RuleResult, number, percent, with_causes
 
 MAX_CLASSES = 50  # a table with more labels may have texts in its column of labels
 
@@ -28,12 +29,17 @@ class RuleTables:
         input need, and for each share whether the row counts.
     shares : DataFrame of shape (1, n_shares)
         Shares of all rows.
-    classes : DataFrame of shape (n_classes, 5)
+    classes : DataFrame of shape (n_classes, 6)
         For each label, the most frequent first: `label`, `rows`, `imbalance` (rows of the largest class per row of this
-        one), `spellings` (number of other labels that differ only in case, character width and spaces) and `doubtful`
-        (1 for the name of a missing value).
-    reading : DataFrame of shape (1, 2)
-        Number of rows `skipped` and of cells `changed` when the files were read.
+        one), `spellings` (number of other labels that look alike or differ only in case, character width and spaces),
+        `mixed` (1 if look-alike letters of two scripts stand in one word) and `doubtful` (1 for the name of a missing
+        value).
+    reading : DataFrame of shape (1, 5)
+        What was done when the files were read, see `table.rule_tables`.
+    done : mapping of str to mapping of str to int
+        The same by rule, and by what was done.
+    label_map : mapping or None
+        The `ingest.label_map` that gave the labels their names.
     """
 
     table: pd.DataFrame
@@ -41,103 +47,13 @@ class RuleTables:
     shares: pd.DataFrame
     classes: pd.DataFrame
     reading: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule.
-
-    Parameters
-    ----------
-    name : str
-        For reports, messages and `validate.warn_only`.
-    table : str
-        The field of `RuleTables` that it is about.
-    expectation : str
-        Class of Great Expectations.
-    arguments : dict
-        Arguments of that class.
-    description : str
-        What must be true, for people.
-    parameter : str
-        Key in `params.yaml` that changes the rule; "" for none.
-    severity : str
-        Whether a broken rule stops the pipeline or warns.
-    """
-
-    name: str
-    table: Literal["table", "rows", "shares", "classes", "reading"]
-    expectation: str
-    arguments: dict[str, Any]
-    description: str
-    parameter: str = ""
-    severity: Literal["warn", "stop"] = "stop"
+    done: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    label_map: Mapping[Any, str | None] | None = None
 
     @property
-    def limit(self) -> str:
-        """What is allowed at least and at most, for a table; "" if it is not a number.
-
-        >>> Rule("min_rows", "table", "", {"min_value": 1000}, "there are 1,000 rows or more").limit
-        '≥ 1,000'
-        """
-        low, high = (self.arguments.get(key) for key in ("min_value", "max_value"))
-        if high == 0:
-            return "none"
-        form = percent if self.table == "shares" else number
-        if low is not None and high is not None:
-            return f"{form(low)} to {form(high)}"
-        return f"≥ {form(low)}" if low is not None else f"≤ {form(high)}" if high is not None else ""
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """The result of a rule.
-
-    Parameters
-    ----------
-    rule : Rule
-        The rule.
-    passed : bool
-        Whether the table satisfies it.
-    observed : int, float or None
-        The number that was compared with the limit; None if there is none.
-    found : str
-        The same in words: counts, row numbers and class names, but no text.
-    """
-
-    rule: Rule
-    passed: bool
-    observed: int | float | None
-    found: str
-
-    @property
-    def verdict(self) -> Literal["pass", "warn", "stop"]:
-        """What follows from the result."""
-        return "pass" if self.passed else self.rule.severity
-
-    @property
-    def sentence(self) -> str:
-        """The result of a broken rule, for a message."""
-        parameter = f" ({self.rule.parameter})" if self.rule.parameter else ""
-        return f"{self.rule.name}: {self.rule.description}{parameter}, but found {self.found}"
-
-
-def percent(share: float) -> str:
-    """Return a share in percent, with three significant digits.
-
-    >>> percent(0.12345)
-    '12.3 %'
-    """
-    return f"{100 * share:.3g} %"
-
-
-def number(value: float) -> str:
-    """Return a number with thousands separators, and two decimals unless it is whole.
-
-    >>> number(1000), number(2.5)
-    ('1,000', '2.50')
-    """
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+    def n_with_invisible(self) -> int:
+        """Number of texts with characters that nobody sees."""
+        return int(self.rows["invisible_characters"].sum()) if "invisible_characters" in self.rows else 0
 
 
 def check_rules(tables: RuleTables, rules: Sequence[Rule]) -> list[RuleResult]:
@@ -153,7 +69,7 @@ def check_rules(tables: RuleTables, rules: Sequence[Rule]) -> list[RuleResult]:
     Returns
     -------
     list of RuleResult
-        One for each rule, in their order.
+        One for each rule, in their order; each broken one with its cause.
 
     Raises
     ------
@@ -171,7 +87,7 @@ def check_rules(tables: RuleTables, rules: Sequence[Rule]) -> list[RuleResult]:
         selected = {rule.name: rule for rule in rules if rule.table == name}
         for rule_name, success, outcome in _validate(source, name, getattr(tables, name), list(selected.values())):
             results[rule_name] = _result(selected[rule_name], success, outcome, tables, expected)
-    return [results[rule.name] for rule in rules]
+    return with_causes([results[rule.name] for rule in rules])
 
 
 def _validate(
@@ -205,7 +121,7 @@ def _result(
         absent = ", ".join(name for name in expected if name not in tables.table)
         if not absent:
             raise PipelineError(f"the rule {rule.name} could not be computed; check {paths.INGEST_TABLE}")
-        return RuleResult(rule, False, None, f"no column {absent}")
+        return RuleResult(rule, False, None, f"no column {absent}", cause="columns")
     if rule.name == "columns":
         return RuleResult(rule, success, len(tables.table.columns), _column_difference(tables.table, outcome))
     if "unexpected_count" in outcome:
@@ -218,7 +134,15 @@ def _result(
     if observed is None:  # there is no class at all, which the rule number_of_classes reports
         return RuleResult(rule, True, None, "no class")
     observed = observed.item() if isinstance(observed, np.generic) else observed
-    return RuleResult(rule, success, observed, _describe(rule, success, observed, tables))
+    found = _describe(rule, success, observed, tables)
+    return RuleResult(rule, success, observed, found, "" if success else _remedy(rule, tables))
+
+
+def _remedy(rule: Rule, tables: RuleTables) -> str:
+    """Return the `ingest.label_map` that merges spellings, unless there are so many labels that they may be texts."""
+    if rule.parameter != "ingest.label_map" or len(tables.classes) > MAX_CLASSES:
+        return ""
+    return label_map_line(merged_labels(tables.classes["label"].to_list()), tables.label_map)
 
 
 def _describe(rule: Rule, success: bool, observed: float, tables: RuleTables) -> str:
@@ -227,10 +151,13 @@ def _describe(rule: Rule, success: bool, observed: float, tables: RuleTables) ->
     if rule.table == "shares":
         first = [] if success else [int(rows[column].to_numpy().argmax())]
         return _rows(round(observed * len(rows)), rows, first)
-    if success or not column or rule.table == "reading":
+    if success or not column:
         return number(observed)
-    if column == "spellings":
-        return _spellings(tables.classes)
+    if rule.table == "reading":
+        return ", ".join(f"{count:,} {what}" for what, count in tables.done[rule.name].items())
+    if column in ("spellings", "mixed"):
+        labels = tables.classes.loc[tables.classes[column] > 0, "label"].to_list()
+        return number(len(labels)) if len(tables.classes) > MAX_CLASSES else shown_spellings(labels)
     table: pd.DataFrame = getattr(tables, rule.table)
     culprit = table.iloc[int((table[column] == observed).to_numpy().argmax())]
     if column == "doubtful":
@@ -257,13 +184,3 @@ def _row(row: "pd.Series[Any]") -> str:
 def _class(row: "pd.Series[Any]", n_classes: int) -> str:
     """Return the name of a class, unless there are so many that the labels may be texts."""
     return f" (class {display_name(row['label'])!r})" if n_classes <= MAX_CLASSES else ""
-
-
-def _spellings(classes: pd.DataFrame) -> str:
-    """Return the names that differ only in case, character width and spaces; their number if there are many classes."""
-    labels = classes.loc[classes["spellings"] > 0, "label"]
-    if len(classes) > MAX_CLASSES:
-        return number(len(labels))
-    return "; ".join(
-        " and ".join(repr(display_name(name)) for name in names) for _, names in labels.groupby(labels.map(split_key))
-    )

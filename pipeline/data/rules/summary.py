@@ -5,9 +5,10 @@ from typing import Any, Literal, TypedDict
 
 import pandas as pd
 
-from ...base.errors import display_name
 from ..readers.reading import Reading
-from .engine import MAX_CLASSES, RuleResult
+from ..spellings import shown_label
+from .engine import MAX_CLASSES
+from .rule import RuleResult
 
 
 class RuleSummary(TypedDict):
@@ -21,6 +22,8 @@ class RuleSummary(TypedDict):
     outcome: Literal["pass", "warn", "stop"]
     observed: int | float | None
     found: str
+    follows_from: str  # the broken rule that is the cause of this one; "" for none
+    remedy: str  # a line for section ingest of params.yaml; "" for none
 
 
 class ValidationSummary(TypedDict):
@@ -53,7 +56,7 @@ def summarise(
     readings : mapping of str to Reading, or None
         How the files were read, by source.
     """
-    class_rows = zip(classes["label"].map(display_name), classes["rows"].tolist(), strict=True)
+    class_rows = zip(classes["label"].map(shown_label), classes["rows"].tolist(), strict=True)
     return {
         "rows": len(table),
         "sources": sorted(table["source"].unique()) if "source" in table else [],
@@ -69,6 +72,8 @@ def summarise(
                 "outcome": result.verdict,
                 "observed": result.observed,
                 "found": result.found,
+                "follows_from": result.cause,
+                "remedy": result.remedy,
             }
             for result in results
         ],

@@ -1,12 +1,16 @@
 """Rules of raw texts."""
 
+import re
+
 import pandas as pd
 
+from ...base.characters import INVISIBLE, without_invisible
 from ..settings import Validate
 from ..split import split_key
-from .engine import Rule, percent
+from .rule import Rule, percent
 
 MOST = "ExpectColumnMaxToBeBetween"
+SELECTORS = re.compile("[\ufe00-\ufe0f]")  # of an emoji's variant, which phones write next to many
 
 
 def rules(settings: Validate) -> list[Rule]:
@@ -17,14 +21,17 @@ def rules(settings: Validate) -> list[Rule]:
         Rule("missing_texts", "shares", MOST, {"column": "missing_texts", "max_value": s.max_missing},
              f"at most {percent(s.max_missing)} of the rows lack a text", "validate.max_missing"),
         Rule("numeric_texts", "shares", MOST, {"column": "numeric_texts", "max_value": 0.5},
-             "at most half of the rows have just numbers as text", "ingest.text_column"),
+             "at most half of the rows have just numbers as text", "ingest.text_column",
+             consequences=("duplicates", "max_duplicates", "max_conflicts")),
         Rule("max_text_length", "rows", MOST, {"column": "characters", "max_value": s.max_text_length},
              f"no text is longer than {s.max_text_length:,} characters", "validate.max_text_length"),
         Rule("undecodable", "shares", MOST, {"column": "undecodable", "max_value": 0},
              "no text holds bytes that could not be decoded", severity="warn"),
         Rule("max_undecodable", "shares", MOST, {"column": "undecodable", "max_value": s.max_undecodable},
              f"at most {percent(s.max_undecodable)} of the texts hold bytes that could not be decoded",
-             "validate.max_undecodable"),
+             "validate.max_undecodable", consequences=("undecodable",)),
+        Rule("invisible_characters", "shares", MOST, {"column": "invisible_characters", "max_value": 0},
+             "no text holds characters that nobody sees, such as soft hyphens, which clean drops", severity="warn"),
     ]
     # fmt: on
 
@@ -40,7 +47,8 @@ def measure(cells: "pd.Series[str]") -> dict[str, "pd.Series"]:
     Returns
     -------
     dict of str to Series of shape (n_rows,)
-        By column: `characters`, the length, int64; `missing_texts`, `numeric_texts` and `undecodable`, bool.
+        By column: `characters`, the length, int64; `missing_texts`, `numeric_texts`, `undecodable` and
+        `invisible_characters`, bool.
 
     Examples
     --------
@@ -54,4 +62,18 @@ def measure(cells: "pd.Series[str]") -> dict[str, "pd.Series"]:
         "missing_texts": keys == "",
         "numeric_texts": keys.str.fullmatch(r"[\d\s.,:;/%+()#$€£-]+"),
         "undecodable": keys.str.contains("\ufffd", regex=False),
+        "invisible_characters": _have_invisible(cells),
     }
+
+
+def _have_invisible(cells: "pd.Series[str]") -> "pd.Series[bool]":
+    """Return of which texts clean drops characters, other than those that select an emoji's variant."""
+    mask = ~cells.str.isascii().to_numpy(dtype=bool)  # other texts cost nothing
+    mask[mask] = cells[mask].str.contains(f"[{INVISIBLE}]", na=False).to_numpy(dtype=bool)
+    mask[mask] = [_has_invisible(text) for text in cells[mask]]
+    return pd.Series(mask, index=cells.index)
+
+
+def _has_invisible(text: str) -> bool:
+    cleaned = without_invisible(text)
+    return cleaned != text and cleaned != SELECTORS.sub("", text)
