@@ -30,7 +30,8 @@ requirements = open(mlflow.pyfunc.get_model_dependencies("models:/tweets-lstm/1"
 assert any(line.startswith("onnxruntime==") for line in requirements), requirements
 table = model.predict(pd.DataFrame({"text": ["I love it!", "worst flight ever"]}))
 assert [c.name for c in model.metadata.signature.outputs] == list(table.columns)
-assert list(table.columns) == ["predicted_label", "confidence", "p_negative", "p_neutral", "p_positive"], table
+probabilities = ["p_negative", "p_neutral", "p_positive"]
+assert list(table.columns) == ["predicted_label", "confidence", *probabilities, "known_words"], table
 assert abs(table.filter(like="p_").sum(axis=1) - 1).max() < 1e-5
 shares = json.dumps({"positive": 1, "negative": 0, "neutral": 0})
 other = model.predict(pd.DataFrame({"text": ["worst flight ever"]}), params={"class_shares": shares})
@@ -66,7 +67,7 @@ def test_predict_adds_columns_and_keeps_the_input(reference: Project, tmp_path: 
     source.write_text(content, encoding="utf-8-sig")
     reference.run("python", "-m", "pipeline", "predict", str(source), str(target), "--text-column", "review")
     table = pd.read_csv(target, dtype=str, keep_default_na=False)
-    added = ["predicted_label", "confidence", "p_negative", "p_neutral", "p_positive"]
+    added = ["predicted_label", "confidence", "p_negative", "p_neutral", "p_positive", "known_words"]
     assert list(table.columns) == ["id", "review", "note", *added, "error"]
     assert table["error"].tolist() == ["", "", "the text is empty"]
     kept = [["007", "I love it, really", "=1+1"], ["008", "two\nlines", "None"], ["009", "", ""]]

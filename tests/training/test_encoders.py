@@ -144,7 +144,8 @@ def folder(trained: Trained, tmp_path: Path) -> Path:
 def test_predictor_labels_raw_texts(folder: Path, trained: Trained) -> None:
     predictor = Predictor.load(folder)
     table = predictor.predict(["GOOD <br/> film", "bad film!"])
-    assert list(table.columns) == ["predicted_label", "confidence", "p_happy", "p_sad"]
+    assert list(table.columns) == ["predicted_label", "confidence", "p_happy", "p_sad", "known_words"]
+    assert list(table["known_words"]) == [2, 2]
     assert list(table["predicted_label"]) == ["happy", "sad"]
     np.testing.assert_array_equal(table["confidence"], table[["p_happy", "p_sad"]].max(axis=1))
     ids = np.array([[2, 4, 0, 0, 0, 0], [3, 4, 1, 0, 0, 0]], dtype=np.int32)
@@ -152,7 +153,7 @@ def test_predictor_labels_raw_texts(folder: Path, trained: Trained) -> None:
     tfidf, nb = trained.ngrams.log_probabilities(["good film", "bad film!"])
     expected = combine([lstm, tfidf, nb], CALIBRATION)
     np.testing.assert_allclose(table[["p_happy", "p_sad"]].to_numpy(dtype=float), expected, atol=1e-6)
-    assert predictor.predict([]).shape == (0, 4)
+    assert predictor.predict([]).shape == (0, 5)
 
 
 def test_prediction_with_other_class_priors(folder: Path) -> None:
@@ -166,7 +167,7 @@ def test_prediction_with_other_class_priors(folder: Path) -> None:
     assert predictor.probabilities(happy, "estimate")[:, 0].mean() > predictor.probabilities(happy)[:, 0].mean()
     served = ServedModel(predictor).predict(pd.DataFrame({"text": cells}), {"class_shares": "estimate"})
     assert not np.allclose(served["p_sad"], plain[:, 1])
-    assert predictor.predict([], "estimate").shape == (0, 4)
+    assert predictor.predict([], "estimate").shape == (0, 5)
 
 
 @pytest.mark.parametrize(
