@@ -1,14 +1,18 @@
 """Detect encodings, replace damaged bytes."""
 
 import contextlib
+import io
+import math
 from pathlib import Path
 
 import pytest
 from helpers.readers import CHINESE, ENGLISH, csv_text, read, rows, stream
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.readers.encodings import to_utf8
+from pipeline.data.readers.encodings import Decoding, choose_decoding, detect_encoding, to_utf8
+from pipeline.data.readers.languages import log_shares
 from pipeline.data.readers.reading import Reading
+from pipeline.data.readers.sources import Source
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
@@ -135,6 +139,7 @@ def test_encodings_of_europe_give_the_right_letters(tmp_path: Path, encoding: st
     content = csv_text([(text, "x"), ("plain", "y")]).encode(encoding)
     content = content.replace(b"\n", b"\r") if encoding == "mac_roman" else content
     assert rows(read(tmp_path, "a.csv", content)) == [(text, "x"), ("plain", "y")]
+    assert stream(tmp_path / "a.csv") == [(text, "x"), ("plain", "y")]
 
 
 @pytest.mark.parametrize("encoding", [encoding for encoding in CODED if encoding != "iso8859-1"])
@@ -214,3 +219,100 @@ def test_letters_that_show_the_encoding(tmp_path: Path) -> None:
 def test_characters_are_whole_at_the_edges_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.data.readers.detection.BLOCK_BYTES", 50)
     assert rows(read(tmp_path, "a.csv", csv_text(CHINESE).encode("gbk"))) == CHINESE
+
+
+def right_or_stops(tmp_path: Path, text: str, encoding: str, line_end: str = "\n") -> bool:
+    """Whether a file of one row is read, rather than refused with candidates; never is it read as something else."""
+    content = csv_text([(text, "x")]).replace("\n", line_end).encode(encoding)
+    if detect_encoding(lambda: io.BytesIO(content)).encoding:
+        assert rows(read(tmp_path, "a.csv", content)) == stream(tmp_path / "a.csv") == [(text, "x")]
+        return True
+    with pytest.raises(PipelineError, match=r"it may be .* name its encoding with ingest\.encoding") as stop:
+        read(tmp_path, "a.csv", content)
+    assert not set(text.split()) & set(str(stop.value).split())
+    with pytest.raises(PipelineError, match="name its encoding with --encoding"):
+        stream(tmp_path / "a.csv")
+    return False
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "café très bon"),
+        ("cp1252", "Per què ningú contesta els meus missatges?"),
+        ("cp1252", "La habitación estaba sucia y había mucho ruido."),
+        ("cp1252", "The kids’ room wasn’t “ready” – we paid 40 €…"),
+        ("cp1250", "Soba je bila prljava i bučna, zašto mi nitko ne odgovara?"),
+        ("cp1250", "Personál byl velmi ochotný a milý, ale jídlo studené."),
+        ("iso8859-2", "Personál byl velmi ochotný a milý, ale jídlo studené."),
+        ("cp1257", "Vis dar laukiu grąžinamų pinigų, kodėl niekas neatsako?"),
+        ("cp1254", "Neden kimse bana cevap vermiyor? Eşim bunu çok beğendi."),
+        ("mac_roman", "Tá an fhuaim uafásach agus bhí sé go maith"),
+        ("gb18030", "The 手机 is good ½ price™, I don’t like it 😀 的 我 不"),
+    ],
+)
+def test_words_and_letters_of_one_row_tell(tmp_path: Path, encoding: str, text: str) -> None:
+    assert right_or_stops(tmp_path, text, encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("mac_roman", "Leí el libro en la noche, día"), ("mac_roman", "más"), ("cp1257", "Kitą kartą"), ("cp1250", "č")],
+)
+def test_few_letters_do_not_give_others(tmp_path: Path, encoding: str, text: str) -> None:
+    for line_end in ("\n", "\r\n", "\r"):
+        right_or_stops(tmp_path, text, encoding, line_end)
+
+
+def test_carriage_returns_speak_for_mac_roman(tmp_path: Path) -> None:
+    text = "Cibo squisito, torneremo di sicuro lunedì con la famiglia."
+    assert right_or_stops(tmp_path, text, "mac_roman", "\r")
+    assert not right_or_stops(tmp_path, text, "mac_roman", "\n")
+    assert right_or_stops(tmp_path, "The 5\u2019 tall one isn\u2019t \u201cgood\u201d", "cp1252", "\r\n")
+
+
+def test_utf_8_by_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "La camera era sporca e non c’è silenzio."
+    assert right_or_stops(tmp_path, text, "mac_roman", "\r")
+    for text in ("5 μm", "Ջերմ բարեւ", "plain"):
+        assert right_or_stops(tmp_path, text, "utf-8")
+    monkeypatch.setattr("pipeline.data.readers.encodings.BLOCK_BYTES", 20)  # in a long file it is no chance
+    assert rows(read(tmp_path, "a.csv", csv_text([("so cՏ so", "x")]).encode())) == [("so cՏ so", "x")]
+
+
+def test_given_encoding_wins_over_utf_8(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "a.csv", "text,label\ncafé,x\n".encode(), encoding="cp1252")) == [("cafÃ©", "x")]
+
+
+def test_half_of_the_lines_may_be_damaged(tmp_path: Path) -> None:
+    content = "text,label\nfür,x\n".encode() + b"brok\xffen,y\n"
+    assert rows(read(tmp_path, "a.csv", content)) == [("für", "x"), ("brok�en", "y")]
+
+
+def test_stream_of_utf_16(tmp_path: Path) -> None:
+    for content in (b"\xfe\xff" + "text,label\na,b\n".encode("utf-16-be"), "text,label\na,b\n".encode("utf-16-le")):
+        (tmp_path / "a.csv").write_bytes(content)
+        assert stream(tmp_path / "a.csv", encoding="utf-16") == [("a", "b")]
+
+
+def test_pipe_is_not_read_to_choose_its_encoding() -> None:
+    pipe = Source("standard input", lambda: pytest.fail("opened"), rereadable=False)
+    assert choose_decoding(pipe, None) == Decoding("utf-8", "surrogateescape")
+    assert choose_decoding(pipe, "cp1252") == Decoding("cp1252", "strict")
+    assert choose_decoding(pipe, "utf-16") == Decoding("utf-16", "strict")
+
+
+def test_letters_of_the_beginning_or_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.data.readers.encodings.SAMPLE_BYTES", 16)
+    for content, letters in (("text,label\nöö,x\nüüü,y\n", "ö"), ("text,label\nplain,x\nplain,x\nü,y\n", "ü")):
+        reading = Reading()
+        to_utf8(content.encode(), None, tmp_path / "a.csv", reading)
+        assert reading.letters == letters
+
+
+def test_shares_of_languages() -> None:
+    lines = [b"the room was not in the house", b"la casa que no me gusta", b"xyz", "été".encode()]
+    shares = log_shares(lines)
+    assert sorted(shares, key=shares.__getitem__)[-2:] in (["English", "Spanish"], ["Spanish", "English"])
+    assert len(set(log_shares([b"xyz"]).values())) == 1
+    assert sum(map(math.exp, shares.values())) == pytest.approx(1)

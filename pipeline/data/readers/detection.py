@@ -26,13 +26,17 @@ Places = Mapping[tuple[bytes, bytes, bytes], int]  # how often: bytes beyond ASC
 MOST_PLACES = 10_000  # different ones that are judged; more would take time, and change nothing
 # A character of GB 18030 may be four bytes, two of which are digits.
 PLACE = re.compile(rb"([\x00-\x7f]?)((?:[\x81-\xfe][0-9][\x81-\xfe][0-9]|[\x80-\xff])+)(?=([\x00-\x7f]{0,2}))")
+BESIDES_LETTERS = re.compile(rb"[\x00-@\[-`{-\x7f]")
 MOST_LINES = 1_000  # with bytes beyond ASCII, whose words tell the language
 WESTERN = (
     *("English", "French", "German", "Spanish", "Portuguese", "Italian", "Dutch", "Catalan", "Irish", "Afrikaans"),
     *("Danish", "Norwegian", "Swedish", "Finnish", "Estonian", "Albanian"),
 )
 CENTRAL = ("English", "Polish", "Czech", "Slovak", "Hungarian", "Slovene", "Croatian", "Romanian", "Albanian", "German")
-BALTIC = ("English", "Lithuanian", "Latvian", "Estonian", "German", "Polish", "Danish", "Swedish", "Finnish")
+BALTIC = (
+    *("English", "Lithuanian", "Latvian", "Estonian", "German", "Polish", "Slovene", "Croatian"),
+    *("Danish", "Norwegian", "Swedish", "Finnish"),
+)
 # Of encodings that give a file the same text, the first is taken: ISO-8859-1 is read as Windows-1252, -9 as -1254.
 LANGUAGES: Mapping[str, tuple[str, ...]] = {
     "cp1252": (*WESTERN, "Icelandic"),
@@ -66,7 +70,7 @@ RARE = -8.0  # that of all others, which are never taken
 MARGIN = 5.0  # log-likelihood by which the best must beat each other one, ...
 MARGIN_EACH = 0.1  # ... more for each place in which they differ, ...
 MIXED = 3.0  # the price of mixing languages: few files do
-CAUTION = {"mac_roman": 5.0, "gb18030": 7.0, "cp1254": 3.0}  # ... and for these
+CAUTION = {"mac_roman": 5.0, "gb18030": 7.0, "cp1254": 1.5}  # ... and for these
 UNASKED = -3.3  # logarithm of the share of lines in a language whose words are not known
 OLD_MAC, WINDOWS = 6.0, -2.0  # how much likelier "\r" and "\r\n" make an encoding of the Macintosh
 REPEATED = 0.25  # a place that is found e times as often counts so much more: copies are not new evidence
@@ -135,10 +139,24 @@ def detect_legacy(open_file: OpenFile) -> Verdict:
         if decoded := _decoded(places, used, encoding):
             texts.setdefault(decoded, []).append(encoding)
     counts = np.array(list(places.values()))
-    likely, ranked = _judge(texts, 1 + REPEATED * np.log(counts), counts, log_shares(lines), _line_ends_of_mac(ends))
+    likely, ranked = _judge(texts, _weights(places), counts, log_shares(lines), _line_ends_of_mac(ends))
     if likely and likely[0] in PRIOR:
         return Verdict(None, likely) if len(likely) > 1 else Verdict(likely[0])
     return Verdict(None, tuple(dict.fromkeys((*likely[:2], *_by_script(places, used), *ranked[:2]))))
+
+
+def _weights(places: Places) -> np.ndarray:
+    """Return how much each place counts: those between the same letters are one that is repeated."""
+    alike: Counter[bytes] = Counter()
+    members: Counter[bytes] = Counter()
+    keys = [
+        BESIDES_LETTERS.sub(b"_", before) + character + BESIDES_LETTERS.sub(b"_", after[:1] or b"_")
+        for before, character, after in places
+    ]
+    for key, count in zip(keys, places.values(), strict=True):
+        alike[key] += count
+        members[key] += 1
+    return np.array([(1 + REPEATED * np.log(alike[key])) / members[key] for key in keys])
 
 
 def _blocks_of_words(open_file: OpenFile) -> Iterator[bytes]:
@@ -200,7 +218,7 @@ def _judge(
     least = MARGIN + (0.0 if best == "mac_roman" and line_ends > 0 else CAUTION.get(best, 0.0))
     for rival in ranked[1:]:
         differ = np.array([mine != other for mine, other in zip(decoded[best], decoded[rival], strict=True)])
-        margin = prior[best] - prior[rival] + float((weights * (fitted[best] - fitted[rival]))[differ].sum())
+        margin = prior[best] - prior[rival] + float(weights @ (fitted[best] - fitted[rival]))
         if margin < least + MARGIN_EACH * weights[differ].sum():
             rivals.append(rival)
     return (best, *rivals), ranked
@@ -252,7 +270,7 @@ def _is_everyday_chinese(texts: tuple[str, ...], counts: np.ndarray) -> bool:
     characters: Counter[str] = Counter()
     for text, count in zip(texts, counts.tolist(), strict=True):
         for character in text:
-            if not character.isascii():
+            if not character.isascii() and len(character.encode("gb18030")) == 2:  # no emoji
                 characters[character] += count
     total = characters.total()
     rows = "".join(characters).encode("gb2312", errors="ignore")[::2]  # of the table of GB 2312

@@ -6,7 +6,7 @@ OFTEN_CHINESE = (
 )
 # Marks, where they stand (between Letters, Digits and _ other characters), and how frequent each of them is there.
 MARKS = (
-    ("’", "L_ _L", 0.0005),
+    ("’", "L_ _L", 0.0002),
     ("’", "D_ _D DL", 0.02),
     ("‘", "_L _D", 0.02),
     ("‚", "_L", 0.0002),
@@ -40,8 +40,8 @@ MARKS = (
 )
 # For each language its letters beyond ASCII: how many of a thousand of them each is, and which letters stand before and
 # after it, most frequent first ("_" is none). "é797/rd/_e": 797 of 1,000 are é; r, then d, is most often before it.
-# Counted over the word frequencies of wordfreq 3.1 (Speer 2022); Albanian, Irish and Estonian over the translated messages
-# of the programs of Debian 12. Those of Afrikaans and the German ß are estimates.
+# Counted over the word frequencies of wordfreq 3.1 (Speer 2022); Albanian, Irish and Estonian over the translated
+# messages of the programs of Debian 12. Those of Afrikaans and the German ß are estimates.
 LETTERS = {
     "Afrikaans": "ë430/eiaonr/_rlen ê400/swrnlh/_end ô80/mnr/re ï40/eas/nts û20/r/e é20/_nl/_",
     "English": (
