@@ -5,12 +5,15 @@ import io
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.readers import CHINESE, ENGLISH, csv_text, read, rows, stream
 
 from pipeline.base.errors import PipelineError
+from pipeline.data.readers.detection import _is_everyday_chinese
 from pipeline.data.readers.encodings import Decoding, choose_decoding, detect_encoding, to_utf8
 from pipeline.data.readers.languages import log_shares
+from pipeline.data.readers.plausibility import log_likelihood
 from pipeline.data.readers.reading import Reading
 from pipeline.data.readers.sources import Source
 
@@ -246,7 +249,7 @@ def right_or_stops(tmp_path: Path, text: str, encoding: str, line_end: str = "\n
         ("cp1250", "Personál byl velmi ochotný a milý, ale jídlo studené."),
         ("iso8859-2", "Personál byl velmi ochotný a milý, ale jídlo studené."),
         ("cp1257", "Vis dar laukiu grąžinamų pinigų, kodėl niekas neatsako?"),
-        ("cp1254", "Neden kimse bana cevap vermiyor? Eşim bunu çok beğendi."),
+        ("cp1254", "Filmin sonunda ağladım ama yine de çok güzel bir filmdi."),
         ("mac_roman", "Tá an fhuaim uafásach agus bhí sé go maith"),
         ("gb18030", "The 手机 is good ½ price™, I don’t like it 😀 的 我 不"),
     ],
@@ -269,6 +272,19 @@ def test_carriage_returns_speak_for_mac_roman(tmp_path: Path) -> None:
     assert right_or_stops(tmp_path, text, "mac_roman", "\r")
     assert not right_or_stops(tmp_path, text, "mac_roman", "\n")
     assert right_or_stops(tmp_path, "The 5\u2019 tall one isn\u2019t \u201cgood\u201d", "cp1252", "\r\n")
+
+
+def test_line_ends_of_windows_speak_against_mac_roman(tmp_path: Path) -> None:
+    text = "A mio marito il regalo è piaciuto tantissimo."
+    assert right_or_stops(tmp_path, text, "mac_roman", "\n")
+    assert not right_or_stops(tmp_path, text, "mac_roman", "\r\n")
+
+
+def test_only_lines_beyond_ascii_tell_the_language(tmp_path: Path) -> None:
+    rows_ = [("Soba je bila prljava i bučna, zašto mi nitko ne odgovara?", "x")] + [
+        ("The room was dirty and the staff was not nice to us.", "y")
+    ] * 30
+    assert rows(read(tmp_path, "a.csv", csv_text(rows_).encode("cp1250"))) == rows_
 
 
 def test_utf_8_by_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,3 +332,53 @@ def test_shares_of_languages() -> None:
     assert sorted(shares, key=shares.__getitem__)[-2:] in (["English", "Spanish"], ["Spanish", "English"])
     assert len(set(log_shares([b"xyz"]).values())) == 1
     assert sum(map(math.exp, shares.values())) == pytest.approx(1)
+
+
+def likelihoods(language: str, *places: str) -> list[float]:
+    """Of the second character of each place between its neighbours."""
+    return [log_likelihood(place[1], place[0], place[2:], language) for place in places]
+
+
+def falls(values: list[float]) -> bool:
+    return values == sorted(values, reverse=True) and len(set(values)) == len(values)
+
+
+def test_case_of_letters() -> None:
+    assert falls(likelihoods("French", "rés", " Éc", "RÉS", "rÉs"))
+    assert falls(likelihoods("French", "rés", "réS"))
+
+
+def test_letters_of_other_scripts() -> None:
+    assert falls(likelihoods("Hebrew", " לו", "aלו", "aéb"))
+    assert falls(likelihoods("Thai", "กัน", "กéน"))
+
+
+def test_everyday_chinese_characters() -> None:
+    assert falls(likelihoods("Chinese", "很的人", "很碗人", "很璧人", "很龘人"))
+    assert falls(likelihoods("Chinese", "很的人", "a的人"))
+
+
+def test_marks_by_language_and_place() -> None:
+    assert falls([*likelihoods("Spanish", " ¿Q"), *likelihoods("French", " ¿Q")])
+    assert falls([*likelihoods("German", "e“ "), *likelihoods("French", "e“ ")])
+    assert falls([*likelihoods("Catalan", "l·l"), *likelihoods("French", "l·l")])
+    assert falls([*likelihoods("French", "l’ami"), *likelihoods("Spanish", "l’ami")])
+    assert falls(likelihoods("English", "n’t ", "s’ h", "e’ h", "u’sio"))
+    assert falls(likelihoods("French", "l’am", "d’a "))
+    assert falls(likelihoods("English", " €5", "a€b"))
+    assert falls(likelihoods("English", "5½ ", "¬½¬", "a¬b"))
+    assert falls([*likelihoods("Spanish", "5º "), *likelihoods("Spanish", "aºb")])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("的很好手机我喜欢", True),
+        ("的手机😀😀😀😀", True),  # emoji are of no language
+        ("龘璧珏琮琰瑾瑜", False),
+        ("的この映画はとても", False),
+        ("이 영화는 정말 재미있고 배우들의 연기도 훌륭해서".encode("euc_kr").decode("gb18030"), False),
+    ],
+)
+def test_everyday_chinese(text: str, expected: bool) -> None:
+    assert _is_everyday_chinese((text,), np.array([1])) is expected

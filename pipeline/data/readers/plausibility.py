@@ -111,7 +111,7 @@ def _chinese(character: str, before: str, after: str) -> float:
 def _mark(character: str, before: str, after: str) -> float:
     around = _kind(before) + _kind(after[0])
     if character == "’" and around == "LL":
-        return 0.1 if _is_apostrophe(before.lower(), after.lower()) else 0.001
+        return 0.1 if _is_apostrophe(before.lower(), after.lower()) else 1e-4
     if character == "’" and around == "L_" and before == "s":
         return 0.01
     beside = 1.0 if all(letter.isascii() or letter.isalpha() for letter in (before, after[0])) else 0.05  # another mark
