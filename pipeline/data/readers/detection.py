@@ -25,7 +25,9 @@ Places = Mapping[tuple[bytes, bytes, bytes], int]  # how often: bytes beyond ASC
 
 MOST_PLACES = 10_000  # different ones that are judged; more would take time, and change nothing
 # A character of GB 18030 may be four bytes, two of which are digits.
-PLACE = re.compile(rb"([\x00-\x7f]?)((?:[\x81-\xfe][0-9][\x81-\xfe][0-9]|[\x80-\xff])+)(?=([\x00-\x7f]{0,2}))")
+PLACE = re.compile(
+    rb"([\x00-\x7f]?)([\x80-\xff]+(?:(?<=[\x81-\xfe])[0-9][\x81-\xfe][0-9][\x80-\xff]*)*)(?=([\x00-\x7f]{0,2}))"
+)
 BESIDES_LETTERS = re.compile(rb"[\x00-@\[-`{-\x7f]")
 MOST_LINES = 1_000  # with bytes beyond ASCII, whose words tell the language
 WESTERN = (
