@@ -209,6 +209,7 @@ def test_letters_that_show_the_encoding(tmp_path: Path) -> None:
         [
             ("größer, schöne Größe – “so”", "utf-8", "öß"),
             ("Źle się czuję, mąż wciąż żałuje", "cp1250", "żęąŹł"),
+            ("I don’t like it – no, I don’t", "cp1252", "’–"),
             ("plain", "utf-8", ""),
         ]
     ):
@@ -382,3 +383,9 @@ def test_marks_by_language_and_place() -> None:
 )
 def test_everyday_chinese(text: str, expected: bool) -> None:
     assert _is_everyday_chinese((text,), np.array([1])) is expected
+
+
+def test_marks_that_languages_share() -> None:
+    for place in (" “S", "n’ x", " ’9", "e” "):
+        assert likelihoods("German", place) == likelihoods("Spanish", place)
+    assert likelihoods("English", "s” ", "s… ") == likelihoods("English", "e” ", "e… ")

@@ -198,7 +198,7 @@ def _named(candidates: tuple[str, ...]) -> str:
 
 
 def _frequent_letters(content: bytes) -> str:
-    """Return the most frequent letters beyond ASCII of the first megabyte of UTF-8.
+    """Return the most frequent letters beyond ASCII of the first megabyte of UTF-8, or marks if there are no letters.
 
     >>> _frequent_letters("größer, schön – größte".encode())
     'öß'
@@ -206,7 +206,8 @@ def _frequent_letters(content: bytes) -> str:
     if content.isascii():
         return ""
     beyond = content[:SAMPLE_BYTES].translate(None, bytes(range(128))) or content.translate(None, bytes(range(128)))
-    letters = Counter(filter(str.isalpha, beyond.decode("utf-8", errors="ignore")))
+    text = beyond.decode("utf-8", errors="ignore")
+    letters = Counter(filter(str.isalpha, text)) or Counter(filter(str.isprintable, text))
     return "".join(letter for letter, _ in letters.most_common(MOST_LETTERS))
 
 
