@@ -268,3 +268,15 @@ def test_delimiter_that_excel_names(tmp_path: Path) -> None:
 def test_stream_accepts_empty_cells_beyond_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"text,label\na,b,,\n")
     assert stream(tmp_path / "a.csv") == [("a", "b")]
+
+
+def test_delimiter_of_a_stream(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"sep=;\ntext,label\na,b\n")
+    assert stream(path, delimiter=",") == [("a", "b")]
+    path.write_bytes(b"sep=;\ntext;x,y,label\na;b\n")
+    assert stream(path, ["text"]) == [("a",)]
+    path.write_bytes(b"sep=;\na;b,c\nd;e,f\n")
+    for delimiter, texts in ((None, ["a", "d"]), (",", ["a;b", "d;e"])):
+        (_, cells), *_ = formats.open_stream(str(path), {"text": 1}, delimiter=delimiter).chunks(9)
+        assert cells["text"] == texts
