@@ -67,14 +67,14 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
 }
 # Logarithms of how frequent a file of this encoding is beside one of Windows-1252.
 PRIOR = {"cp1252": 0.0, "cp1254": -2.0, "cp1250": -2.0, "cp1257": -2.5, "iso8859_2": -3.0, "iso8859_15": -2.0}
-PRIOR |= {"mac_roman": -3.0, "gb18030": -3.0}
+PRIOR |= {"mac_roman": -4.0, "gb18030": -3.0}
 RARE = -8.0  # that of all others, which are never taken
 MARGIN = 5.0  # log-likelihood by which the best must beat each other one, ...
 MARGIN_EACH = 0.1  # ... more for each place in which they differ, ...
 MIXED = 3.0  # the price of mixing languages: few files do
 CAUTION = {"mac_roman": 5.0, "gb18030": 7.0, "cp1254": 1.5}  # ... and for these
 UNASKED = -3.3  # logarithm of the share of lines in a language whose words are not known
-OLD_MAC, WINDOWS = 6.0, -2.0  # how much likelier "\r" and "\r\n" make an encoding of the Macintosh
+OLD_MAC, WINDOWS = 7.0, -2.0  # how much likelier "\r" and "\r\n" make an encoding of the Macintosh
 REPEATED = 0.25  # a place that is found e times as often counts so much more: copies are not new evidence
 PLAINLY_CHINESE = 1_000  # characters that cannot be the accents of another language by chance
 MOST_JUDGED = 1_000  # places, the most frequent ones
@@ -220,8 +220,9 @@ def _judge(
     least = MARGIN + (0.0 if best == "mac_roman" and line_ends > 0 else CAUTION.get(best, 0.0))
     for rival in ranked[1:]:
         differ = np.array([mine != other for mine, other in zip(decoded[best], decoded[rival], strict=True)])
-        margin = prior[best] - prior[rival] + float(weights @ (fitted[best] - fitted[rival]))
-        if margin < least + MARGIN_EACH * weights[differ].sum():
+        better, favour = weights * (fitted[best] - fitted[rival]), prior[best] - prior[rival]
+        where_they_differ = favour + better[differ].sum()  # other places only tell the languages
+        if favour + better.sum() < least + MARGIN_EACH * weights[differ].sum() or where_they_differ < 0:
             rivals.append(rival)
     return (best, *rivals), ranked
 
