@@ -142,7 +142,7 @@ def test_as_many_labels_as_are_listed() -> None:
 def test_labels_in_another_spelling_are_counted(labels: tuple[str, ...], changed: list[int]) -> None:
     reading = Reading()
     labels_of(*labels, reading=reading)
-    assert list(reading.changed.values()) == changed
+    assert list(reading.folded.values()) == changed
 
 
 def test_white_space_inside_a_label_stays_a_space() -> None:
