@@ -272,6 +272,7 @@ def test_carriage_returns_speak_for_mac_roman(tmp_path: Path) -> None:
     text = "Cibo squisito, torneremo di sicuro lunedì con la famiglia."
     assert right_or_stops(tmp_path, text, "mac_roman", "\r")
     assert not right_or_stops(tmp_path, text, "mac_roman", "\n")
+    assert detect_encoding(lambda: io.BytesIO(text.encode("mac_roman"))).encoding is None  # no line end, no evidence
     assert right_or_stops(tmp_path, "The 5\u2019 tall one isn\u2019t \u201cgood\u201d", "cp1252", "\r\n")
 
 
@@ -352,11 +353,13 @@ def falls(values: list[float]) -> bool:
 def test_case_of_letters() -> None:
     assert falls(likelihoods("French", "rés", " Éc", "RÉS", "rÉs"))
     assert falls(likelihoods("French", "rés", "réS"))
+    assert falls(likelihoods("French", " Éc", " ÉC"))
+    assert falls(likelihoods("French", "ré ", "RÉ ", "rÉ "))
 
 
 def test_letters_of_other_scripts() -> None:
     assert falls(likelihoods("Hebrew", " לו", "aלו", "aéb"))
-    assert falls(likelihoods("Thai", "กัน", "กéน"))
+    assert likelihoods("Thai", "กัน") == likelihoods("Thai", "กาน") > likelihoods("Thai", "กéน")  # ั is no letter
 
 
 def test_everyday_chinese_characters() -> None:
@@ -370,7 +373,9 @@ def test_marks_by_language_and_place() -> None:
     assert falls([*likelihoods("Catalan", "l·l"), *likelihoods("French", "l·l")])
     assert falls([*likelihoods("French", "l’ami"), *likelihoods("Spanish", "l’ami")])
     assert falls(likelihoods("English", "n’t ", "s’ h", "e’ h", "u’sio"))
+    assert falls(likelihoods("French", "l’am", "b’am"))
     assert falls(likelihoods("French", "l’am", "d’a "))
+    assert likelihoods("English", "u’re", "e’ll") == likelihoods("English", "n’t ", "e’s ")
     assert falls(likelihoods("English", " €5", "a€b"))
     assert falls(likelihoods("English", "5½ ", "¬½¬", "a¬b"))
     assert falls([*likelihoods("Spanish", "5º "), *likelihoods("Spanish", "aºb")])
@@ -383,6 +388,11 @@ def test_marks_by_language_and_place() -> None:
         ("的手机😀😀😀😀", True),  # emoji are of no language
         ("龘璧珏琮琰瑾瑜", False),
         ("的この映画はとても", False),
+        ("的龘靐齉齾爩鱻麤龗灪", False),
+        (
+            "的不的" + "이 영화는 정말 재미있고 배우들의 연기도 훌륭해서 보고 싶은".encode("euc_kr").decode("gb18030"),
+            False,
+        ),
         ("이 영화는 정말 재미있고 배우들의 연기도 훌륭해서".encode("euc_kr").decode("gb18030"), False),
     ],
 )
