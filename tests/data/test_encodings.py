@@ -13,7 +13,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.data.readers.detection import _is_everyday_chinese
 from pipeline.data.readers.encodings import Decoding, choose_decoding, detect_encoding, to_utf8
 from pipeline.data.readers.languages import log_shares
-from pipeline.data.readers.plausibility import log_likelihood
+from pipeline.data.readers.plausibility import CAPITAL, log_likelihood
 from pipeline.data.readers.reading import Reading
 from pipeline.data.readers.sources import Source
 
@@ -266,6 +266,7 @@ def test_words_and_letters_of_one_row_tell(tmp_path: Path, encoding: str, text: 
 def test_few_letters_do_not_give_others(tmp_path: Path, encoding: str, text: str) -> None:
     for line_end in ("\n", "\r\n", "\r"):
         right_or_stops(tmp_path, text, encoding, line_end)
+    assert detect_encoding(lambda: io.BytesIO(text.encode(encoding))).encoding is None
 
 
 def test_carriage_returns_speak_for_mac_roman(tmp_path: Path) -> None:
@@ -354,7 +355,8 @@ def test_case_of_letters() -> None:
     assert falls(likelihoods("French", "rés", " Éc", "RÉS", "rÉs"))
     assert falls(likelihoods("French", "rés", "réS"))
     assert falls(likelihoods("French", " Éc", " ÉC"))
-    assert falls(likelihoods("French", "ré ", "RÉ ", "rÉ "))
+    small, capital = likelihoods("French", "ré ", "RÉ ")
+    assert capital - small == pytest.approx(math.log(CAPITAL), abs=0.01)
 
 
 def test_letters_of_other_scripts() -> None:
@@ -401,6 +403,7 @@ def test_everyday_chinese(text: str, expected: bool) -> None:
 
 
 def test_marks_that_languages_share() -> None:
-    for place in (" “S", "n’ x", " ’9", "e” "):
-        assert likelihoods("German", place) == likelihoods("Spanish", place)
+    for place in (" “S", "n’ x", " ’S", " ’9", "e” "):
+        assert likelihoods("English", place) == likelihoods("Spanish", place)
+    assert likelihoods("Catalan", "a·b") == likelihoods("French", "a·b")
     assert likelihoods("English", "s” ", "s… ") == likelihoods("English", "e” ", "e… ")

@@ -273,7 +273,7 @@ def _is_everyday_chinese(texts: tuple[str, ...], counts: np.ndarray) -> bool:
     characters: Counter[str] = Counter()
     for text, count in zip(texts, counts.tolist(), strict=True):
         for character in text:
-            if not character.isascii() and len(character.encode("gb18030")) == 2:  # no emoji
+            if len(character.encode("gb18030")) == 2:  # neither ASCII nor an emoji
                 characters[character] += count
     total = characters.total()
     rows = "".join(characters).encode("gb2312", errors="ignore")[::2]  # of the table of GB 2312
@@ -294,6 +294,6 @@ def _by_script(places: Places, used: set[int]) -> tuple[str, ...]:
         beyond = sum(not character.isascii() for character in text)
         lower = sum(character.islower() for character in text if not character.isascii())
         upper = sum(character.isupper() for character in text if not character.isascii())
-        if beyond and len(re.findall(script, text)) > 0.85 * beyond and upper <= lower:
+        if len(re.findall(script, text)) > 0.85 * beyond and upper <= lower:
             named.append(encoding)
     return tuple(named)
