@@ -377,6 +377,7 @@ def test_marks_by_language_and_place() -> None:
     assert falls(likelihoods("English", "n’t ", "s’ h", "e’ h", "u’sio"))
     assert falls(likelihoods("French", "l’am", "b’am"))
     assert falls(likelihoods("French", "l’am", "d’a "))
+    assert likelihoods("French", "l’am", "d’am") == likelihoods("French", "n’a ", "l’y ")
     assert likelihoods("English", "u’re", "e’ll") == likelihoods("English", "n’t ", "e’s ")
     assert falls(likelihoods("English", " €5", "a€b"))
     assert falls(likelihoods("English", "5½ ", "¬½¬", "a¬b"))
@@ -405,5 +406,6 @@ def test_everyday_chinese(text: str, expected: bool) -> None:
 def test_marks_that_languages_share() -> None:
     for place in (" “S", "n’ x", " ’S", " ’9", "e” "):
         assert likelihoods("English", place) == likelihoods("Spanish", place)
+    assert likelihoods("German", " “S") == likelihoods("Spanish", " “S")
     assert likelihoods("Catalan", "a·b") == likelihoods("French", "a·b")
     assert likelihoods("English", "s” ", "s… ") == likelihoods("English", "e” ", "e… ")
