@@ -132,3 +132,10 @@ def test_columns_do_not_apply(tmp_path: Path) -> None:
         PipelineError, match=r"text files by class, which have no columns; set ingest\.group_column to null"
     ):
         tables.read_files(settings(tmp_path, group_column="author"))
+
+
+def test_texts_that_look_like_tables_by_chance(tmp_path: Path) -> None:
+    write(tmp_path, {"neg/1.txt": "a\tb\nc\td\n", "pos/1.txt": "Good.", "notes.md": "a\tb\nc\td\n"})
+    table = class_folders.read_texts_by_class(tmp_path, split_names=["train"], encoding=None)
+    assert table is not None
+    assert table["label"].tolist() == ["neg", "pos"]

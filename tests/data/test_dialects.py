@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from helpers.readers import read
+from helpers.readers import read, rows, stream
 
 from pipeline.base.errors import PipelineError
 from pipeline.data.readers import formats
+from pipeline.data.readers.delimiters import choose_delimiter
 from pipeline.data.readers.dialects import Dialect, choose_dialect, records
 from pipeline.data.readers.reading import Reading
 
@@ -159,3 +160,123 @@ def test_quoted_header_means_that_quotes_quote() -> None:
     lines = lines_with({5: '"open', 20: '"again'})
     assert choose_dialect(lambda: lines, ",", 2, header="text,label")[0].quoting == "text"
     assert choose_dialect(lambda: lines, ",", 2, header='"text","label"')[0].quoting != "text"
+
+
+def test_cells_of_one_line() -> None:
+    assert Dialect(",", 2, "text").split('"a,b"') == ['"a', 'b"']
+    assert Dialect(",", 2).split('"a",') == ["a", ""]
+    assert Dialect(" ", 3, "spaced").split('a  "b c"') == ["a", "", "b c"]
+
+
+def test_space_before_a_quote_matters_only_where_quotes_follow_spaces() -> None:
+    assert Dialect(",", 2).closed('a, "b') is True
+    assert Dialect(",", 2, "spaced").closed('a, "b') is False
+    assert Dialect(",", 2).is_plain(['a,"b"', "c,d"]) is True
+    assert Dialect(",", 2).is_plain(['a, "b"']) is False
+
+
+def test_open_quotes() -> None:
+    dialect = Dialect(",", 2)
+    assert [dialect.opens(line) for line in ('a,"b', 'a,"b"', '"a" b,c', "a,b")] == [True, False, False, False]
+    assert [dialect.stays_open(line) for line in ("in the middle", 'end",sad', 'end","again', 'x"y,"z')] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_rows_by_their_width_and_all_known_columns() -> None:
+    assert Dialect(",", 3).is_row("a,b,c") is True
+    assert Dialect(",", 2).is_row("a,b") is False
+    assert Dialect("\t", 2).is_row("a\tb") is True
+    dialect = Dialect(",", 3, names={1: frozenset(LABELS), 2: frozenset("xy")})
+    assert [dialect.is_row(line) for line in ("a,sad,x", "a,sad,z", 'a,sad,"x', 'a,sad,"z"')] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "known", "cells", "note"),
+    [
+        ("", True, [""], ""),
+        ('"so,sad', True, ['"so', "sad"], "stray quotes"),
+        ('"so" good,"odd"', True, ["so good", "odd"], "unescaped quotes"),
+        ('"so" good,"odd"', False, ['"so" good', '"odd"'], "stray quotes"),
+        ('"a, b" c,sad', True, ["a, b c", "sad"], "unescaped quotes"),
+        ('"a, b" c,sad"', True, ['"a', ' b" c', 'sad"'], "broken"),
+        ('"a" b,c,d', True, ['"a" b', "c", "d"], "broken"),
+        ('"a" b,odd"', True, ['"a" b', 'odd"'], "stray quotes"),
+    ],
+)
+def test_line_that_no_quoting_explains(line: str, known: bool, cells: list[str], note: str) -> None:
+    names = {1: frozenset(LABELS)} if known else None
+    assert [*records([line], Dialect(",", 2, names=names))] == [(cells, note)]
+
+
+def test_quoted_header_leaves_the_other_quotings() -> None:
+    lines = [f'{LABELS[i % 3]}, "text {i}, and more"' for i in range(30)]
+    assert choose_dialect(lambda: lines, ",", 2, header='"label","text"')[0].quoting == "spaced"
+
+
+def names_of(labels: list[str]) -> dict[int, frozenset[str]]:
+    dialect, _ = choose_dialect(lambda: [f"text {number},{label}" for number, label in enumerate(labels)], ",", 2)
+    assert dialect.line_breaks is False
+    return dict(dialect.names or {})
+
+
+def test_columns_of_few_values() -> None:
+    assert names_of(["sad"] * 6) == {1: {"sad"}}
+    assert names_of(["sad"] * 5) == {}
+    assert names_of(["sad"] * 9 + ["odd"]) == {}
+    assert names_of(["sad"] * 19 + ["odd"]) == {1: {"sad"}}
+    assert names_of(["sad", "glad", "calm"] * 3 + ["sad"]) == {}  # three values in ten rows are not few
+    assert names_of(["sad", ""] * 9) == {1: {"sad"}}
+    assert names_of([""] * 9) == {1: {""}}
+    assert names_of(["x" * 100] * 9) == {1: {"x" * 100}}
+    assert names_of(["x" * 101] * 9) == {}
+
+
+def test_cells_beyond_the_header(tmp_path: Path) -> None:
+    reading = Reading()
+    (tmp_path / "a.csv").write_bytes(b'text,label\n"open,sad\na,sad\nb,sad,\n' + b"c,sad\n" * 9)
+    assert len(formats.read(tmp_path / "a.csv", ["text", "label"], reading=reading)) == 12
+    assert reading.changed == {"rows with empty cells beyond the header": 1}
+
+
+def test_quotes_of_the_header_reach_the_choice(tmp_path: Path) -> None:
+    body = "\n".join(lines_with({5: '"open', 20: '"again'}))
+    dialects = []
+    for header in ("text,label", '"text","label"'):
+        reading = Reading()
+        (tmp_path / "a.csv").write_text(f"{header}\n{body}\n")
+        formats.read(tmp_path / "a.csv", ["text", "label"], reading=reading)
+        dialects.append(reading.dialect)
+    assert dialects == ["comma; quotes are characters", "comma; cells may be quoted"]
+
+
+def test_delimiter_that_excel_names(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "a.csv", b"sep=;\na;b,c,d\ne;f,g,h\n", [1, 2])) == [("a", "b,c,d"), ("e", "f,g,h")]
+    assert rows(read(tmp_path, "a.csv", b"sep=;\ntext,label\na,b\n", delimiter=",")) == [("a", "b")]
+    assert rows(read(tmp_path, "a.csv", b"sep=\ntext|label\na|b\n")) == [("a", "b")]
+    assert choose_delimiter("a,b,c;text\n", ["a,b,c", "text"], ["more"])[0] == ";"
+
+
+def test_stream_accepts_empty_cells_beyond_the_header(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text,label\na,b,,\n")
+    assert stream(tmp_path / "a.csv") == [("a", "b")]
+
+
+def test_delimiter_of_a_stream(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"sep=;\ntext,label\na,b\n")
+    assert stream(path, delimiter=",") == [("a", "b")]
+    path.write_bytes(b"sep=;\ntext;x,y,label\na;b\n")
+    assert stream(path, ["text"]) == [("a",)]
+    path.write_bytes(b"sep=;\na;b,c\nd;e,f\n")
+    for delimiter, texts in ((None, ["a", "d"]), (",", ["a;b", "d;e"])):
+        (_, cells), *_ = formats.open_stream(str(path), {"text": 1}, delimiter=delimiter).chunks(9)
+        assert cells["text"] == texts

@@ -1,14 +1,21 @@
 """Detect encodings, replace damaged bytes."""
 
 import contextlib
+import io
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.readers import CHINESE, ENGLISH, csv_text, read, rows, stream
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.readers.encodings import to_utf8
+from pipeline.data.readers.detection import _is_everyday_chinese
+from pipeline.data.readers.encodings import Decoding, choose_decoding, detect_encoding, to_utf8
+from pipeline.data.readers.languages import log_shares
+from pipeline.data.readers.plausibility import CAPITAL, log_likelihood
 from pipeline.data.readers.reading import Reading
+from pipeline.data.readers.sources import Source
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
@@ -135,6 +142,7 @@ def test_encodings_of_europe_give_the_right_letters(tmp_path: Path, encoding: st
     content = csv_text([(text, "x"), ("plain", "y")]).encode(encoding)
     content = content.replace(b"\n", b"\r") if encoding == "mac_roman" else content
     assert rows(read(tmp_path, "a.csv", content)) == [(text, "x"), ("plain", "y")]
+    assert stream(tmp_path / "a.csv") == [(text, "x"), ("plain", "y")]
 
 
 @pytest.mark.parametrize("encoding", [encoding for encoding in CODED if encoding != "iso8859-1"])
@@ -201,6 +209,7 @@ def test_letters_that_show_the_encoding(tmp_path: Path) -> None:
         [
             ("größer, schöne Größe – “so”", "utf-8", "öß"),
             ("Źle się czuję, mąż wciąż żałuje", "cp1250", "żęąŹł"),
+            ("I don’t like it – no, I don’t", "cp1252", "’–"),
             ("plain", "utf-8", ""),
         ]
     ):
@@ -214,3 +223,189 @@ def test_letters_that_show_the_encoding(tmp_path: Path) -> None:
 def test_characters_are_whole_at_the_edges_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.data.readers.detection.BLOCK_BYTES", 50)
     assert rows(read(tmp_path, "a.csv", csv_text(CHINESE).encode("gbk"))) == CHINESE
+
+
+def right_or_stops(tmp_path: Path, text: str, encoding: str, line_end: str = "\n") -> bool:
+    """Whether a file of one row is read, rather than refused with candidates; never is it read as something else."""
+    content = csv_text([(text, "x")]).replace("\n", line_end).encode(encoding)
+    if detect_encoding(lambda: io.BytesIO(content)).encoding:
+        assert rows(read(tmp_path, "a.csv", content)) == stream(tmp_path / "a.csv") == [(text, "x")]
+        return True
+    with pytest.raises(PipelineError, match=r"it may be .* name its encoding with ingest\.encoding") as stop:
+        read(tmp_path, "a.csv", content)
+    assert not {word for word in text.split() if not word.isascii()} & set(str(stop.value).split())
+    with pytest.raises(PipelineError, match="name its encoding with --encoding"):
+        stream(tmp_path / "a.csv")
+    return False
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "café très bon"),
+        ("cp1252", "Per què ningú contesta els meus missatges?"),
+        ("cp1252", "La habitación estaba sucia y había mucho ruido."),
+        ("cp1252", "The kids’ room wasn’t “ready” – we paid 40 €…"),
+        ("cp1250", "Soba je bila prljava i bučna, zašto mi nitko ne odgovara?"),
+        ("cp1250", "Personál byl velmi ochotný a milý, ale jídlo studené."),
+        ("iso8859-2", "Personál byl velmi ochotný a milý, ale jídlo studené."),
+        ("cp1257", "Vis dar laukiu grąžinamų pinigų, kodėl niekas neatsako?"),
+        ("cp1254", "Filmin sonunda ağladım ama yine de çok güzel bir filmdi."),
+        ("mac_roman", "Tá an fhuaim uafásach agus bhí sé go maith"),
+        ("gb18030", "The 手机 is good ½ price™, I don’t like it 😀 的 我 不"),
+    ],
+)
+def test_words_and_letters_of_one_row_tell(tmp_path: Path, encoding: str, text: str) -> None:
+    assert right_or_stops(tmp_path, text, encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("mac_roman", "Leí el libro en la noche, día"), ("mac_roman", "más"), ("cp1257", "Kitą kartą"), ("cp1250", "č")],
+)
+def test_few_letters_do_not_give_others(tmp_path: Path, encoding: str, text: str) -> None:
+    for line_end in ("\n", "\r\n", "\r"):
+        right_or_stops(tmp_path, text, encoding, line_end)
+    assert detect_encoding(lambda: io.BytesIO(text.encode(encoding))).encoding is None
+
+
+def test_carriage_returns_speak_for_mac_roman(tmp_path: Path) -> None:
+    text = "Cibo squisito, torneremo di sicuro lunedì con la famiglia."
+    assert right_or_stops(tmp_path, text, "mac_roman", "\r")
+    assert not right_or_stops(tmp_path, text, "mac_roman", "\n")
+    assert detect_encoding(lambda: io.BytesIO(text.encode("mac_roman"))).encoding is None  # no line end, no evidence
+    assert right_or_stops(tmp_path, "The 5\u2019 tall one isn\u2019t \u201cgood\u201d", "cp1252", "\r\n")
+
+
+def test_line_ends_of_windows_speak_against_mac_roman(tmp_path: Path) -> None:
+    text = "A mio marito il regalo è piaciuto tantissimo."
+    assert right_or_stops(tmp_path, text, "mac_roman", "\n")
+    assert not right_or_stops(tmp_path, text, "mac_roman", "\r\n")
+
+
+def test_language_does_not_outweigh_an_implausible_mark(tmp_path: Path) -> None:
+    text = "Nagyon jó ez a szép új könyv, és csak 5 € volt az egész, két év múlva is az lesz."
+    assert not right_or_stops(tmp_path, text, "iso8859-15")
+
+
+def test_only_lines_beyond_ascii_tell_the_language(tmp_path: Path) -> None:
+    rows_ = [("Soba je bila prljava i bučna, zašto mi nitko ne odgovara?", "x")] + [
+        ("The room was dirty and the staff was not nice to us.", "y")
+    ] * 30
+    assert rows(read(tmp_path, "a.csv", csv_text(rows_).encode("cp1250"))) == rows_
+
+
+def test_utf_8_by_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "La camera era sporca e non c’è silenzio."
+    assert right_or_stops(tmp_path, text, "mac_roman", "\r")
+    for text in ("5 μm", "Ջերմ բարեւ", "plain"):
+        assert right_or_stops(tmp_path, text, "utf-8")
+    monkeypatch.setattr("pipeline.data.readers.encodings.BLOCK_BYTES", 20)  # in a long file it is no chance
+    assert rows(read(tmp_path, "a.csv", csv_text([("so cՏ so", "x")]).encode())) == [("so cՏ so", "x")]
+
+
+def test_given_encoding_wins_over_utf_8(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "a.csv", "text,label\ncafé,x\n".encode(), encoding="cp1252")) == [("cafÃ©", "x")]
+
+
+def test_half_of_the_lines_may_be_damaged(tmp_path: Path) -> None:
+    content = "text,label\nfür,x\n".encode() + b"brok\xffen,y\n"
+    assert rows(read(tmp_path, "a.csv", content)) == [("für", "x"), ("brok�en", "y")]
+
+
+def test_stream_of_utf_16(tmp_path: Path) -> None:
+    for content in (b"\xfe\xff" + "text,label\na,b\n".encode("utf-16-be"), "text,label\na,b\n".encode("utf-16-le")):
+        (tmp_path / "a.csv").write_bytes(content)
+        assert stream(tmp_path / "a.csv", encoding="utf-16") == [("a", "b")]
+
+
+def test_pipe_is_not_read_to_choose_its_encoding() -> None:
+    pipe = Source("standard input", lambda: pytest.fail("opened"), rereadable=False)
+    assert choose_decoding(pipe, None) == Decoding("utf-8", "surrogateescape")
+    assert choose_decoding(pipe, "cp1252") == Decoding("cp1252", "strict")
+    assert choose_decoding(pipe, "utf-16") == Decoding("utf-16", "strict")
+
+
+def test_letters_of_the_beginning_or_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.data.readers.encodings.SAMPLE_BYTES", 16)
+    for content, letters in (("text,label\nöö,x\nüüü,y\n", "ö"), ("text,label\nplain,x\nplain,x\nü,y\n", "ü")):
+        reading = Reading()
+        to_utf8(content.encode(), None, tmp_path / "a.csv", reading)
+        assert reading.letters == letters
+
+
+def test_shares_of_languages() -> None:
+    lines = [b"the room was not in the house", b"la casa que no me gusta", b"xyz", "été".encode()]
+    shares = log_shares(lines)
+    assert sorted(shares, key=shares.__getitem__)[-2:] in (["English", "Spanish"], ["Spanish", "English"])
+    assert len(set(log_shares([b"xyz"]).values())) == 1
+    assert sum(map(math.exp, shares.values())) == pytest.approx(1)
+
+
+def likelihoods(language: str, *places: str) -> list[float]:
+    """Of the second character of each place between its neighbours."""
+    return [log_likelihood(place[1], place[0], place[2:], language) for place in places]
+
+
+def falls(values: list[float]) -> bool:
+    return values == sorted(values, reverse=True) and len(set(values)) == len(values)
+
+
+def test_case_of_letters() -> None:
+    assert falls(likelihoods("French", "rés", " Éc", "RÉS", "rÉs"))
+    assert falls(likelihoods("French", "rés", "réS"))
+    assert falls(likelihoods("French", " Éc", " ÉC"))
+    small, capital = likelihoods("French", "ré ", "RÉ ")
+    assert capital - small == pytest.approx(math.log(CAPITAL), abs=0.01)
+
+
+def test_letters_of_other_scripts() -> None:
+    assert falls(likelihoods("Hebrew", " לו", "aלו", "aéb"))
+    assert likelihoods("Thai", "กัน") == likelihoods("Thai", "กาน") > likelihoods("Thai", "กéน")  # ั is no letter
+
+
+def test_everyday_chinese_characters() -> None:
+    assert falls(likelihoods("Chinese", "很的人", "很碗人", "很璧人", "很龘人"))
+    assert falls(likelihoods("Chinese", "很的人", "a的人"))
+
+
+def test_marks_by_language_and_place() -> None:
+    assert falls([*likelihoods("Spanish", " ¿Q"), *likelihoods("French", " ¿Q")])
+    assert falls([*likelihoods("German", "e“ "), *likelihoods("French", "e“ ")])
+    assert falls([*likelihoods("Catalan", "l·l"), *likelihoods("French", "l·l")])
+    assert falls([*likelihoods("French", "l’ami"), *likelihoods("Spanish", "l’ami")])
+    assert falls(likelihoods("English", "n’t ", "s’ h", "e’ h", "u’sio"))
+    assert falls(likelihoods("French", "l’am", "b’am"))
+    assert falls(likelihoods("French", "l’am", "d’a "))
+    assert likelihoods("French", "l’am", "d’am") == likelihoods("French", "n’a ", "l’y ")
+    assert likelihoods("English", "u’re", "e’ll") == likelihoods("English", "n’t ", "e’s ")
+    assert falls(likelihoods("English", " €5", "a€b"))
+    assert falls(likelihoods("English", "5½ ", "¬½¬", "a¬b"))
+    assert falls([*likelihoods("Spanish", "5º "), *likelihoods("Spanish", "aºb")])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("的很好手机我喜欢", True),
+        ("的手机😀😀😀😀", True),  # emoji are of no language
+        ("龘璧珏琮琰瑾瑜", False),
+        ("的この映画はとても", False),
+        ("的龘靐齉齾爩鱻麤龗灪", False),
+        (
+            "的不的" + "이 영화는 정말 재미있고 배우들의 연기도 훌륭해서 보고 싶은".encode("euc_kr").decode("gb18030"),
+            False,
+        ),
+        ("이 영화는 정말 재미있고 배우들의 연기도 훌륭해서".encode("euc_kr").decode("gb18030"), False),
+    ],
+)
+def test_everyday_chinese(text: str, expected: bool) -> None:
+    assert _is_everyday_chinese((text,), np.array([1])) is expected
+
+
+def test_marks_that_languages_share() -> None:
+    for place in (" “S", "n’ x", " ’S", " ’9", "e” "):
+        assert likelihoods("English", place) == likelihoods("Spanish", place)
+    assert likelihoods("German", " “S") == likelihoods("Spanish", " “S")
+    assert likelihoods("Catalan", "a·b") == likelihoods("French", "a·b")
+    assert likelihoods("English", "s” ", "s… ") == likelihoods("English", "e” ", "e… ")

@@ -7,6 +7,7 @@ from helpers.readers import COLUMNS, csv_text, read, rows, stream
 
 from pipeline.base.errors import PipelineError
 from pipeline.data.readers import formats
+from pipeline.data.readers.text_tables import is_table
 
 PROSE = {
     "one line": "It was good, so good.\n",
@@ -90,3 +91,13 @@ def test_tables_of_few_or_irregular_lines(tmp_path: Path) -> None:
 def test_text_file_without_the_column(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="has no column 'label'; it has 'text', 'class'"):
         read(tmp_path, "a.txt", b"text\tclass\na\tb\n")
+
+
+def test_tables_by_regular_lines() -> None:
+    assert is_table("Well, I said so.\nand, home\nand, on\n", []) is False  # a sentence is no name of a column
+    assert is_table("I said so.\tno\nand\thome\n", []) is True  # prose has no tabs
+    assert is_table("Well, I said so.\nand, home\nand, on\n", [1]) is True  # there is no header
+    assert is_table("one\ntwo\nthree\n", [], "|") is False
+    assert is_table("", ["text"]) is False
+    assert is_table('a\t"b\nc\td"\ne\tf\n', []) is True  # quotes may be characters
+    assert is_table('"a\n"\tb\n"c\n"\td\n', []) is True  # or quote line breaks

@@ -11,6 +11,7 @@ from helpers.readers import read, rows
 from pipeline.base.errors import PipelineError
 from pipeline.data import tables
 from pipeline.data.readers import formats
+from pipeline.data.readers.headerless import MAX_NAME_LENGTH, MAX_NAME_WORDS, is_sentence, looks_like_data
 from pipeline.data.settings import FILE_DEFAULTS, Ingest
 
 CONTENT = b'joy,"so, so good"\nsad,no; no\njoy,yes; "yes"\n'
@@ -136,3 +137,19 @@ def test_columns_by_number_in_params(tmp_path: Path) -> None:
     for wrong in (0, True):
         with pytest.raises(ValueError, match="text_column"):
             Ingest(**(defaults | {"text_column": wrong, "label_column": 1}))
+
+
+def test_what_reads_like_a_sentence() -> None:
+    names = ["No. 3.", "so it is", "x" * MAX_NAME_LENGTH, " ".join("x" * MAX_NAME_WORDS)]
+    sentences = ["So it is.", "很好。", "x" * (MAX_NAME_LENGTH + 1), " ".join("x" * (MAX_NAME_WORDS + 1))]
+    assert [*map(is_sentence, names)] == [False] * 4
+    assert [*map(is_sentence, sentences)] == [True] * 4
+
+
+def test_blank_and_short_rows_do_not_make_a_header_data() -> None:
+    assert looks_like_data(["review", ""], [["a", ""], ["b", ""]]) is False
+    assert looks_like_data(["review", "stars"], [["a"]]) is False
+
+
+def test_given_delimiter_of_numbered_columns(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "a.csv", b"a;b,c\nd;e,f\n", [1, 2], delimiter=",")) == [("a;b", "c"), ("d;e", "f")]

@@ -8,6 +8,7 @@ from helpers.project import ROOT, set_params
 
 from pipeline.base.errors import PipelineError
 from pipeline.data import tables
+from pipeline.data.joined import open_joined
 from pipeline.data.settings import FILE_DEFAULTS, Ingest
 from pipeline.tools import drift
 
@@ -56,3 +57,14 @@ def test_drift_joins_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     Path("params.yaml").write_text(text, encoding="utf-8")
     Path("a.csv").write_text(CONTENT)
     assert drift.read_new_rows(Path("a.csv"))["text"].tolist() == TEXTS
+
+
+def test_stream_of_joined_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": "so", "b": "good", "c": "x"}\n{"a": null, "b": "bad"}\n{"a": 5, "b": "bad"}\n7\n')
+    columns = {"text": ["a", "b"], "other": ["c"]}
+    (_, cells), *_ = open_joined(str(path), columns).chunks(9)
+    assert cells["text"] == ["so\ngood", "bad", 5, "the line is not a JSON object"]
+    assert cells["other"][:2] == ["x", None]
+    (_, single), *_ = open_joined(str(path), {"text": ["a"]}).chunks(9)
+    assert single["text"][:3] == ["so", None, 5]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from helpers.readers import CHINESE, COLUMNS, ENGLISH, read, rows, stream
 
+from pipeline.base.errors import PipelineError
 from pipeline.data.readers import formats
 
 
@@ -66,3 +67,30 @@ def test_lines_are_written_as_lines(tmp_path: Path) -> None:
 def test_lines_that_are_arrays_are_unreadable_rows(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'[1]\n{"text": "a"}\n')
     assert stream(tmp_path / "a.jsonl", ["text"]) == [("the line is not a JSON object",), ("a",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "a", "label": "b"}\n{"text": }\n', "line 2, is not valid JSON"),
+        ("a.json", b'{"review": "a", "tags": []}', "has no column 'text'"),
+        ("a.json", b'{"review": "a", "tags": ["x"]}', "has no column 'text'"),
+        ("a.json", b'{"review": "a", "stars": 5}', "has no column 'text'"),
+        ("a.json", b'{"data": {"review": "a"}}', "neither an array of objects"),
+    ],
+)
+def test_one_object_holds_rows_or_is_one(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(PipelineError, match=message):
+        read(tmp_path, name, content)
+
+
+def test_stream_of_no_or_unusual_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"")
+    assert stream(path, ["text"]) == []
+    path.write_bytes(b'"a string"\n')
+    assert stream(path, ["text"]) == [("the line is not a JSON object",)]
+    path.write_bytes(b'"broken\n{"text": "a"}\n')
+    assert stream(path, ["text"]) == [("the line is not a JSON object",), ("a",)]
+    path.write_bytes(b'{"text": ["a"]}\n{"text": "b"}\n')
+    assert stream(path, ["text"]) == [(["a"],), ("b",)]

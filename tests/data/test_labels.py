@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.labels import MISSING_MARKERS, as_labels, map_labels, unify_labels
+from pipeline.data.labels import MISSING_MARKERS, as_labels, map_labels, unify_labels, unknown_labels
 from pipeline.data.readers.reading import Reading
 
 
@@ -119,3 +119,31 @@ def test_labels_that_may_be_texts_are_not_shown() -> None:
     many = pd.DataFrame({"label": [f"text {number}" for number in range(51)]}, dtype="str")
     with pytest.raises(PipelineError, match=r"names 'x', but the labels are 51 labels"):
         map_labels(many, {"x": "y"})
+
+
+def test_unknown_labels_are_named_or_counted() -> None:
+    known = ["negative", "positive"]
+    assert unknown_labels(["Negative", "negative"], known) == "'Negative' (did you mean 'negative'?)"
+    assert unknown_labels(["so sad"], known) == "1 other label"
+    assert unknown_labels(["Negative", "so sad", "too bad"], known).endswith("?) and 2 other labels")
+    close = unknown_labels([f"negative{number}" for number in range(6)], known)
+    assert (close.count("did you mean"), close.endswith(" and 1 other label")) == (5, True)
+
+
+def test_as_many_labels_as_are_listed() -> None:
+    table = pd.DataFrame({"label": [f"label {number}" for number in range(50)]}, dtype="str")
+    with pytest.raises(PipelineError, match="but the labels are 'label 0', 'label 1'"):
+        map_labels(table, {"x": "y"})
+
+
+@pytest.mark.parametrize(
+    ("labels", "changed"), [(("1.0", "1", "2"), [1]), (("['joy']", "['1']"), [2]), (("a", "b"), [])]
+)
+def test_labels_in_another_spelling_are_counted(labels: tuple[str, ...], changed: list[int]) -> None:
+    reading = Reading()
+    labels_of(*labels, reading=reading)
+    assert list(reading.folded.values()) == changed
+
+
+def test_white_space_inside_a_label_stays_a_space() -> None:
+    assert labels_of("so\tso", "so\nso") == ["so so", "so so"]

@@ -1,6 +1,7 @@
 """Read files as streams: the same cells and errors as when read whole."""
 
 import gzip
+import io
 import tracemalloc
 from pathlib import Path
 
@@ -100,3 +101,12 @@ def test_stream_holds_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert count == 50_000
     assert peak < 8_000_000  # the file has 20 MB
+
+
+def test_byte_order_mark_is_written_again(tmp_path: Path) -> None:
+    for encoding, start in (("utf-8-sig", b"\xef\xbb\xbf"), ("utf-8", b'"text"')):
+        (tmp_path / "a.csv").write_bytes("text\na\n".encode(encoding))
+        table, target = formats.open_stream(str(tmp_path / "a.csv"), {"text": "text"}), io.BytesIO()
+        table.start(target, {"new": str})
+        table.finish()
+        assert target.getvalue().startswith(start)

@@ -65,6 +65,7 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "too many cells": ("a.csv", b"text,label\na,b\nc,d,e\n", "has 1 broken of 2 rows: 2"),
     "too many cells everywhere": ("a.csv", b"text,label\na,b,c\n", "has 1 broken of 1 rows: 1"),
     "NUL byte": ("a.csv", b"text,label\na,b\nc\0,d\n", "line 3, holds a NUL byte"),
+    "NUL byte at the start": ("a.csv", b"\0text,label\na,b\n", "line 1, holds a NUL byte"),
     "half a UTF-16 character": ("a.csv", "text,label\na,b\n".encode("utf-16")[:-1], "is not utf-16"),
     "unknown encoding": ("a.csv", b"text,label\n" + b"\x81\x8d\x9d,b\n" * 9, "is neither UTF-8 nor UTF-16"),
     "Shift JIS": ("a.csv", "text,label\nかなです,b\n".encode("shift-jis") * 9, "is neither UTF-8 nor UTF-16"),

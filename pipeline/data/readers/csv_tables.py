@@ -134,7 +134,7 @@ def _repaired(
         cells = record.cells
         if len(cells) > width and not "".join(cells[width:]).strip():
             cells, record = cells[:width], Record(cells[:width], "empty cells beyond the header")
-        elif len(cells) != width and (len(cells) > width or max(places) >= len(cells)):
+        elif len(cells) > width or max(places) >= len(cells):
             broken.append(number)
             continue
         notes[record.note] += 1
@@ -242,7 +242,7 @@ class CsvStream:
 
     def _cells(self, record: Record) -> list[str]:
         width = len(self.header)
-        if len(record.cells) > width and "".join(record.cells[width:]).strip():
+        if "".join(record.cells[width:]).strip():
             return BrokenRow([*record.cells[: width - 1], self.delimiter.join(record.cells[width - 1 :])])
         return record.cells[:width] + [""] * (width - len(record.cells))
 

@@ -1,8 +1,9 @@
 """Which encoding a file that is neither UTF-8 nor UTF-16 has: the one in which its letters stand as in some language.
 
-Every byte beyond ASCII is judged with its two neighbours (`plausibility.py`). A file may mix languages: those of an
-encoding share its places as a mixture, fitted by expectation maximisation (Dempster, Laird and Rubin 1977). The
-likeliest encoding must beat every other by a wide margin; otherwise nothing is guessed.
+Every byte beyond ASCII is judged with its two neighbours (`plausibility.py`), in the languages that the words around it
+make likely (`languages.py`). A file may mix languages: those of an encoding share its places as a mixture, fitted by
+expectation maximisation (Dempster, Laird and Rubin 1977). The likeliest encoding must beat every other by a wide
+margin; otherwise nothing is guessed.
 """
 
 import re
@@ -10,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
 from .compression import BLOCK_BYTES
+from .languages import log_shares
 from .letters import OFTEN_CHINESE
 from .plausibility import log_likelihood
 from .sources import OpenFile
@@ -21,13 +24,21 @@ from .sources import OpenFile
 Places = Mapping[tuple[bytes, bytes, bytes], int]  # how often: bytes beyond ASCII, one before them, and two after
 
 MOST_PLACES = 10_000  # different ones that are judged; more would take time, and change nothing
-PLACE = re.compile(rb"([\x00-\x7f]?)([\x80-\xff]+)(?=([\x00-\x7f]{0,2}))")
+# A character of GB 18030 may be four bytes, two of which are digits.
+PLACE = re.compile(
+    rb"([\x00-\x7f]?)([\x80-\xff]+(?:(?<=[\x81-\xfe])[0-9][\x81-\xfe][0-9][\x80-\xff]*)*)(?=([\x00-\x7f]{0,2}))"
+)
+BESIDES_LETTERS = re.compile(rb"[\x00-@\[-`{-\x7f]")
+MOST_LINES = 1_000  # with bytes beyond ASCII, whose words tell the language
 WESTERN = (
     *("English", "French", "German", "Spanish", "Portuguese", "Italian", "Dutch", "Catalan", "Irish", "Afrikaans"),
     *("Danish", "Norwegian", "Swedish", "Finnish", "Estonian", "Albanian"),
 )
-CENTRAL = ("Polish", "Czech", "Slovak", "Hungarian", "Slovene", "Croatian", "Romanian", "Albanian", "German")
-BALTIC = ("Lithuanian", "Latvian", "Estonian", "German", "Polish", "Danish", "Swedish", "Finnish")
+CENTRAL = ("English", "Polish", "Czech", "Slovak", "Hungarian", "Slovene", "Croatian", "Romanian", "Albanian", "German")
+BALTIC = (
+    *("English", "Lithuanian", "Latvian", "Estonian", "German", "Polish", "Slovene", "Croatian"),
+    *("Danish", "Norwegian", "Swedish", "Finnish"),
+)
 # Of encodings that give a file the same text, the first is taken: ISO-8859-1 is read as Windows-1252, -9 as -1254.
 LANGUAGES: Mapping[str, tuple[str, ...]] = {
     "cp1252": (*WESTERN, "Icelandic"),
@@ -37,7 +48,7 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
     "iso8859_2": CENTRAL,
     "iso8859_15": (*WESTERN, "Icelandic"),
     "mac_roman": (*WESTERN, "Icelandic"),
-    "gb18030": ("Chinese", "French", "Spanish"),
+    "gb18030": ("Chinese", "English", "French", "Spanish"),
     # Those below are never taken, only named: too rare here to be guessed.
     "cp1251": ("Russian",),
     "koi8_r": ("Russian",),
@@ -52,18 +63,18 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
     "cp850": WESTERN,
     "cp852": CENTRAL,
     "mac_latin2": CENTRAL,
-    "mac_turkish": (*WESTERN, "Turkish"),
-    "iso8859_4": BALTIC,
     "iso8859_13": BALTIC,
 }
 # Logarithms of how frequent a file of this encoding is beside one of Windows-1252.
 PRIOR = {"cp1252": 0.0, "cp1254": -2.0, "cp1250": -2.0, "cp1257": -2.5, "iso8859_2": -3.0, "iso8859_15": -2.0}
-PRIOR |= {"mac_roman": -3.0, "gb18030": -3.0}
+PRIOR |= {"mac_roman": -4.0, "gb18030": -3.0}
 RARE = -8.0  # that of all others, which are never taken
 MARGIN = 5.0  # log-likelihood by which the best must beat each other one, ...
 MARGIN_EACH = 0.1  # ... more for each place in which they differ, ...
 MIXED = 3.0  # the price of mixing languages: few files do
-CAUTION = {"mac_roman": 7.0, "gb18030": 7.0, "cp1254": 3.0}  # ... and for these
+CAUTION = {"mac_roman": 5.0, "gb18030": 7.0, "cp1254": 1.5}  # ... and for these
+UNASKED = -3.3  # logarithm of the share of lines in a language whose words are not known
+OLD_MAC, WINDOWS = 7.0, -2.0  # how much likelier "\r" and "\r\n" make an encoding of the Macintosh
 REPEATED = 0.25  # a place that is found e times as often counts so much more: copies are not new evidence
 PLAINLY_CHINESE = 1_000  # characters that cannot be the accents of another language by chance
 MOST_JUDGED = 1_000  # places, the most frequent ones
@@ -110,7 +121,12 @@ def detect_legacy(open_file: OpenFile) -> Verdict:
     """
     places: Counter[tuple[bytes, bytes, bytes]] = Counter()
     used: set[int] = set()
+    lines: list[bytes] = []
+    ends: Counter[bytes] = Counter()
     for block in _blocks_of_words(open_file):
+        ends.update({end: block.count(end) for end in (b"\r", b"\n", b"\r\n")})
+        if len(lines) < MOST_LINES:
+            lines += [line for line in block.splitlines() if not line.isascii()][:MOST_LINES]
         used.update(block.translate(None, bytes(range(128))))
         for place, count in Counter(PLACE.findall(block)).items():
             if place in places or len(places) < MOST_PLACES:
@@ -120,16 +136,29 @@ def detect_legacy(open_file: OpenFile) -> Verdict:
     if chinese and len("".join(chinese)) >= PLAINLY_CHINESE and _is_everyday_chinese(chinese, counts):
         return Verdict("gb18030")  # at once: to judge thousands of characters in every language takes long
     places = Counter(dict(places.most_common(MOST_JUDGED)))
-    texts: dict[str, tuple[str, ...]] = {}
+    texts: dict[tuple[str, ...], list[str]] = {}  # and the encodings that give each
     for encoding in LANGUAGES:
-        decoded = _decoded(places, used, encoding)
-        if decoded and decoded not in texts.values():
-            texts[encoding] = decoded
+        if decoded := _decoded(places, used, encoding):
+            texts.setdefault(decoded, []).append(encoding)
     counts = np.array(list(places.values()))
-    verdict = _judge(texts, 1 + REPEATED * np.log(counts), counts)
-    if verdict.encoding or (verdict.candidates and verdict.candidates[0] in PRIOR):
-        return verdict
-    return Verdict(None, tuple(dict.fromkeys((*verdict.candidates[:2], *_by_script(places, used)))))
+    likely, ranked = _judge(texts, _weights(places), counts, log_shares(lines), _line_ends_of_mac(ends))
+    if likely and likely[0] in PRIOR:
+        return Verdict(None, likely) if len(likely) > 1 else Verdict(likely[0])
+    return Verdict(None, tuple(dict.fromkeys((*likely[:2], *_by_script(places, used), *ranked[:2]))))
+
+
+def _weights(places: Places) -> np.ndarray:
+    """Return how much each place counts: those between the same letters are one that is repeated."""
+    alike: Counter[bytes] = Counter()
+    members: Counter[bytes] = Counter()
+    keys = [
+        BESIDES_LETTERS.sub(b"_", before) + character + BESIDES_LETTERS.sub(b"_", after[:1] or b"_")
+        for before, character, after in places
+    ]
+    for key, count in zip(keys, places.values(), strict=True):
+        alike[key] += count
+        members[key] += 1
+    return np.array([(1 + REPEATED * np.log(alike[key])) / members[key] for key in keys])
 
 
 def _blocks_of_words(open_file: OpenFile) -> Iterator[bytes]:
@@ -166,45 +195,65 @@ def _decoded_wide(place: bytes, after: int, encoding: str) -> str:
     return place[: len(place) - after].decode(encoding)
 
 
-def _judge(texts: Mapping[str, tuple[str, ...]], weights: np.ndarray, counts: np.ndarray) -> Verdict:
-    """Return the best encoding, or those that it does not beat by far; nothing if even the best is implausible."""
-    fitted, prior = {}, {}
-    for encoding, decoded in texts.items():
-        fitted[encoding], mixed = _fit(encoding, decoded, weights)
-        prior[encoding] = PRIOR.get(encoding, RARE) - MIXED * mixed
-    ranked = sorted(texts, key=lambda encoding: prior[encoding] + float(weights @ fitted[encoding]), reverse=True)
+def _judge(
+    texts: Mapping[tuple[str, ...], list[str]],
+    weights: np.ndarray,
+    counts: np.ndarray,
+    log_shares: Mapping[str, float],
+    line_ends: float,
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return the best encoding and those that it does not beat by far (none if it is implausible); all, best first."""
+    fitted, prior, decoded = {}, {}, {encodings[0]: text for text, encodings in texts.items()}
+    for text, (first, *others) in texts.items():
+        languages = dict.fromkeys(chain(*(LANGUAGES[encoding] for encoding in (first, *others))))
+        fitted[first], share = _fit(tuple(languages), text, weights, log_shares)
+        prior[first] = PRIOR.get(first, RARE) + share + line_ends * first.startswith("mac")
+    ranked = sorted(decoded, key=lambda encoding: prior[encoding] + float(weights @ fitted[encoding]), reverse=True)
     if not ranked:
-        return Verdict(None)
+        return (), []
     best = ranked[0]
-    characters = np.array([sum(not character.isascii() for character in text) for text in texts[best]])
-    if weights @ fitted[best] < LEAST_MEAN * (weights @ characters):
-        return Verdict(None)
-    if best == "gb18030" and not _is_everyday_chinese(texts[best], counts):
-        return Verdict(None)
+    characters = np.array([sum(not character.isascii() for character in text) for text in decoded[best]])
+    plausible = weights @ fitted[best] >= LEAST_MEAN * (weights @ characters)
+    if not plausible or (best == "gb18030" and not _is_everyday_chinese(decoded[best], counts)):
+        return (), ranked
     rivals = []
+    least = MARGIN + (0.0 if best == "mac_roman" and line_ends > 0 else CAUTION.get(best, 0.0))
     for rival in ranked[1:]:
-        differ = np.array([mine != other for mine, other in zip(texts[best], texts[rival], strict=True)])
-        margin = prior[best] - prior[rival] + float((weights * (fitted[best] - fitted[rival]))[differ].sum())
-        if margin < MARGIN + CAUTION.get(best, 0.0) + MARGIN_EACH * weights[differ].sum():
+        differ = np.array([mine != other for mine, other in zip(decoded[best], decoded[rival], strict=True)])
+        better, favour = weights * (fitted[best] - fitted[rival]), prior[best] - prior[rival]
+        where_they_differ = favour + better[differ].sum()  # other places only tell the languages
+        if favour + better.sum() < least + MARGIN_EACH * weights[differ].sum() or where_they_differ < 0:
             rivals.append(rival)
-    return Verdict(None, (best, *rivals)) if rivals or best not in PRIOR else Verdict(best)
+    return (best, *rivals), ranked
 
 
-def _fit(encoding: str, texts: tuple[str, ...], weights: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return each text's log-likelihood in the language, or the mixture of all, that fits best; whether it is mixed."""
-    languages = LANGUAGES[encoding]
+def _fit(
+    languages: tuple[str, ...], texts: tuple[str, ...], weights: np.ndarray, log_shares: Mapping[str, float]
+) -> tuple[np.ndarray, float]:
+    """Return each text's log-likelihood in the language, or the mixture of all, that fits best; and that of these."""
+    prior = np.array([log_shares.get(language, UNASKED) for language in languages])
     each = np.array([[_text_likelihood(text, language) for language in languages] for text in texts])
     highest = each.max(1)
     likelihoods = np.exp(each - highest[:, None])
-    shares = np.full(len(languages), 1 / len(languages))
+    expected = np.exp(prior) / np.exp(prior).sum()
+    shares = expected
     for _ in range(20):
         parts = likelihoods * shares
-        shares = weights @ (parts / parts.sum(1, keepdims=True)) + 0.02
+        shares = weights @ (parts / parts.sum(1, keepdims=True)) + expected
         shares /= shares.sum()
     mixture = np.log(likelihoods @ shares) + highest
-    alone = each[:, np.argmax(weights @ each)]
-    mixed = weights @ mixture - MIXED > weights @ alone
-    return (mixture if mixed else alone), bool(mixed)
+    mixed = float(np.log(np.exp(prior).sum())) - MIXED
+    alone = int(np.argmax(weights @ each + prior))
+    if weights @ mixture + mixed > weights @ each[:, alone] + prior[alone]:
+        return mixture, mixed
+    return each[:, alone], float(prior[alone])
+
+
+def _line_ends_of_mac(ends: Counter[bytes]) -> float:
+    """Return by how much these line ends change the log-likelihood of an encoding of the Macintosh."""
+    if ends[b"\r"] and not ends[b"\n"]:
+        return OLD_MAC
+    return WINDOWS if ends[b"\r\n"] else 0.0
 
 
 def _text_likelihood(text: str, language: str) -> float:
@@ -224,7 +273,7 @@ def _is_everyday_chinese(texts: tuple[str, ...], counts: np.ndarray) -> bool:
     characters: Counter[str] = Counter()
     for text, count in zip(texts, counts.tolist(), strict=True):
         for character in text:
-            if not character.isascii():
+            if len(character.encode("gb18030")) == 2:  # neither ASCII nor an emoji
                 characters[character] += count
     total = characters.total()
     rows = "".join(characters).encode("gb2312", errors="ignore")[::2]  # of the table of GB 2312
@@ -245,6 +294,6 @@ def _by_script(places: Places, used: set[int]) -> tuple[str, ...]:
         beyond = sum(not character.isascii() for character in text)
         lower = sum(character.islower() for character in text if not character.isascii())
         upper = sum(character.isupper() for character in text if not character.isascii())
-        if beyond and len(re.findall(script, text)) > 0.85 * beyond and upper <= lower:
+        if len(re.findall(script, text)) > 0.85 * beyond and upper <= lower:
             named.append(encoding)
     return tuple(named)

@@ -104,7 +104,7 @@ class Dialect:
         cell, cells, start = self._patterns[3], [], 0
         while match := cell.match(text, start):
             cells.append(self._unquoted(match[1]) if unquote else match[1])
-            if match.end() == len(text) and not match[0].endswith(self.delimiter):
+            if not match[0].endswith(self.delimiter):
                 break
             start = match.end()
         return cells
@@ -127,7 +127,7 @@ class Dialect:
 
     def opens(self, line: str) -> bool:
         """Whether a line ends inside quotes."""
-        return self._patterns[1].fullmatch(line) is not None and not self.closed(line)
+        return self._patterns[1].fullmatch(line) is not None
 
     def stays_open(self, line: str) -> bool:
         """Whether a line that begins inside quotes ends inside quotes too."""

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from .reading import Reading
 from .sources import OpenFile, Source
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+BY_CHANCE = re.compile(r"[\x80-\x9f]|(?<=[A-Za-z])[\u0530-\u07ff]|[\u0530-\u07ff](?=[A-Za-z])")
 DAMAGED = 0.001  # up to this share of all lines, broken UTF-8 is damage, not another encoding
 UNKNOWN = "is neither UTF-8 nor UTF-16, and its letters do not tell which other encoding it has"
 MOST_NAMED = 5  # encodings in a message
@@ -49,9 +51,19 @@ def detect_encoding(open_file: OpenFile) -> Verdict:
         }
         if any(line_ends.values()):  # otherwise these are NUL bytes in another encoding
             return Verdict(max(line_ends, key=line_ends.__getitem__))
-    if decodes(open_file, "utf-8") or _damage(open_file, "utf-8").small:
-        return Verdict("utf-8")
-    return detect_legacy(open_file)
+    if decodes(open_file, "utf-8"):
+        by_chance = size < BLOCK_BYTES and _is_utf8_by_chance("".join(_decoded(open_file, "utf-8")))
+        return detect_legacy(open_file) if by_chance else Verdict("utf-8")
+    return Verdict("utf-8") if _damage(open_file, "utf-8").small else detect_legacy(open_file)
+
+
+def _is_utf8_by_chance(text: str) -> bool:
+    """Whether all characters beyond ASCII are control characters, or Armenian to N'Ko letters within Latin words.
+
+    >>> _is_utf8_by_chance("c’è".encode("mac_roman").decode("utf-8")), _is_utf8_by_chance("c’è")
+    (True, False)
+    """
+    return not text.isascii() and BY_CHANCE.sub("", text).isascii()
 
 
 def to_utf8(content: bytes, encoding: str | None, path: Path, reading: Reading) -> bytes:
@@ -186,7 +198,7 @@ def _named(candidates: tuple[str, ...]) -> str:
 
 
 def _frequent_letters(content: bytes) -> str:
-    """Return the most frequent letters beyond ASCII of the first megabyte of UTF-8.
+    """Return the most frequent letters beyond ASCII of the first megabyte of UTF-8, or marks if there are no letters.
 
     >>> _frequent_letters("größer, schön – größte".encode())
     'öß'
@@ -194,7 +206,8 @@ def _frequent_letters(content: bytes) -> str:
     if content.isascii():
         return ""
     beyond = content[:SAMPLE_BYTES].translate(None, bytes(range(128))) or content.translate(None, bytes(range(128)))
-    letters = Counter(filter(str.isalpha, beyond.decode("utf-8", errors="ignore")))
+    text = beyond.decode("utf-8", errors="ignore")
+    letters = Counter(filter(str.isalpha, text)) or Counter(filter(str.isprintable, text))
     return "".join(letter for letter, _ in letters.most_common(MOST_LETTERS))
 
 

@@ -6,12 +6,13 @@ OFTEN_CHINESE = (
 )
 # Marks, where they stand (between Letters, Digits and _ other characters), and how frequent each of them is there.
 MARKS = (
-    ("’", "L_", 0.01),
-    ("’", "_L D_ _D DL", 0.02),
+    ("’", "L_ _L", 0.0002),
+    ("’", "D_ _D DL", 0.02),
     ("‘", "_L _D", 0.02),
     ("‚", "_L", 0.0002),
     ("’‘", "__", 0.005),
-    ("“”„", "_L L_ _D D_ __", 0.03),
+    ("“”", "_L L_ _D D_ __", 0.03),
+    ("„", "_L _D __", 0.03),
     ("«»", "_L L_ _D D_ __", 0.02),
     ("—–", "__", 0.02),
     ("—", "LL L_ _L", 0.001),
@@ -21,7 +22,7 @@ MARKS = (
     ("…", "L_ __ D_", 0.01),
     ("…", "LL _L", 0.002),
     ("•", "__ _L", 0.003),
-    ("·", "__ LL _L", 0.003),
+    ("·", "__ _L", 0.003),
     ("´`", "LL L_ _L __", 0.002),
     ("€£", "_D D_ DD __ L_ DL", 0.01),
     ("¥¢", "_D D_ __", 0.001),
@@ -40,110 +41,113 @@ MARKS = (
 )
 # For each language its letters beyond ASCII: how many of a thousand of them each is, and which letters stand before and
 # after it, most frequent first ("_" is none). "é797/rd/_e": 797 of 1,000 are é; r, then d, is most often before it.
-# Counted over the translated messages of the programs of Debian 12; English, Afrikaans and the French è are estimates.
+# Counted over the word frequencies of wordfreq 3.1 (Speer 2022); Albanian, Irish and Estonian over the translated
+# messages of the programs of Debian 12. Those of Afrikaans and the German ß are estimates.
 LETTERS = {
     "Afrikaans": "ë430/eiaonr/_rlen ê400/swrnlh/_end ô80/mnr/re ï40/eas/nts û20/r/e é20/_nl/_",
     "English": (
-        "é500/fhtnlrsdi/_seand ï140/a/v ñ80/eian/oa à60/j_/_ ç50/a/a è50/r/m ü50/_/b ê40/r/p û40/r/l ö40/ro/tm "
-        "ô20/r/l â20/hp/tc"
+        "é402/rcfsthlmk_ndp/_mesrtlncdagb á80/m_tnluhscrizv/n_rslvcizdpe í56/rtcldausm_vnp/an_gsortclvk "
+        "ü54/fm_grtjdbhlzw/rlnhb_sectdg ó47/i_lrmtcegdszj/n_prmswlb ñ43/eaiuo_ú/oae_i ö40/_rgjmkhblsft/r_ntdzmlshpkb "
+        "è39/irl_shmdpntgf/rsnm_cglvq ç33/nar_ih/aoeã_ à29/_jltfh/_bn ã20/so_nçihrmt/o_e â19/_hpmércil/_tcnm "
+        "ä15/_hjtrglpwvmks/r_ngutsimfhca ú13/asptr_nmlcfjd/l_snbñctmadj ô12/chrt_dpa/tmn_lpi å11/_pgmekshrfn/_rlkns "
+        "ê10/_rtfmculbnpi/t_mspnvl ë10/oati_n/_lnts ø9/_jsmrtbnk/r_nydlbm ï9/a_o/v_csdtra"
     ),
     "French": (
-        "é797/rd_tsnpmlvgi/_ecrstpfmldg è90/rtilmhcdgsfv/srtmqlgndc ê36/_trnumpc/tmc à27/_jl/_ ô17/rcpht/tln_ "
-        "î12/ao_hdtr/ntl_c ç7/nerai/auo â6/tl_rhnyaibkw/cglnt_mskr œ8/cb_smvn/u ï4/aoue/_tqnwaregzmk"
+        "é603/_rtdnsmlpgivh/_terscpgldnvm à148/_lj/_ è99/rilmtpcdhgn/rsmtcgnvl ê55/_mrtpufvn/tmcv ç39/_naer/aou "
+        "ô15/trchpl/tlmpn â9/_rbhlégpt/tcgmlnb î9/ao_d/tnlcm ù9/o/_ û7/osdrfm/tr_l œ4/_csnvhb/ui ï2/aoue/sdn_q "
+        "ë1/oau/l_nts"
     ),
     "German": (
-        "ü464/fr_lgtnskwmh/bsrlchgtfdnp ä279/rhltw_mnsfeg/nrthlgucsdßf ö162/lrmkhn_wzet/sßgrnftchp "
-        "ß69/öeuoäia/e_itlbks é4/rmhbtunykcvg/_tnlbmxsdrg"
+        "ü461/f_rtmwlkbhnds/rbhcnstgld ä340/hltrwfmn_spzg/nthruclsgdfm ö194/khmr_ltvwnsfb/nrsgfhlctd "
+        "ß120/oieauäüö/e_tleani é3/rfntlsm_d/_rsetmldn"
     ),
     "Spanish": (
-        "ó452/ircltsmbn_z/n_dlr á219/rtvm_pnlicu/_lnsmrgctxfq í145/lrsc_dvtfuma/namts_docfgx "
-        "ú77/n_bmgplyath/mnslb_fatcr é60/mutni_dhlvrc/stnr_lxpcba ñ43/ae/aoe"
+        "ó282/ictrslzndmg/n_mlrg í242/rdsltcabunvmf/a_stcnodmf á198/mrt_clpufnz/s_ncrtlgmfbp "
+        "é135/ui_mrtsldvcnb/_nsrlxctdp ñ84/aeiuo/oaeí ú57/_gpnmtarsfbc/nbl_smtapc ü2/gmf/eíirn"
     ),
     "Portuguese": (
-        "ã249/çnsrt/o_ ç228/aienpcur/ãõao á143/rvtmi_spnudj/r_lvgxtsfqcu í111/san_mtulvrcd/vdncmtgsfrl "
-        "é58/_tmrnbvclsg/_mrtslgdnc ó56/tcrmbpsnld/rlsd_ptngx õ50/çsrtp/e ú39/n_pemihrt/mlbnsdtc "
-        "ê39/rdcltungmvi/ns_mi â14/tnrl_mzcgdfs/nm ô5/pnmtldrv/ndrms à4/_/_sq º3/_nk/_lsf"
+        "ã252/nçstmirh/o_e é171/_tbumslrvpf/_mrsdct ç153/anieuro/ãaõo á125/rtj_lhsvmndip/_rsvgtlcbfp "
+        "í76/alrstvmuncf_d/cdvstnl_prmaf ê63/crtdiulgvmbn/_nsm ó60/strpn_lcmgdf/r_splxdgctinv "
+        "ú30/_pnmadetrji/bslnmdvcrt õ29/çshitpr/e à23/_/_s â10/ctrl_fnmgpivd/nm ô8/nrlmtp_vc/nm_srld º3/_nk/_lsf"
     ),
     "Italian": (
-        "à347/tri/_ è299/_/_ ò89/uirì/_ù ù83/intòr/_ é82/hnstrbulmki/_nstly ì18/sdèlnmpub/_òrn "
-        "ó8/cdreiylnł/n_road ú5/prgybk/_anz ü3/ngm/ipna"
+        "è385/_ho/_ à254/tril/_ ù128/ist/_ ò90/uritndcplvs/_ é69/hn_s/_ ì67/sdlr/_ á2/tirnm/_nlsr í2/srtcl/_angs "
+        "ó1/riule/_npmr ú1/isanp/_slñb"
     ),
     "Dutch": (
-        "ë371/ieoa/_rnilxt ï163/eaou/nmset_rda é159/_évrbhlemkt/né_sgptmu ó41/vóitbulnkrcł/rónsopd "
-        "ö27/j_rkgtlsv/rlnetbpdsv ä20/lvgj/nsvmr ı9/tbğqz_ş/slrz_m"
+        "é389/_éhevfktrsd/né_lrt ë375/ieao/_nlrie ï79/eauo/nsedtmr_b è40/ihcnr_bd/r_nvmtlsc ó33/óv_zngmicet/ór_nfgkm "
+        "ü18/m_egfudzrbtkw/nbrlshmpc ö14/ormjgk_hflb/rnplh_tsmdz á12/mnd_sáuwhrtzk/n_lrtxásv ç7/anhr_/aoeu "
+        "í7/rcd_tnval/agnose_jc à6/_ljd/_tln ê4/ugrtf_/tnpm ã2/son_m/o_ â2/lh_wm/nt_lc ñ2/aeiúu/aoe ú2/sn_ph/_snbñ "
+        "ä2/harlm/nrutl ô1/chr_d/tmn_l ø1/j_lsr/r_fyd î1/a_ong/tlmn_"
     ),
     "Danish": (
-        "æ420/vrlsmh_jgknt/rntlsvkgfd ø349/tfnlskrh_mdg/rgjbnsdltvme å181/pmrhl_sngtfb/_rndslbegvkm "
-        "é42/trlv_kmidcsg/rnt_"
+        "å452/psm_fgnthrlb/_rdelbns æ278/vrltsnmjkf_hp/rnlskgtdvm ø262/fks_grhltbdmn/rdbjlgnvsmk é7/_dfnlkh/n_tre"
     ),
-    "Norwegian": (
-        "ø548/ftnjsrh_lkmp/rkyltvnsmdgp å378/_prmlnghvtsf/_rdtlnspkve æ45/vnmldfebs/r â11/_scjnardue/_ "
-        "é10/_tmldrèpkh/nri_æl"
+    "Norwegian": "å646/_psnmfgvtrlh/_rtpdln ø274/jf_rhstldmbnp/ryknldtpvsm_ æ75/vlnjsb_tf/rv é3/_drfstnlk/n_etmr",
+    "Swedish": (
+        "ä430/_vlnrshtjdkmb/rnltgsvmkd å333/psr_gfnmdvlth/_rngtlsdk ö235/f_ghrkslbtmdj/rvkdstnpgljm é2/dmrtn/_ner"
     ),
-    "Swedish": "ä502/vlr_tskfjnmh/nrlgtmskvd ö284/f_stlkhrmgbd/rkvdsnlmpjg å208/rplmh_gtvnsf/tn_lsgrdkev",
-    "Finnish": "ä889/täkmsvjnplir/_äynrlistmvh ö105/tylkniör/t_nsymkiljöh š3/ta_ikuš/eiauktšo_",
+    "Finnish": "ä912/tälvsknmhpjid/_änitlsmyhrkv ö87/ytlkinöps/sn_iytklrmhpö",
     "Icelandic": (
-        "ð259/iarýueæóíög/_auivsrlfgmk í189/rst_lnvbdkgp/san_klðrtbmg á134/rm_tjlhgdþnp/l_ksrtnagfmh "
-        "ó103/_jtlkrgdsmpb/_snlðmkgvtrp ú71/r_nbtpsjlkþg/tnras_mldigv æ69/vthrlfsnbdg_/rðgnktsmlji_ "
-        "ö60/tjmgrld_fvsh/lgnðrfpksm ý48/lsnþkbt_dp/ðnsrtj_lpm þ41/_lóetuágm/eýjaúáívy_rö "
-        "é16/rshtvláþn/rtk_lfsnýu"
+        "ð280/aieræuíáóöfg/_iausr í163/_vslrtm/_sknðmtfu á155/_rjmþnhfls/_rltðsnkhf þ107/_/eaváúórijæé "
+        "ó61/jtþrf_dksbhml/rltðnk_smpfvh æ60/vrtbh_nflsgmþ/rtðkmgnslf ö56/j_tlhvsmrgbfk/lrgnðfkmt_ "
+        "ú53/_hnþrbjst/_ntrsailkmð é50/_shfrmþlv/rgtl_k ý15/nls_þkdrtb/srnjmtð_lk"
     ),
     "Catalan": (
-        "ó267/istr/_ns à203/rtvm_iplncdb/_lcnrtgmxfsu í105/lm_tvsrdpfcu/n_smtcxgfdle é104/_mtcrbvu/s_n "
-        "è103/rmntdul_cüpg/nsrt_dxvgc ò64/mrbctnxplsd_/_rnldspcgm ç63/anperl/a_oò ú52/n_pmjbrs/sml_bnt "
-        "ï24/ueai/tdunsb ü14/gqi/eèl"
+        "é234/_mbrtcvu/s_ ó194/ismdlnr/_ns à145/rtml_cinfpdbs/_crnstlmgfp í111/ltmrxusvafcdn/_stcnldmfea "
+        "è110/urtldmni_gspc/n_srcitxdmgp ò90/rxtlnmcp_dsf/_rmnglpsbx ç45/narile/a_oóòu ú42/_pgmnrtdscb/bs_lnmtrp "
+        "ï13/uaeoi/tsndclbm_a ü10/gqa/eèíil á3/sn_zmltri/nl_srzñce ñ2/aiueá/oaei"
     ),
     "Irish": (
         "á312/tehlsrnm_cdg/i_nlrtsbd í259/anrlhd_stmfu/o_ntlcrs ú157/ir_hdltsnc/_islncdbrp é155/rhl_fdnptmcs/ia_ "
         "ó118/rhcnl_mgtpds/i_rdgsnmtf"
     ),
     "Polish": (
-        "ł210/adsobkwgey_ó/aoąu_yęónek ą154/jłinzżwtsldk/c_dztćgp ę121/itzłjrbwnlkp/_dcptzkśćg "
-        "ż119/uoea_dóiyą/yen_aąkldos ó116/rtkpłgswmdib/wrłdżcbtljź ś115/oeyj_aęi/clćwrn_ ć100/aśyiąeęź/_ "
-        "ń47/aoeiuy/s_c ź15/d_óąeau/_rnwćlao"
+        "ł212/ayisogzwdkóp_/ao_yeuóąnk ę189/izjbtdrnklgwc/_dcktpśższ ż143/_oaueióąkęy/e_ynaodksl "
+        "ą129/jiznsklłdwtrc/_cdtzżgćł ó112/trmkpwsgłcnid/wrbłjldżcźgt ś105/oe_iyaęju/c_lćwnmr ć75/aśiyeąęo/_ "
+        "ń23/aeoiy/s_c ź10/deóa_yoę/n_dlrćmcwb"
     ),
     "Czech": (
-        "í243/ncřjčltpmzšv/_csmtknhlčdr á198/vnrkldzmtsřž/n_vzltdmsrřc ř94/p_táoěavíedi/eíiá_ak "
-        "é89/nkvmtldrh/_hmnlsd č78/a_oeínuirúy/eín_iatkáuoů ý76/nvkbrtlmh/_cmstršpvb ě66/nmvtdbp/n_ltrřzdjžhc "
-        "ž60/uoa_yerůiěíd/ieí_naákdbot š47/_uievaoírlná/teíik_lopna ů28/rtkmdplčvzsc/_vsžmlbz ú8/_es/lčsrpdvcktn "
-        "ň5/aelvuožtjid/u_oktad ó4/kmzvrg/dnt"
+        "í215/nřjšvtcmdlsčž/_mctkslhnvdzr á166/nrvmlkzdthjpř/_nlmtvdsczrkš ě127/nmvtdbp/_ltjknscdžrmh "
+        "ž88/_uoaeyůiěáírk/e_iíndáukos ř81/pt_oeáaěbdízv/eíiáa_ é75/nkvltrmdh/_hmnrt č68/_eoaiuníráúvk/eniaík_tálo "
+        "š63/v_eauiáljíoyt/íeti_klanpť ý61/vnkrbtldmh/_cmtvrsšdzkbh ů34/mrdvpktnlczhs/_žsmljvzbrd ú9/_ze/sčptřdzrn "
+        "ň4/eoalžiívp/_uoskatůá ď3/euěojaž_i/_taám ť3/šayousěír/_aoáutk ó2/gzkmi/nldzr"
     ),
     "Slovak": (
-        "á198/nrkmzlvtdsuh/_vctzlrnsdmj č113/a_oúnreiäudy/iaeín_okušt í111/nčrptžlzšcsi/_svktmrncpšl "
-        "ý106/nvktrhl/_cmsbršpl é99/nvktlrmh/_hmrn ť81/aiseyúäš/_ao ú79/sjn_ľtkrvdpb/_bcčrtdťlšsp "
-        "ž67/ou_eôayĺridá/ineíka_dubs š54/_nvaoueičúyí/teiíapk_ťonl ľ47/eohk_adu/ankobú_usv "
-        "ó11/kltgrnmfizde/dngrpmt ň10/eavld_oĺjžtá/_ouat ô8/mdpvkrnt/žvsltzrbšp ä8/vmp/tčťz ĺ4/dtphl/žpňbľ "
-        "ď4/e_aužtoivd/_aoutže"
+        "á183/nrvmtzlkdhpi/_vmcltrsdnzkš ž103/_uaoeôáivrkú/ei_dníakuso č100/_oaeiúärnuá/aioneí_lkšu "
+        "ý97/nvkrtldh/_cmsvrbškz í97/rntščdlsvžzpj/_mcskvntrpzld š86/_veaáiyljčpou/ietíak_lpnošť é75/nkrvtlhd/_hmrnt "
+        "ú73/sj_ntkdrlcv/_čctpsrdťzžkl ť68/asiyeú_äšu/_ao ľ42/e_odhaá/akum_onsúvb ô23/mpdkvrs/žsrlvzbjcd "
+        "ď18/e_vuaoát/_aožm ň14/ed_moažŕpyktl/_aou ó11/rtligzkfmnep/nprdgbmlz ä9/vmp/čtť_zs ĺ1/dhptk/žbňpn "
+        "ŕ1/hmkvs/ňtmnd"
     ),
     "Hungarian": (
-        "á336/tzlvmsrnf_ed/slrtnjmgbvkc é244/tklsz_vmnrgd/srngpltkvmzh í100/sltzckndp_hr/trvmpnlzc "
-        "ó99/tlizmrkbdgsf/_kdltsbjrniv ö74/kt_zlrgmnhsj/rzvlnstbkmgd ő69/ztldrsnvbgy/_lkstrzbvdnf "
-        "ü35/rfl_kznvstyd/lgkrzt_ns ú23/_stbzhiymnrg/j_tlszgrc ű18/tymrzfgvsnj/k_vzsrnjtelm"
+        "é320/_tkmzsnvlrgdf/sgrnltpkvzb_m á284/mtlzvr_jshnkb/rlnstgbmkzj_d ö96/ktz_jnlrdfysg/znrtsvlbkmdg "
+        "ó81/tjlrzi_bdsgmk/_ltbrsdknpgvz ő75/ltsdz_rnfbvy/_lstkrbdzievn ü49/rkz_tlyspfjvg/lnkgtzsr "
+        "í49/_zkslhtmgdcpv/tgrvnmzjl ú30/_mtsrjzihygln/jgl_trsznk ű16/mrtynvzbgsh/_nvkslezrjbt"
     ),
-    "Slovene": "č538/ošiae_unl/iean_rujkl š315/i_eojraunzm/čitkeanl ž146/oea_uidrl/niealju",
+    "Slovene": "č464/_oeiašubn/eian_julkr š329/_iajoeukr/ektičan_olp ž206/_eourail/eianbj_ku",
     "Croatian": (
-        "č359/aiuo_ern/iekanu_l š255/ei_raoupn/tkiean_ć ž152/rauoed_i/aienud_ ć143/uea_oišp/eiaun_ "
-        "đ77/eaoir_/euai ȏ5/tkm/dg ô5/km/d"
+        "š329/_iaoeurp/te_aiknlću č252/i_auoer/iekanul_j ž193/_oaureid/eianubdj ć160/e_iuoašp/ei_aun đ65/eaoru_in/euaio"
     ),
     "Romanian": (
-        "ă539/tzcrlnsmpgdv/_rtsţu ţ208/acnipeărub_l/iăea ş133/ie_aăroun/itaeu_ î80/_e/nm â39/ctrmfvpzshdl/nrtmli"
+        "ă422/cstrnplmţzvgf/_rtsţmcul ş178/_eaiuo/itae_ocu î173/_/nmil ţ148/aniecă_uorl/iaăeu â78/cmtprvgflsn/ntrmliş "
+        "ã1/sctnv/_rc"
     ),
     "Albanian": "ë967/tpnrhsjmkdlg/_srnmtvz ç33/_yioaeuh/eiau_fdk",
     "Turkish": (
-        "ı451/nrsdltmyğckç/_nrlşkmyszğc ş146/iıaeu_roüİ/lt_iıameukv ü123/rtgdsln_ymkb/nrm_zklsytşğ "
-        "ç106/_eiaruütkİ/eiaı_olömüub ğ88/eaiıouüö/iıeluram_ü ö61/_gdbyçsk/nrzlsgkğy "
+        "ı404/nrlsdtkymğşçz/_nlrkmşzyğs ü173/gtd_lykmnrbsç/nr_zkmlyşsçtc ş145/ai_ıeuüro/_eıiatlmkuü "
+        "ç114/_iaerüunkl/ioeı_alümt ğ88/eaiıuoöü/iıurleaüm ö74/_gbsdkyt/nrzylğstkpd â2/klh_g/l_nyr "
         "İ24/_dzlsbmrnktg/şnszml_kçrft"
     ),
     "Lithuanian": (
-        "š222/ia_ekruo/iaktvyom_res ė197/nltdmrbkvspš/_sjtlmržnk ų172/itnmljkrdbsš/_sj "
-        "ž104/d_uaeėor/iyeadorv_kut ą92/mtsjkilngrdš/_rjsl į91/_nltjredš/_rvdjktspg č59/eina_šuors/iea "
-        "ū39/btrigjcklpd/rtskzndlvš ę22/ntlbmrsdjv/_s"
+        "ė210/ndlrmbktvspg/s_jltmrdgnkv ų176/itjsmnkrgldvb/_j š163/i_aekrou/i_ktaveoyčslu "
+        "ž121/_aduerėmoį/imae_ounydktv ą102/tmkjnsirlgdbv/_js į85/_ntrljšksd/_svrtmžkgd ū71/bjtmkris_lgc/rstnkdplšzm "
+        "č48/ai_enšsyurūoė/ie_ ę24/ntvlkbrjmsdgp/_s"
     ),
     "Latvian": (
-        "ā340/trnkmpljvdbg/_rstdjmlkcnš ē212/vltmrszdpnbš/tjrl_gmšsncd ī171/tdzrlnsšb_pž/tbmgdvjks_cš "
-        "š120/koe_aēāgīriu/auiķ_oīāērsū ņ38/iaetzāoļd_/uaeoāšiēķ ļ38/kaetē_uiāo/aūuoišā_ņ "
-        "ū37/bļtlrjgšsm/tdrsknlš_mv ķ16/šrio_ņeē/iēeauī ž15/eda_ināul/īaouiāe_ģs ģ8/ieē_žoļg/iēeauh "
-        "č4/_aniīuepcrb/auieīodvū"
+        "ā385/tknjrmlpdvbsg/_ksrdjtmlcpvn ī181/rtlzdncšsmv_b/bg_tdvsjmnkrc ē164/pvmldrtzsnbcņ/jtrl_csmkdļnš "
+        "š93/_eoakrņuēāiī/ai_ouāīķes ū56/bjmtlrļgs_np/strdkzpv_lšn ņ43/iaez_oīāu/auišeēāo ļ34/a_keēiugītā/auo_iāūše "
+        "ž17/aed_iūuāomēīr/aiāuoeē_īģsr ķ11/š_riaēeļņuī/ieīēua ģ9/_ēeouraiž/ieēīau č7/_anoeāi/ueaiāūop"
     ),
     "Estonian": (
         "ä402/vmjäktpnl_s/rliäshetnb ü264/_stüklrnp/hmlüskpnrb õ240/vlst_kpamnr/itnprlhues ö59/ötpkrs/ötd_rijknl "

@@ -8,6 +8,18 @@ from .letters import LETTERS, MARKS, OFTEN_CHINESE
 
 FIRST, OTHER = 1.5, 0.05  # the n-th most frequent neighbour has the weight 1 / (n + FIRST); all others OTHER together
 UNCOUNTED = {"Hebrew": r"[\u0590-\u05ff]", "Arabic": r"[\u0600-\u06ff]", "Thai": r"[\u0e00-\u0e7f]"}
+LOW_QUOTES = {
+    "German",
+    "Czech",
+    "Slovak",
+    "Slovene",
+    "Croatian",
+    "Lithuanian",
+    "Latvian",
+    "Estonian",
+    "Icelandic",
+}  # „“
+ELIDING = {"English", "French", "Italian", "Catalan", "Irish", "Afrikaans", "Dutch", "Albanian", "Turkish"}  # ’
 LEAST = 1e-10  # likelihood of anything
 FOREIGN = 1e-8  # of a letter that is not the language's
 CAPITAL, INITIAL, MIDDLE, AMONG = 0.03, 0.1, 1e-4, 0.005  # in capitals, at the start, after a small letter; a small one
@@ -33,7 +45,7 @@ def log_likelihood(character: str, before: str, after: str, language: str) -> fl
     True
     """
     if (not character.isalpha() and language != "Thai") or character in "ªº":
-        likelihood = _mark(character, before, after)
+        likelihood = _mark(character, before, after) * _marks_of(language, character, before, after)
     elif language in UNCOUNTED:
         likelihood = _script(before, character, after[0], UNCOUNTED[language])
     elif language == "Chinese":
@@ -99,12 +111,29 @@ def _chinese(character: str, before: str, after: str) -> float:
 def _mark(character: str, before: str, after: str) -> float:
     around = _kind(before) + _kind(after[0])
     if character == "’" and around == "LL":
-        return 0.1 if _is_apostrophe(before.lower(), after.lower()) else 0.001
+        return 0.1 if _is_apostrophe(before.lower(), after.lower()) else 1e-4
+    if character == "’" and around == "L_" and before == "s":
+        return 0.01
     beside = 1.0 if all(letter.isascii() or letter.isalpha() for letter in (before, after[0])) else 0.05  # another mark
     shares = [(beside * share, around in places) for characters, places, share in MARKS if character in characters]
     if not shares:
         return 1e-7
     return max((share for share, fits in shares if fits), default=1e-3 * shares[0][0])
+
+
+def _marks_of(language: str, character: str, before: str, after: str) -> float:
+    """Share of a mark in a language that others have: “ closes a quotation in German, ¿ is Spanish.
+
+    >>> _marks_of("German", "“", "d", " "), _marks_of("Italian", "“", "d", " ")
+    (0.1, 0.02)
+    """
+    if character in "¿¡":
+        return 1.0 if language == "Spanish" else 0.01
+    if character == "“" and before.isalnum():
+        return 0.1 if language in LOW_QUOTES else 0.02
+    if character == "’" and before.isalpha() and after[0].isalpha():
+        return 1.0 if language in ELIDING else 0.05
+    return 10.0 if language == "Catalan" and (character, before) == ("·", "l") else 1.0
 
 
 def _kind(character: str) -> str:
@@ -118,4 +147,5 @@ def _is_apostrophe(before: str, after: str) -> bool:
     (True, False)
     """
     english = after[:2] in {"re", "ve", "ll"} or (after[0] in "stmd" and not after[1:2].isalpha())
-    return english or (before in "dlcnqsjmtu" and after[0] in "aeiouyhéèêàâôîæœ")
+    elided = before in "dlcnqsjmtu" and after[0] in "aeiouyhéèêàâôîæœ"
+    return english or (elided and (before != "d" or after[1:2].isalpha()))  # n’a and l’a, but no d’a
