@@ -103,13 +103,13 @@ def resampled(of_rows: np.ndarray, resamples: int, seed: int) -> Iterator[np.nda
         yield np.bincount(random.integers(count, size=count), minlength=count).astype(float)[of_rows]
 
 
-def wilson_interval(share: float, rows: float) -> Interval:
+def wilson_interval(share: float, rows: int) -> Interval:
     """Return the 95 % interval of a share of so many rows (Wilson 1927).
 
     >>> {bound: round(value, 4) for bound, value in wilson_interval(0.5, 100).items()}
     {'low': 0.4038, 'high': 0.5962}
     """
-    z = 1.959963984540054
+    z, share = 1.959963984540054, round(share * rows) / rows  # exact, although metrics are rounded
     centre, width = share + z**2 / (2 * rows), z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
     return {
         "low": float(max(0.0, (centre - width) / (1 + z**2 / rows))),

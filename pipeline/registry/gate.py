@@ -19,6 +19,7 @@ from .settings import Gate
 
 MACRO_F1 = "macro-F1"
 ANSWERS = "answers as measured"
+CHANCE = 1.28  # standard errors that equal models exceed one time in ten
 CLEARLY = 3  # standard errors: so rare by chance that the anchor is not drawn away by luck on fixed test rows
 SIGNIFICANT = 0.05  # of all drops of classes and slices together
 
@@ -230,8 +231,8 @@ def _changes(comparison: Comparison, rules: Gate) -> Iterator[Check]:
     if rules.change == "better":
         yield Check(name, "change", _nats(loss), "the interval below 0", loss["high"] < 0)
     else:
-        # The one-standard-error rule (Breiman et al. 1984): what the rows do not resolve does not count.
-        allowed = max(rules.max_loss_rise, loss["error"])
+        # A rise that chance explains does not count: few test rows must not keep equal models out.
+        allowed = max(rules.max_loss_rise, CHANCE * loss["error"])
         limit = f"a rise of at most {allowed:.4f}"
         yield Check(name, "max_loss_rise", _nats(loss), limit, loss["difference"] <= allowed)
     limit = f"no significant drop of more than {100 * rules.max_f1_drop:g}"

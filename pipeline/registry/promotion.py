@@ -59,7 +59,8 @@ def decide_and_promote(store: Store, version: "ModelVersion", judge: Judge) -> D
                 continue
             if decision.promote:
                 _make_champion(store, version, champion)
-                store.versions.move_alias(ANCHOR, version if decision.is_anchor else list(rivals.values())[-1])
+                keeps = [] if decision.is_anchor else list(rivals.values())
+                store.versions.move_alias(ANCHOR, [version, *keeps][-1])
             else:
                 store.versions.move_alias(CHALLENGER, version)
             store.versions.annotate(version, _record("promotion", decision.reason))
