@@ -140,16 +140,12 @@ def pass_rates(table: pd.DataFrame, sizes: Sequence[int], *, models: int, draws:
                     passed.setdefault((size, name), []).append(judged(pool, new, old, drawn, masks))
     lines = []
     for size in sizes:
-        equal, worse = (passed[size, name] for name in ("equal", "worse"))
-        cells = [
-            len(pool.classes),
-            f"{size:,}",
-            *(f"{100 * np.mean([d.promote for d in of]):.0f} %" for of in (equal, worse)),
-        ]
+        rates = [np.mean([decision.promote for decision in passed[size, name]]) for name in ("equal", "worse")]
         failed = [c.rule for decision in passed[size, "equal"] for c in decision.checks if not c.passed]
         reasons = pd.Series(failed, dtype="str").value_counts()
+        cells = [str(len(pool.classes)), f"{size:,}", *(f"{100 * rate:.0f} %" for rate in rates)]
         cells += [f"{100 * np.mean(losses):+.1f}", ", ".join(f"{rule} {n}" for rule, n in reasons.items())]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -164,7 +160,8 @@ def nights(table: pd.DataFrame, loss: float, seed: int) -> dict[str, Any]:
 
     def drawn_model(share: float) -> np.ndarray:
         mixed = (1 - share) * strong + share * weak + noise * random.normal(size=strong.shape)
-        return np.exp(log_softmax(mixed))
+        probabilities: np.ndarray = np.exp(log_softmax(mixed))
+        return probabilities
 
     def skill(share: float) -> float:
         return float(np.mean([macro_f1(labels, drawn_model(share)) for _ in range(20)]))
