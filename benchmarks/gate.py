@@ -49,7 +49,9 @@ class Pool:
         return cls(train, validation, fresh.reset_index(drop=True), sorted(table["label"].unique()))
 
     def labels(self, table: pd.DataFrame) -> np.ndarray:
-        return table["label"].map({name: number for number, name in enumerate(self.classes)}).to_numpy()
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        labels: np.ndarray = table["label"].map(numbers).to_numpy()
+        return labels
 
     def model(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Train on these rows; return the probabilities of the fresh rows by the model and its baselines."""
