@@ -78,6 +78,7 @@ def main() -> None:
         accuracy, macro_f1, loss = (overall[key] for key in metrics.HEADLINES)
         print(f"{title}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, loss {loss:.4f}")
     print(summary.verdict(all_metrics, intervals))
+    print(summary.resolution(all_metrics, intervals))
     print(behaviour.weakest_line(behaviour_report))
 
 

@@ -67,7 +67,7 @@ def publish() -> str:
                 store.versions.describe_model(
                     name, summary.model_description(manifest["classes"], modalities(manifest))
                 )
-            decision = promotion.decide_and_promote(store, version, partial(judge, metrics, rows, processes))
+            decision = promotion.decide_and_promote(store, version, partial(judge, metrics, intervals, rows, processes))
             title = f"{name} version {version.version}"
             report = _write_decision(decision, title)
             cards = card.write_card(version=str(version.version), decision=decision.as_json(), **versioning.commit())

@@ -36,7 +36,7 @@ OTHER = {
     "train": {"units": "4"},
     "evaluate": {"length_bounds": "[5, 6]"},
     "publish": {"experiment": "other", "model": "other"},
-    "gate": {"margin": "0.5"},
+    "gate": {"max_loss_rise": "0.5"},
 }
 
 

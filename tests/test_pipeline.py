@@ -43,7 +43,7 @@ def test_figures_match_the_plots(small: Project) -> None:
     assert list(figures["parts"]) == ["lstm", "tfidf", "nb"]
     # They are measured each alone: no two are the same, and what is made of all is another model.
     assert len({of["loss"] for of in [figures["overall"], *figures["parts"].values()]}) == 4
-    assert list(intervals) == ["overall", "per_class", "differences"]
+    assert list(intervals) == ["overall", "per_class", "differences", "reached"]
     assert list(figures["baselines"]) == list(intervals["differences"]) == ["majority", "tfidf", "nb_ngrams"]
     groups = [figures["overall"], *figures["baselines"].values()]
     assert all(list(group) == list(figures["overall"]) for group in groups)

@@ -11,7 +11,7 @@ from ..inference.calibration import combine
 from ..inference.predictor import Predictor
 from . import metrics
 from .intervals import Interval, bootstrap, interval, per_class_intervals
-from .metrics import Measured, Metrics
+from .metrics import Measured, Metrics, precision_recall_f1
 from .settings import Evaluate
 
 MISTAKES = 100  # number of mistakes listed
@@ -38,12 +38,14 @@ class EvaluationIntervals(TypedDict):
     """Content of `intervals.json`: 95 % intervals.
 
     `overall` (by metric) and `per_class` (by class and metric) are the model's. `differences` are the model minus each
-    baseline, by baseline and metric, and also have the `difference` itself.
+    baseline, by baseline and metric, and also have the `difference` itself. `reached` is no interval, but the highest
+    recall of each class that a baseline reaches.
     """
 
     overall: dict[str, Interval]
     per_class: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Interval]]
+    reached: dict[str, float]
 
 
 def compare_with_baselines(
@@ -85,6 +87,7 @@ def compare_with_baselines(
             }
             for name, other in others.items()
         },
+        "reached": dict(zip(classes, np.max([_recalls(measured[name]) for name in baselines], axis=0), strict=True)),
     }
     own_metrics: EvaluationMetrics = {
         "overall": own,
@@ -92,6 +95,13 @@ def compare_with_baselines(
         "per_class": metrics.per_class(labels, model, classes),
     }
     return own_metrics, intervals
+
+
+def _recalls(measured: Measured) -> np.ndarray:
+    """Return the recall of each class, shape (n_classes,), rounded; 0 for a class without rows."""
+    recalls = precision_recall_f1(measured.confusion(np.ones(len(measured.labels))))["recall"]
+    rounded: np.ndarray = np.nan_to_num(recalls).round(6)
+    return rounded
 
 
 def measure_model(

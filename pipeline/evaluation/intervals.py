@@ -39,7 +39,7 @@ def bootstrap(
     first = next(iter(models.values()))
     num_rows = len(first.labels)
     ranking_resamples = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, num_rows * first.num_classes))
-    for number, weights in enumerate(resampled(num_rows, resamples, seed)):
+    for number, weights in enumerate(resampled(np.arange(num_rows), resamples, seed)):
         for name, model in models.items():
             for key, value in model(weights, rankings=rankings and number < ranking_resamples).items():
                 drawn[name].setdefault(key, []).append(value)
@@ -61,7 +61,8 @@ def per_class_intervals(
         As in `bootstrap`.
     """
     drawn = [
-        precision_recall_f1(measured.confusion(weights)) for weights in resampled(len(measured.labels), resamples, seed)
+        precision_recall_f1(measured.confusion(weights))
+        for weights in resampled(np.arange(len(measured.labels)), resamples, seed)
     ]
     return {
         name: {key: interval(np.array([columns[key][number] for columns in drawn])) for key in drawn[0]}
@@ -69,15 +70,51 @@ def per_class_intervals(
     }
 
 
-def resampled(num_rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield for each resample how often each row is drawn, shape (num_rows,), float64.
+def clusters(groups: Sequence[str]) -> np.ndarray:
+    """Return the number of each row's cluster, shape (n_rows,), int64: its group's, or one of its own without a group.
 
-    >>> [int(weights.sum()) for weights in resampled(3, resamples=2, seed=0)]
+    >>> clusters(["ann", "", "ann", ""]).tolist()
+    [0, 1, 0, 2]
+    """
+    numbers: dict[str | int, int] = {}
+    keys = (group or row for row, group in enumerate(groups))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def resampled(of_rows: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield for each resample how often each row is drawn, shape (n_rows,), float64.
+
+    Whole clusters are drawn, as many as there are: rows of one cluster, such as an author, resemble one another.
+
+    Parameters
+    ----------
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, see `clusters`.
+    resamples, seed : int
+        As in `bootstrap`.
+
+    Examples
+    --------
+    >>> [int(weights.sum()) for weights in resampled(np.arange(3), resamples=2, seed=0)]
     [3, 3]
     """
-    random = np.random.default_rng(seed)
+    random, count = np.random.default_rng(seed), int(of_rows.max(initial=-1)) + 1
     for _ in range(resamples):
-        yield np.bincount(random.integers(num_rows, size=num_rows), minlength=num_rows).astype(float)
+        yield np.bincount(random.integers(count, size=count), minlength=count).astype(float)[of_rows]
+
+
+def wilson_interval(share: float, rows: int) -> Interval:
+    """Return the 95 % interval of a share of so many rows (Wilson 1927).
+
+    >>> {bound: round(value, 4) for bound, value in wilson_interval(0.5, 100).items()}
+    {'low': 0.4038, 'high': 0.5962}
+    """
+    z, share = 1.959963984540054, round(share * rows) / rows  # exact, although metrics are rounded
+    centre, width = share + z**2 / (2 * rows), z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    return {
+        "low": float(max(0.0, (centre - width) / (1 + z**2 / rows))),
+        "high": float(min(1.0, (centre + width) / (1 + z**2 / rows))),
+    }
 
 
 def interval(values: np.ndarray) -> Interval:

@@ -42,7 +42,7 @@ class Measured:
         self._cells = self.labels * self.num_classes + self.predicted
         # Clipped like scikit-learn's log loss, so that a single row of probability 0 does not make the mean infinite.
         epsilon = np.finfo(np.float64).eps
-        self._losses = -np.log(np.clip(exact[np.arange(len(exact)), self.labels], epsilon, 1 - epsilon))
+        self.losses = -np.log(np.clip(exact[np.arange(len(exact)), self.labels], epsilon, 1 - epsilon))
         confidence = exact.max(axis=1, initial=0)
         self._excess = (self.predicted == self.labels) - confidence
         self._bins = confidence_bins(confidence)
@@ -76,7 +76,7 @@ class Measured:
         }
         if rankings:
             metrics |= dict(zip(RANKINGS, (_mean(areas) for areas in self.areas(weights, true)), strict=True))
-        return metrics | {"loss": weights @ self._losses / total, "ece": np.abs(gaps).sum() / total}
+        return metrics | {"loss": weights @ self.losses / total, "ece": np.abs(gaps).sum() / total}
 
     def overall(self) -> Metrics:
         """Return the metrics over all rows, rounded; see the function `overall`."""

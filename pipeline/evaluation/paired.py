@@ -1,20 +1,26 @@
 """Paired comparison of two models on the same rows."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypedDict, TypeVar
 
 import numpy as np
+from scipy.special import bdtr, stdtrit
 
 from . import intervals, metrics
 
+Key = TypeVar("Key", bound=Hashable)
+
 
 class PairedDifferences(TypedDict):
-    """Differences of a new model to an old one: `difference`, and `low` and `high` of its 95 % interval.
+    """Differences of a new model to an old one on the same rows.
 
-    `recalls` (by class) and `accuracies` (by slice) also have `num_samples`. Classes and slices without rows are left
-    out.
+    All have `difference`, the new model's value minus the old one's, and `low` and `high` of its 95 % interval. `loss`
+    also has `error`, the standard error of the difference of log-loss. `recalls` (by class) and `accuracies` (by slice)
+    also have `num_samples`, and `p_drop`, the probability of as many losses of right answers if both models are equally
+    good. Classes and slices without rows are left out.
     """
 
+    loss: dict[str, float]
     macro_f1: dict[str, float]
     recalls: dict[str, dict[str, float]]
     accuracies: dict[str, dict[str, float]]
@@ -27,10 +33,13 @@ def paired_differences(
     classes: Sequence[str],
     slices: Mapping[str, np.ndarray],
     *,
+    clusters: np.ndarray,
     resamples: int,
     seed: int,
 ) -> PairedDifferences:
-    """Measure two models on the same resamples of the same rows (paired bootstrap, Efron 1979).
+    """Measure two models on the same rows.
+
+    Standard errors are those of clusters drawn at random, such as authors, whose rows resemble one another.
 
     Parameters
     ----------
@@ -42,33 +51,88 @@ def paired_differences(
         Class names.
     slices : mapping of str to ndarray of shape (n_rows,), bool
         Masks of the rows, by name of the slice.
+    clusters : ndarray of shape (n_rows,), int
+        The cluster of each row, see `intervals.clusters`.
     resamples, seed : int
-        As in `intervals.bootstrap`.
+        As in `intervals.bootstrap`, for macro-F1.
 
     Examples
     --------
     >>> new, old = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.9, 0.1], [0.7, 0.3]])
-    >>> differences = paired_differences(np.array([0, 1]), new, old, ["glad", "sad"], {}, resamples=100, seed=0)
+    >>> differences = paired_differences(
+    ...     np.array([0, 1]), new, old, ["glad", "sad"], {}, clusters=np.arange(2), resamples=100, seed=0
+    ... )
     >>> differences["recalls"]["sad"]["difference"]
     1.0
     """
     models = [metrics.Measured(labels, probabilities) for probabilities in (new, old)]
     gains = (models[0].predicted == labels) - 1.0 * (models[1].predicted == labels)  # 1, 0 or -1 for each row
-    class_masks = {name: labels == number for number, name in enumerate(classes)}
-    groups = [{name: mask for name, mask in masks.items() if mask.any()} for masks in (class_masks, slices)]
-    masks = [mask for group in groups for mask in group.values()]
-    mask_columns = np.stack(masks, axis=1).astype(float)
-    drawn_f1, drawn_gains = [], []
-    for weights in intervals.resampled(len(labels), resamples, seed):
+
+    def macro_f1_gain(weights: np.ndarray | None = None) -> float:
         new_f1, old_f1 = (model(weights, rankings=False)["macro_f1"] for model in models)
-        drawn_f1.append(new_f1 - old_f1)
-        with np.errstate(invalid="ignore"):  # a resample may hold no row of a class or slice
-            drawn_gains.append((weights * gains) @ mask_columns / (weights @ mask_columns))
-    new_f1, old_f1 = (model(rankings=False)["macro_f1"] for model in models)
-    measured = iter(
-        {"num_samples": int(mask.sum()), "difference": float(gains[mask].mean()), **intervals.interval(values)}
-        for mask, values in zip(masks, np.stack(drawn_gains).T, strict=True)
-    )
-    recalls, accuracies = ({name: next(measured) for name in group} for group in groups)
-    macro_f1 = {"difference": new_f1 - old_f1, **intervals.interval(np.array(drawn_f1))}
-    return {"macro_f1": macro_f1, "recalls": recalls, "accuracies": accuracies}
+        return new_f1 - old_f1
+
+    drawn = [macro_f1_gain(weights) for weights in intervals.resampled(clusters, resamples, seed)]
+    return {
+        "loss": mean_difference(models[0].losses - models[1].losses, clusters),
+        "macro_f1": _with_interval(macro_f1_gain(), float(np.std(drawn, ddof=1)), clusters),
+        "recalls": _by_group(gains, clusters, ((name, labels == number) for number, name in enumerate(classes))),
+        "accuracies": _by_group(gains, clusters, slices.items()),
+    }
+
+
+def mean_difference(differences: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
+    """Return the mean of differences, its standard error, and its 95 % interval by Student's t over clusters.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (n_rows,), float
+        Of each row.
+    clusters : ndarray of shape (n_rows,), int
+        The cluster of each row; 0, 1, ... without gaps.
+
+    Examples
+    --------
+    >>> mean_difference(np.array([1.0, 3.0]), np.array([0, 1]))["error"]
+    1.0
+    """
+    mean, count = differences.mean(), len(np.unique(clusters))
+    sums = np.bincount(clusters, differences - mean)
+    error = np.sqrt(count / max(count - 1, 1) * (sums**2).sum()) / len(differences)
+    return {"error": float(error)} | _with_interval(float(mean), float(error), clusters)
+
+
+def _with_interval(difference: float, error: float, clusters: np.ndarray) -> dict[str, float]:
+    reach = error * stdtrit(max(len(np.unique(clusters)) - 1, 1), 0.975)
+    return {"difference": difference} | metrics.rounded({"low": difference - reach, "high": difference + reach})
+
+
+def _by_group(
+    gains: np.ndarray, clusters: np.ndarray, masks: Iterable[tuple[str, np.ndarray]]
+) -> dict[str, dict[str, float]]:
+    """Return the mean gain of right answers in each group of rows that has any."""
+    measured = {}
+    for name, mask in masks:
+        if mask.any():
+            of_group = np.unique(clusters[mask], return_inverse=True)[1]
+            won = np.bincount(of_group, gains[mask])
+            # Exact sign test (McNemar's, where each row is a cluster of its own): chance would divide them evenly.
+            p_drop = float(bdtr((won > 0).sum(), np.count_nonzero(won), 0.5))
+            measured[name] = {"num_samples": int(mask.sum()), "p_drop": round(p_drop, 6)} | mean_difference(
+                gains[mask], of_group
+            )
+    return measured
+
+
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+    """Return p-values adjusted for several tests: the chance of any false alarm stays below them (Holm 1979).
+
+    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
+    """
+    adjusted: dict[Key, float] = {}
+    largest = 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        largest = max(largest, min(1.0, p_values[name] * (len(p_values) - rank)))
+        adjusted[name] = round(largest, 6)
+    return adjusted

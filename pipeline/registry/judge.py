@@ -1,5 +1,6 @@
 """Judge a new version: probe it, compare it with the champion on the same test rows, and apply the gate."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ from ..base.modalities import modalities_of
 from ..data.content import content
 from ..data.settings import NO_FILE, Clean, Ingest
 from ..data.split import SPLIT_KEY_VERSION, moved
+from ..evaluation.intervals import clusters
 from ..evaluation.paired import paired_differences
 from ..evaluation.settings import Evaluate
 from ..inference.part import Rows
 from . import answers, gate, probe, promotion
-from .gate import Challenger, ChampionComparison, Decision
+from .gate import Challenger, Comparison, Decision
 from .settings import Gate
 from .store import Store
 from .versions import MODEL_DIGEST
@@ -51,23 +53,28 @@ class EvaluatedRows:
         Of the new model.
     slices : dict of str to ndarray of shape (n_rows,), bool
         Mask of each slice.
+    groups : ndarray of shape (n_rows,), str
+        Their groups; "" for none.
     """
 
     classes: list[str]
     labels: np.ndarray
     probabilities: np.ndarray
     slices: dict[str, np.ndarray]
+    groups: np.ndarray
 
     @classmethod
     def read(cls) -> "EvaluatedRows":
         """Read the outputs of clean and evaluate."""
-        classes = read_json(paths.CLEAN_CLASSES)
+        classes, table = read_json(paths.CLEAN_CLASSES), read_table(paths.CLEAN_TABLES["test"])
         numbers = {name: number for number, name in enumerate(classes)}
+        groups = table["group"] if "group" in table else pd.Series("", table.index)
         return cls(
             classes,
-            read_table(paths.CLEAN_TABLES["test"])["label"].map(numbers).to_numpy(),
+            table["label"].map(numbers).to_numpy(),
             read_table(paths.EVALUATE_PREDICTIONS)[[f"p_{name}" for name in classes]].to_numpy(),
             {name: mask.to_numpy() for name, mask in read_table(paths.EVALUATE_SLICES).items()},
+            groups.to_numpy(),
         )
 
 
@@ -80,42 +87,50 @@ def test_rows() -> Rows:
 
 def judge(
     metrics: dict[str, Any],
+    intervals: dict[str, Any],
     rows: Rows,
     processes: probe.Processes,
     store: Store,
     version: "ModelVersion",
-    champion: "ModelVersion | None",
+    rivals: Mapping[str, "ModelVersion"],
 ) -> Decision:
-    """Probe a registered model, compare it with the champion, and decide between them.
+    """Probe a registered model, compare it with those that serve or served, and decide.
 
     Parameters
     ----------
-    metrics : dict
-        Metrics of the new model, as evaluate writes them.
+    metrics, intervals : dict
+        Of the new model, as evaluate writes them.
     rows : dict of str to list of str
         Raw cells of the test rows, see `test_rows`.
     processes : Processes
         Starts a process for each model.
     store : Store
         The tracking store.
-    version, champion : ModelVersion
-        The new version, and the one in service; None if there is none.
+    version : ModelVersion
+        The new version.
+    rivals : mapping of str to ModelVersion
+        The champion, and the anchor if it is another version, by role; empty if there is no champion.
     """
     sample = _sample()
     wait = promotion.ask_version(
         processes.new(), store, version, {name: [cells[row] for row in sample] for name, cells in rows.items()}
     )
-    evaluated = EvaluatedRows.read()  # while the model is loaded, and so is the comparison
-    comparison = None
-    if champion is not None:
-        comparison = _compare(champion, str(version.version), rows, evaluated, processes, store)
+    asked = {role: _ask_rival(rival, rows, processes, store) for role, rival in rivals.items()}
+    evaluated = EvaluatedRows.read()  # while the models are loaded, and so are the comparisons
+    comparisons = [
+        _compare(role, rival, str(version.version), rows, evaluated, asked[role], store)
+        for role, rival in rivals.items()
+    ]
     answer = wait()
     failure = answer.failure or _mismatch(answer, evaluated, sample)
     if not failure:  # so the probabilities of evaluate are the version's answer for all rows
         columns = evaluated.probabilities.T.tolist()
         _store_answer(version, rows, probe.Answer(dict(zip(evaluated.classes, columns, strict=True))))
-    elif comparison is not None and not comparison.failure:  # it compares probabilities of evaluate
-        comparison = ChampionComparison(comparison.version, failure=failure)
+    else:  # the comparisons are of probabilities of evaluate
+        comparisons = [
+            comparison if comparison.failure else Comparison(comparison.role, comparison.version, failure=failure)
+            for comparison in comparisons
+        ]
     challenger = Challenger(
         overall=metrics["overall"],
         per_class=metrics["per_class"],
@@ -123,10 +138,12 @@ def judge(
         majority=metrics["baselines"]["majority"]["macro_f1"],
         latency=answer.latency,
         size=sum(file.stat().st_size for file in paths.TRAIN_MODEL.iterdir()) / 1e6,
+        differences=intervals["differences"],
+        reached=intervals["reached"],
         failure=failure,
         withdrawn=promotion.withdrawn(version),
     )
-    return gate.decide(challenger, comparison, params.load(Gate))
+    return gate.decide(challenger, comparisons, params.load(Gate))
 
 
 def _sample() -> np.ndarray:
@@ -146,39 +163,38 @@ def _mismatch(answer: probe.Answer, evaluated: EvaluatedRows, sample: np.ndarray
 
 
 def _compare(
-    champion: "ModelVersion",
+    role: str,
+    rival: "ModelVersion",
     new: str,
     rows: Rows,
     evaluated: EvaluatedRows,
-    processes: probe.Processes,
+    wait: Callable[[], probe.Answer],
     store: Store,
-) -> ChampionComparison:
-    """Compare the new version, whose number is `new`, with the champion on the same rows."""
-    version = str(champion.version)
-    if changed := _changed_split(store, champion):
-        return ChampionComparison(
-            version,
-            failure=f"{' and '.join(changed)} changed since the champion was trained, so it may have been trained on "
-            f"these rows; restore what changed, or promote by hand: python -m pipeline promote {new}",
+) -> Comparison:
+    """Compare the new version, whose number is `new`, with another one on the same rows."""
+    number, by_hand = str(rival.version), f"promote by hand: python -m pipeline promote {new}"
+
+    def incomparable(why: str) -> Comparison:
+        return Comparison(role, number, failure=why)
+
+    if changed := _changed_split(store, rival):
+        return incomparable(
+            f"{' and '.join(changed)} changed since the {role} was trained, so it may have been trained on these rows; "
+            f"restore what changed, or {by_hand}"
         )
-    answer = _ask_champion(champion, rows, processes, store)
+    answer = wait()
+    _store_answer(rival, rows, answer)
     if answer.failure:
-        return ChampionComparison(version, failure=f"the champion {answer.failure}")
+        return incomparable(f"the {role} {answer.failure}")
     probabilities = _in_order(answer, evaluated.classes)
     if probabilities is None:
         classes = ", ".join(sorted(answer.probabilities))
-        return ChampionComparison(
-            version,
-            failure=f"the champion has other classes ({classes}); choose another model name with publish.model, or "
-            f"promote by hand: python -m pipeline promote {new}",
+        return incomparable(
+            f"the {role} has other classes ({classes}); choose another model name with publish.model, or {by_hand}"
         )
-    unseen = ~_moved_rows(rows, int(store.versions.parameters(champion).get(KEY_VERSION, "1")))
+    unseen = ~_moved_rows(rows, int(store.versions.parameters(rival).get(KEY_VERSION, "1")))
     if not unseen.any():
-        return ChampionComparison(
-            version,
-            failure="every test row was in another split when the champion was trained; promote by hand: "
-            f"python -m pipeline promote {new}",
-        )
+        return incomparable(f"every test row was in another split when the {role} was trained; {by_hand}")
     settings = params.load(Evaluate)
     differences = paired_differences(
         evaluated.labels[unseen],
@@ -186,10 +202,11 @@ def _compare(
         probabilities[unseen],
         evaluated.classes,
         {name: mask[unseen] for name, mask in evaluated.slices.items()},
+        clusters=clusters(evaluated.groups[unseen]),
         resamples=settings.bootstrap,
         seed=settings.seed,
     )
-    return ChampionComparison(version, left_out=int((~unseen).sum()), **differences)
+    return Comparison(role, number, left_out=int((~unseen).sum()), **differences)
 
 
 def _moved_rows(rows: Rows, version: int) -> np.ndarray:
@@ -226,15 +243,15 @@ def _changed_split(store: Store, champion: "ModelVersion") -> list[str]:
     return [key for key, value in expected.items() if logged.get(key) != value] if logged else []
 
 
-def _ask_champion(champion: "ModelVersion", rows: Rows, processes: probe.Processes, store: Store) -> probe.Answer:
-    """Return the champion's answer for all rows, from the cache if it was asked the same rows before."""
-    digest = champion.tags.get(MODEL_DIGEST)
+def _ask_rival(
+    rival: "ModelVersion", rows: Rows, processes: probe.Processes, store: Store
+) -> Callable[[], probe.Answer]:
+    """Ask a version for all rows, or look in the cache whether it was asked the same; return a function that waits."""
+    digest = rival.tags.get(MODEL_DIGEST)
     cached = answers.find(versioning.root(), [digest, rows]) if digest else None
     if cached:
-        return probe.Answer({name: column.tolist() for name, column in cached.items()})
-    answer = promotion.ask_version(processes.new(), store, champion, rows)()
-    _store_answer(champion, rows, answer)
-    return answer
+        return lambda: probe.Answer({name: column.tolist() for name, column in cached.items()})
+    return promotion.ask_version(processes.new(), store, rival, rows)
 
 
 def _store_answer(version: "ModelVersion", rows: Rows, answer: probe.Answer) -> None:

@@ -1,7 +1,8 @@
 """Which version is the champion: promotion by the gate or by a person, and rollback.
 
-Three aliases distinguish a model's versions: `champion` is in service, `previous` was in service before it, and
-`challenger` is the last version that the gate refused. Tags of the versions record who moved the aliases, when and why.
+Four aliases distinguish a model's versions: `champion` is in service, `previous` was in service before it, `anchor` is
+the best version that ever was, and `challenger` is the last version that the gate refused. Tags of the versions record
+who moved the aliases, when and why.
 """
 
 from collections.abc import Callable
@@ -18,13 +19,16 @@ from .store import Store
 if TYPE_CHECKING:
     from .lazy_mlflow import ModelVersion
 
-CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+CHAMPION, PREVIOUS, ANCHOR, CHALLENGER = "champion", "previous", "anchor", "challenger"
 MAX_TRIES = 5  # of a decision, when another promotion comes first each time
-Judge = Callable[[Store, "ModelVersion", "ModelVersion | None"], Decision]
+Judge = Callable[[Store, "ModelVersion", "dict[str, ModelVersion]"], Decision]
 
 
 def decide_and_promote(store: Store, version: "ModelVersion", judge: Judge) -> Decision:
-    """Let `judge` compare a version with the champion, and move the aliases accordingly.
+    """Let `judge` compare a version with the champion and the anchor, and move the aliases accordingly.
+
+    Each new champion may be a little worse than the one before, as far as the test rows tell. The anchor, which only a
+    clearly better version replaces, keeps such losses from adding up.
 
     Judging takes a while. If another machine promotes a model in that time, the comparison was with a champion that is
     no longer in service, and is repeated: of two promotions at once, the second has to beat the first.
@@ -36,7 +40,8 @@ def decide_and_promote(store: Store, version: "ModelVersion", judge: Judge) -> D
     version : ModelVersion
         The new version.
     judge : callable
-        Takes the store, the version, and the champion or None; returns the decision.
+        Takes the store, the version, and the champion and the anchor by role, where they are other versions; returns
+        the decision.
 
     Raises
     ------
@@ -47,12 +52,15 @@ def decide_and_promote(store: Store, version: "ModelVersion", judge: Judge) -> D
         champion = store.versions.alias(version.name, CHAMPION)
         if _same(champion, version):
             return Decision(True, version.tags.get("promotion.reason", "it is the champion already"))
-        decision = judge(store, version, champion)
+        rivals = _rivals(store, version, champion)
+        decision = judge(store, version, rivals)
         with store.lock.hold(version.name):
             if not _same(store.versions.alias(version.name, CHAMPION), champion):
                 continue
             if decision.promote:
                 _make_champion(store, version, champion)
+                keeps = [] if decision.is_anchor else list(rivals.values())
+                store.versions.move_alias(ANCHOR, [version, *keeps][-1])
             else:
                 store.versions.move_alias(CHALLENGER, version)
             store.versions.annotate(version, _record("promotion", decision.reason))
@@ -80,6 +88,7 @@ def promote(store: Store, name: str, which: str, why: str) -> str:
         for key in [key for key in version.tags if key.startswith("rollback.")]:
             store.versions.drop_tag(version, key)
         _make_champion(store, version, champion)
+        store.versions.move_alias(ANCHOR, version)  # what a person decides is what later versions are measured against
         store.versions.annotate(version, _record("promotion", why))
     replaced = f" in place of version {champion.version}" if champion else ""
     return f"{name} version {version.version} is the champion{replaced}: {why}"
@@ -116,6 +125,8 @@ def rollback(store: Store, name: str, which: str, why: str) -> str:
         # First, so that a kill leaves no bad version that the gate would promote again.
         store.versions.annotate(champion, _record("rollback", why) | {"rollback.to": str(version.version)})
         store.versions.move_alias(CHAMPION, version)
+        if _same(store.versions.alias(name, ANCHOR), champion):
+            store.versions.move_alias(ANCHOR, version)
         _set_previous(store, version)
         reason = f"rolled back from version {champion.version}: {why}"
         store.versions.annotate(version, _record("promotion", reason))
@@ -145,6 +156,16 @@ def ask_version(
         return lambda: probe.Answer({}, failure="cannot be downloaded: its files are gone")
     process.ask(model, rows)
     return process.answer
+
+
+def _rivals(store: Store, version: "ModelVersion", champion: "ModelVersion | None") -> "dict[str, ModelVersion]":
+    """Return the champion, and after it the anchor if it is another version, by role."""
+    if champion is None:
+        return {}
+    anchor = store.versions.alias(version.name, ANCHOR)
+    if anchor is None or _same(anchor, champion) or _same(anchor, version) or withdrawn(anchor):
+        return {CHAMPION: champion}
+    return {CHAMPION: champion, ANCHOR: anchor}
 
 
 def _make_champion(store: Store, version: "ModelVersion", champion: "ModelVersion | None") -> None:

@@ -20,8 +20,10 @@ class Gate(Section):
     max_ece: Annotated[float, Field(ge=0, le=1)]
     max_latency: Annotated[float, Field(gt=0)]
     max_size: Annotated[float, Field(gt=0)]
+    not_behind: bool
     change: Literal["not_worse", "better"]
-    margin: Annotated[float, Field(ge=0, le=1)]
+    max_loss_rise: Annotated[float, Field(ge=0, le=1)]
+    max_f1_drop: Annotated[float, Field(ge=0, le=1)]
     max_class_drop: Annotated[float, Field(ge=0, le=1)]
     max_slice_drop: Annotated[float, Field(ge=0, le=1)]
 

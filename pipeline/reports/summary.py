@@ -59,6 +59,28 @@ def verdict(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
     return f"No clear difference from {best}: {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
 
 
+def resolution(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
+    """Say which difference of two models these test rows can show, by that to the best baseline.
+
+    >>> difference = {"macro_f1": {"low": 0.01, "high": 0.03}, "loss": {"low": -0.02, "high": 0.0}}
+    >>> metrics = {"overall": {"num_samples": 900}, "baselines": {"tfidf": {"macro_f1": 0.6}}}
+    >>> resolution(metrics, {"differences": {"tfidf": difference}})
+    '900 test rows do not tell models apart that differ by less than 1.0 points of macro-F1, or 0.010 in log-loss.'
+    """
+    difference = intervals["differences"][best_baseline(metrics)]
+    halves = {
+        key: (difference[key]["high"] - difference[key]["low"]) / 2
+        for key in ("macro_f1", "loss")
+        if "low" in difference.get(key, {})
+    }
+    if len(halves) < 2:
+        return ""
+    return (
+        f"{metrics['overall']['num_samples']:,} test rows do not tell models apart that differ by less than "
+        f"{100 * halves['macro_f1']:.1f} points of macro-F1, or {halves['loss']:.3f} in log-loss."
+    )
+
+
 def best_baseline(metrics: Mapping[str, Any]) -> str:
     """Return the name of the baseline with the highest macro-F1.
 
@@ -85,8 +107,9 @@ def model_description(classes: Sequence[str], inputs: Sequence[str] = ("text",))
     columns = f"columns {columns}" if len(inputs) > 1 else f"a column {columns}"
     return (
         f"From {columns} to one of {len(classes)} labels ({labels}), with the probability of each. Aliases: "
-        "`champion` is in service, `previous` was in service before it, `challenger` is the last version that the gate "
-        "refused; the tags of each version give the reasons. Each run has the model card of its version. To go back: "
+        "`champion` is in service, `previous` was in service before it, `anchor` is the best one that ever was, "
+        "`challenger` is the last version that the gate refused; the tags of each version give the reasons. Each run "
+        "has the model card of its version. To go back: "
         '`python -m pipeline rollback --why "..."`.'
     )
 
@@ -112,7 +135,8 @@ def run_description(metrics: Mapping[str, Any], intervals: Mapping[str, Any], fi
         "In brackets: 95 % bootstrap intervals, paired where two models are compared. A difference is the model "
         "minus the baseline."
     )
-    return "\n\n".join([first, verdict(metrics, intervals), table, legend, last])
+    sentences = " ".join([verdict(metrics, intervals), resolution(metrics, intervals)]).strip()
+    return "\n\n".join([first, sentences, table, legend, last])
 
 
 def format_metric(value: float | None, interval: Mapping[str, float] | None = None) -> str:

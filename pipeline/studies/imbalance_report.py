@@ -86,7 +86,7 @@ def _bootstrap(
         )
     measured = {key: metrics.Measured(result.labels, result.probabilities) for key, result in trainings.items()}
     samples: dict[Any, dict[str, list[float]]] = {key: {name: [] for name in COMPARED} for key in measured}
-    for weights in intervals.resampled(len(labels), resamples, seed):
+    for weights in intervals.resampled(np.arange(len(labels)), resamples, seed):
         for key, model in measured.items():
             values, minority = model(weights, rankings=False), trainings[key].minority
             called = model.confusion(weights)[minority]

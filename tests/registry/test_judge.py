@@ -66,8 +66,13 @@ def answer(probabilities: np.ndarray, classes: tuple[str, str] = ("glad", "sad")
     return Answer(dict(zip(classes, probabilities.T.tolist(), strict=True)), 1.0)
 
 
-def judge(champion: str | None, **tags: str) -> Decision:
-    old = SimpleNamespace(name="m", version=champion, tags={MODEL_DIGEST: "c"}) if champion else None
+def judge(champion: str | None, anchor: str | None = None, **tags: str) -> Decision:
+    named = {"champion": champion, "anchor": anchor}
+    rivals = {
+        role: SimpleNamespace(name="m", version=version, tags={MODEL_DIGEST: role[0]})
+        for role, version in named.items()
+        if version
+    }
     new = SimpleNamespace(name="m", version="2", tags={MODEL_DIGEST: "n", **tags})
     labels = np.array([0, 1] * 100)
     results = {
@@ -78,7 +83,8 @@ def judge(champion: str | None, **tags: str) -> Decision:
     }
     processes = SimpleNamespace(new=lambda: "a process")
     store = SimpleNamespace(versions=SimpleNamespace(parameters=lambda version: CHAMPIONS[version.version]))
-    return subject.judge(results, rows_of_test(), processes, store, new, old)  # type: ignore[arg-type]
+    intervals: dict[str, Any] = {"differences": {}, "reached": {}}
+    return subject.judge(results, intervals, rows_of_test(), processes, store, new, rivals)  # type: ignore[arg-type]
 
 
 def test_first_model_is_probed(evaluated: dict[str, Answer]) -> None:
@@ -115,8 +121,37 @@ def test_champion_with_other_class_order_is_compared(evaluated: dict[str, Answer
     assert decision.promote, decision.reason
     (recall,) = [check for check in decision.checks if check.rule == "max_class_drop"]
     assert recall.found.startswith("+0.0")
-    assert "macro-F1 in points against the champion (version 1) on the same test rows +12." in decision.reason
-    assert {check.rule for check in decision.checks} >= {"change", "max_class_drop", "max_slice_drop"}
+    assert "log-loss against the champion (version 1) on the same test rows -0." in decision.reason
+    rules = {"max_loss_rise", "max_f1_drop", "max_class_drop", "max_slice_drop"}
+    assert {check.rule for check in decision.checks} >= rules
+
+
+def test_anchor_is_compared_too(evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = CORRECT.copy()
+    worse[::8] = worse[::8, ::-1]
+    monkeypatch.setitem(CHAMPIONS, "7", PARAMETERS)
+    evaluated["1"], evaluated["7"] = answer(worse), Answer({}, failure="is gone")
+    assert judge("1", anchor="7").promote  # its place is free
+    evaluated["7"] = answer(np.where(CORRECT > 0.5, 0.99, 0.01))
+    decision = judge("1", anchor="7")
+    assert not decision.promote
+    assert decision.reason.startswith("log-loss against the anchor (version 7) on the same test rows +0.0953")
+
+
+def test_rows_of_a_group_are_one_cluster(evaluated: dict[str, Answer], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+
+    def compare(*arguments: Any, clusters: np.ndarray, **keywords: Any) -> Any:
+        seen.append(clusters.tolist())
+        return paired_differences(*arguments, clusters=clusters, **keywords)
+
+    monkeypatch.setattr(subject, "paired_differences", compare)
+    evaluated["1"] = evaluated["2"]
+    judge("1")
+    table = read_table(paths.CLEAN_TABLES["test"])
+    write_table(paths.CLEAN_TABLES["test"], table.assign(group=["ann", "bob"] * 100))
+    judge("1")
+    assert seen == [list(range(200)), [0, 1] * 100]
 
 
 def test_champion_with_other_classes_is_not_compared(evaluated: dict[str, Answer]) -> None:
@@ -170,18 +205,18 @@ def test_rows_that_the_champion_may_know_are_left_out(
     assert 30 < known.sum() < 50
     note = f"(without {known.sum()} that were in another split when it was trained)"
 
-    (change,) = [check for check in judge("1").checks if check.rule == "change"]
+    (change,) = [check for check in judge("1").checks if check.rule == "max_loss_rise"]
     assert note in change.name
     with_seen = change.found
     monkeypatch.setitem(CHAMPIONS, "1", PARAMETERS | {subject.KEY_VERSION: "2"})
-    (change,) = [check for check in judge("1").checks if check.rule == "change"]
+    (change,) = [check for check in judge("1").checks if check.rule == "max_loss_rise"]
     assert "without" not in change.name
     assert change.found != with_seen
     # A row of which only a dropped copy has the soft hyphen.
     copies = table.assign(id="copy " + table["id"], text=[text.replace("so ", f"s{chr(0xAD)}o ") for text in raw])
     write_table(paths.INGEST_TABLE, pd.concat([table.assign(text=raw), copies[100:]], ignore_index=True))
     monkeypatch.setitem(CHAMPIONS, "1", PARAMETERS)
-    (change,) = [check for check in judge("1").checks if check.rule == "change"]
+    (change,) = [check for check in judge("1").checks if check.rule == "max_loss_rise"]
     assert 110 < int(re.search(r"without (\d+)", change.name)[1]) < 145  # type: ignore[index]
     monkeypatch.setitem(CHAMPIONS, "1", PARAMETERS)
     for column in ({"group": "film"}, {"split": "test"}, {"time": 1.0}):  # these decide, not the key
@@ -269,4 +304,4 @@ def test_comparison_uses_bootstrap_and_seed(evaluated: dict[str, Answer], monkey
 
     monkeypatch.setattr(subject, "paired_differences", compare)
     judge("1")
-    assert settings == [{"resamples": 321, "seed": 9}]
+    assert [(of["resamples"], of["seed"]) for of in settings] == [(321, 9)]

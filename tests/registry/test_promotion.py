@@ -80,7 +80,7 @@ def test_promotion_moves_aliases_and_sets_tags(monkeypatch: pytest.MonkeyPatch) 
     registry = Registry(2, champion=1)
     registry.aliases["challenger"] = "2"
     assert publish(registry, 2, YES).promote
-    assert registry.aliases == {"champion": "2", "previous": "1"}
+    assert registry.aliases == {"champion": "2", "previous": "1", "anchor": "1"}
     tags = registry.models["2"].tags
     assert tags.pop("promotion.time").startswith("20")
     assert tags == {"promotion.by": "ada", "promotion.reason": "better", "promotion.replaced": "1"}
@@ -102,22 +102,22 @@ def test_champion_is_not_judged_again() -> None:
 def test_second_of_two_promotions_has_to_beat_the_first() -> None:
     registry, judged = Registry(3, champion=1), []
 
-    def judge(store: Any, version: Any, champion: Any) -> Decision:
-        judged.append(champion.version)
+    def judge(store: Any, version: Any, rivals: Any) -> Decision:
+        judged.append(rivals["champion"].version)
         if len(judged) == 1:  # another machine promotes version 2 during the judgement
             publish(registry, 2, YES)
-        return YES if champion.version == 1 else NO
+        return YES if judged[-1] == 1 else NO
 
     assert not promotion.decide_and_promote(registry, registry.models["3"], judge).promote  # type: ignore[arg-type]
     assert judged == [1, 2]
-    assert registry.aliases == {"champion": "2", "previous": "1", "challenger": "3"}
+    assert registry.aliases == {"champion": "2", "previous": "1", "challenger": "3", "anchor": "1"}
 
 
 def test_endless_race_is_an_error() -> None:
     registry = Registry(9, champion=1)
 
-    def judge(store: Any, version: Any, champion: Any) -> Decision:
-        registry.aliases["champion"] = str(champion.version + 1)
+    def judge(store: Any, version: Any, rivals: Any) -> Decision:
+        registry.aliases["champion"] = str(rivals["champion"].version + 1)
         return YES
 
     with pytest.raises(PipelineError, match="the champion of m changed 5 times while version 9 was judged"):
@@ -130,18 +130,18 @@ def test_rollback_twice() -> None:
         publish(registry, number, YES)
     sentence = promotion.rollback(registry, "m", "previous", "rude answers")  # type: ignore[arg-type]
     assert sentence == "m version 2 is the champion again, no longer version 3: rude answers"
-    assert registry.aliases == {"champion": "2", "previous": "1"}
+    assert registry.aliases == {"champion": "2", "previous": "1", "anchor": "1"}
     tags = registry.models["3"].tags
     assert (tags["rollback.reason"], tags["rollback.to"]) == ("rude answers", "2")
     assert registry.models["2"].tags["promotion.reason"] == "rolled back from version 3: rude answers"
     assert promotion.withdrawn(registry.models["3"]).endswith(": rude answers")
 
     promotion.rollback(registry, "m", "previous", "worse still")  # type: ignore[arg-type]
-    assert registry.aliases == {"champion": "1"}
+    assert registry.aliases == {"champion": "1", "anchor": "1"}
     with pytest.raises(PipelineError, match="m has no previous champion; name a version"):
         promotion.rollback(registry, "m", "previous", "and again")  # type: ignore[arg-type]
     promotion.rollback(registry, "m", "3", "it was right")  # type: ignore[arg-type]
-    assert registry.aliases == {"champion": "3"}  # which replaced version 2, withdrawn by now
+    assert registry.aliases == {"champion": "3", "anchor": "3"}  # which replaced version 2, withdrawn by now
 
 
 def test_person_may_promote_withdrawn_version() -> None:
@@ -151,9 +151,51 @@ def test_person_may_promote_withdrawn_version() -> None:
     promotion.rollback(registry, "m", "previous", "rude")  # type: ignore[arg-type]
     sentence = promotion.promote(registry, "m", "2", "looked at it")  # type: ignore[arg-type]
     assert sentence == "m version 2 is the champion in place of version 1: looked at it"
-    assert registry.aliases == {"champion": "2", "previous": "1"}
+    assert registry.aliases == {"champion": "2", "previous": "1", "anchor": "2"}
     assert promotion.withdrawn(registry.models["2"]) == ""
     assert "already" in promotion.promote(registry, "m", "2", "once more")  # type: ignore[arg-type]
+
+
+def test_anchor_is_replaced_only_by_a_clearly_better_version() -> None:
+    registry, seen = Registry(5), []
+    clearly = Decision(True, "clearly better", is_anchor=True)
+
+    def judge(decision: Decision) -> Any:
+        def judged(store: Any, version: Any, rivals: Any) -> Decision:
+            seen.append({role: rival.version for role, rival in rivals.items()})
+            return decision
+
+        return judged
+
+    for number, decision in enumerate((clearly, YES, YES, clearly, YES), start=1):
+        promotion.decide_and_promote(registry, registry.models[str(number)], judge(decision))  # type: ignore[arg-type]
+    assert seen == [
+        {},
+        {"champion": 1},
+        {"champion": 2, "anchor": 1},
+        {"champion": 3, "anchor": 1},
+        {"champion": 4},
+    ]
+    assert registry.aliases["anchor"] == "4"
+    promotion.rollback(registry, "m", "2", "rude")  # type: ignore[arg-type]
+    assert registry.aliases["anchor"] == "4"  # which nobody rolled back
+    registry.aliases["champion"] = "4"
+    promotion.rollback(registry, "m", "3", "rude, too")  # type: ignore[arg-type]
+    assert registry.aliases["anchor"] == "3"
+
+
+def test_withdrawn_anchor_is_no_measure() -> None:
+    registry, seen = Registry(3, champion=1), []
+    registry.aliases["anchor"] = "2"
+    registry.models["2"].tags |= {"rollback.time": "noon", "rollback.reason": "rude"}
+
+    def judge(store: Any, version: Any, rivals: Any) -> Decision:
+        seen.append(list(rivals))
+        return YES
+
+    promotion.decide_and_promote(registry, registry.models["3"], judge)  # type: ignore[arg-type]
+    assert seen == [["champion"]]
+    assert registry.aliases == {"champion": "3", "previous": "1", "anchor": "1"}
 
 
 @pytest.mark.parametrize("command", [promotion.promote, promotion.rollback])

@@ -13,10 +13,10 @@ from helpers.project import ROOT
 from pipeline.base import paths
 from pipeline.base.files import read_json, read_table
 from pipeline.data import datasets
+from pipeline.evaluation.intervals import wilson_interval
 from pipeline.reports import page
 from pipeline.reports.card import card_markdown, write_card
 from pipeline.reports.card.data import DROP_REASONS
-from pipeline.reports.card.formats import wilson_interval
 from pipeline.reports.facts import Facts, read_facts
 from pipeline.reports.titles import BASELINES, METRICS, PARTS
 

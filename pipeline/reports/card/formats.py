@@ -4,19 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...base.markdown import escaped
+from ...evaluation.intervals import wilson_interval
 from ..summary import format_metric
-
-
-def wilson_interval(share: float, rows: int) -> dict[str, float]:
-    """Return the 95 % interval of a share of so many rows, `low` and `high` (Wilson 1927).
-
-    >>> {bound: round(value, 4) for bound, value in wilson_interval(0.5, 100).items()}
-    {'low': 0.4038, 'high': 0.5962}
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(round(share * rows), rows).proportion_ci(0.95, method="wilson")
-    return {"low": float(interval.low), "high": float(interval.high)}
 
 
 def format_share(share: float, rows: int) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from ...base.markdown import bullets, named
 from ...data.datasets import SOURCES
+from ...evaluation.intervals import wilson_interval
 from ..facts import Facts
 from ..summary import format_metric
-from .formats import first_names, format_share, wilson_interval
+from .formats import first_names, format_share
 
 FEW_ROWS = 100  # test rows of a class, below which its metrics are rough: an interval of about 20 points
 FEW_ROWS_OF_SLICE = 30
