@@ -76,6 +76,7 @@ def compare_with_baselines(
     drawn = bootstrap(measured, resamples=resamples, seed=seed)
     others = {name: predictions.overall() for name, predictions in measured.items()}
     own = others.pop(MODEL)
+    reached = np.max([np.zeros(len(classes)), *(_recalls(measured[name]) for name in baselines)], axis=0)
     intervals: EvaluationIntervals = {
         "overall": {key: interval(values) for key, values in drawn[MODEL].items() if key in own},
         "per_class": per_class_intervals(measured[MODEL], classes, resamples=resamples, seed=seed),
@@ -87,7 +88,7 @@ def compare_with_baselines(
             }
             for name, other in others.items()
         },
-        "reached": dict(zip(classes, np.max([_recalls(measured[name]) for name in baselines], axis=0), strict=True)),
+        "reached": dict(zip(classes, reached.tolist(), strict=True)),
     }
     own_metrics: EvaluationMetrics = {
         "overall": own,
