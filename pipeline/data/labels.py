@@ -126,7 +126,7 @@ def _without_brackets(
 
 def _number(label: str) -> str:
     match = NUMBER.fullmatch(label)
-    if match is None or not any(character.isdigit() for character in label):
+    if match is None:
         return label
     sign, whole, fraction = match.groups()
     digits = (whole or "0") + (f".{decimals}" if (decimals := (fraction or "").rstrip("0")) else "")
