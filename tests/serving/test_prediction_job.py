@@ -84,6 +84,15 @@ def test_row_with_too_many_cells_keeps_them_and_is_marked() -> None:
     assert counts == {"": 2, broken: 1}
 
 
+def test_repeated_header_is_no_text() -> None:
+    content = 'n,text\n1,a\n"n","text"\ntext,n\n'
+    assert of_csv(content) == [
+        ["1", "a", "1", "0.5", ""],
+        ["n", "text", "", "", "the row repeats the header"],
+        ["text", "n", "1", "0.5", ""],
+    ]
+
+
 def test_unnamed_column_and_header_without_rows() -> None:
     header = labelled(b",text\n0,a\n")[0].splitlines()[0]
     assert header == b'"","text","predicted_label","confidence","p_a","known_words","error"'

@@ -20,11 +20,12 @@ from .headerless import FOR_INGEST, FOR_STREAM, SEEN_ROWS, are_numbers, choose_n
 from .headers import ColumnKey, check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
-from .streams import Added, UnreadableRow, in_chunks
+from .streams import Added, OtherRow, in_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
 
+REPEATED_HEADER = "the row repeats the header"
 TOO_MANY_CELLS = "the row has more cells than the header; quote cells that hold the delimiter"
 # By the note of a `Record`, as the validation report names it.
 NOTES = {
@@ -177,10 +178,6 @@ def _advice(header: Sequence[ColumnKey]) -> str:
     return "check that the header is the first line, and ingest.delimiter" if len(header) == 1 else ""
 
 
-class BrokenRow(list[str]):
-    """The cells of a row that has more than the header; the last one holds the rest of the row."""
-
-
 class CsvStream:
     """A CSV or TSV, row by row; a row that ends early is filled up with empty cells.
 
@@ -228,6 +225,7 @@ class CsvStream:
         if [cell.strip(' "') for cell in self.header] != [str(name).strip(' "') for name in names]:
             # a bare carriage return ended the header
             raise PipelineError(f"{source.name}: some lines end in \\r, others in \\n; end all of them in \\n")
+        self.names = [] if numbered else [*map(str, names)]  # which files that were joined repeat
         lines = map(_without_end, rest)
         first = [*map(_without_end, sample if numbered else ()), *islice(lines, LEARNED)]
 
@@ -243,14 +241,17 @@ class CsvStream:
     def _cells(self, record: Record) -> list[str]:
         width = len(self.header)
         if "".join(record.cells[width:]).strip():
-            return BrokenRow([*record.cells[: width - 1], self.delimiter.join(record.cells[width - 1 :])])
+            rest = self.delimiter.join(record.cells[width - 1 :])
+            return OtherRow(TOO_MANY_CELLS, [*record.cells[: width - 1], rest])
+        first, *_ = record.cells  # most rows differ in it
+        if first.strip() in self.names[:1] and [*map(str.strip, record.cells)] == self.names:
+            return OtherRow(REPEATED_HEADER, record.cells)
         return record.cells[:width] + [""] * (width - len(record.cells))
 
     def chunks(self, size: int) -> Iterator[tuple[list[list[str]], dict[str, list[str]]]]:
-        broken = UnreadableRow(TOO_MANY_CELLS)
         for chunk in in_chunks(self.rows, size):
             cells = {
-                kind: [broken if type(row) is BrokenRow else row[place] for row in chunk]
+                kind: [row.reason if isinstance(row, OtherRow) else row[place] for row in chunk]
                 for kind, place in self.places.items()
             }
             yield chunk, cells

@@ -14,6 +14,14 @@ class UnreadableRow(str):
     """In the place of a cell: why its row cannot be read."""
 
 
+class OtherRow(list[str]):
+    """The cells of a row that is none: why it is not, and its cells; the last one holds any beyond the header."""
+
+    def __init__(self, reason: str, cells: Sequence[str]) -> None:
+        super().__init__(cells)
+        self.reason = UnreadableRow(reason)
+
+
 class TableStream(Protocol):
     """A table that is read once, from its start, and written with columns added; its own cells stay unchanged."""
 
