@@ -265,6 +265,17 @@ def test_model_that_counts_no_words_leaves_the_cells_empty(folder: Path, monkeyp
         assert model.load()({"text": ["good", "bad"]}, "") == [["good", "bad"], [0.5, 0.5], [None, None]]
 
 
+def test_oldest_models_take_no_parameters(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(folder, tmp_path / "old")
+    manifest = json.loads((folder / "model.json").read_text())
+    monkeypatch.setattr(Predictor, "load", lambda path: None)
+    monkeypatch.setattr(ServedModel, "predict", lambda self, table: table)
+    del manifest["class_shares"]
+    (tmp_path / "old/model.json").write_text(json.dumps(manifest))
+    with open_model(str(tmp_path / "old")) as model:
+        assert model.load()({"text": ["good"]}, "") == [["good"], [None]]
+
+
 def test_array_becomes_lines(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"text": "good"},\n {"text": "bad"}]', encoding="utf-8")
     call(tmp_path / "a.json", tmp_path / "b.jsonl", "--model", folder)

@@ -171,3 +171,8 @@ def test_tokenizer_can_be_pickled() -> None:
     copy = pickle.loads(pickle.dumps(fitted))  # noqa: S301
     assert copy == fitted
     assert (copy.encode(["a c d"]) == fitted.encode(["a c d"])).all()
+
+
+def test_emoji_are_words_and_punctuation_is_not() -> None:
+    tokenizer = Tokenizer(("😀", "!", "[user]", "10", "好"), 8)
+    assert tokenizer.known_words(tokenizer.encode(["😀 ! [user]", "10 ! 好", "x", ""])).tolist() == [1, 2, 0, 0]

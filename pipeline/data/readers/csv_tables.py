@@ -225,7 +225,8 @@ class CsvStream:
         if [cell.strip(' "') for cell in self.header] != [str(name).strip(' "') for name in names]:
             # a bare carriage return ended the header
             raise PipelineError(f"{source.name}: some lines end in \\r, others in \\n; end all of them in \\n")
-        self.names = [] if numbered else [*map(str, names)]  # which files that were joined repeat
+        self.width, self.names = len(names), [] if numbered else [*map(str, names)]  # which joined files repeat
+        self.first = None if numbered else self.names[0]
         lines = map(_without_end, rest)
         first = [*map(_without_end, sample if numbered else ()), *islice(lines, LEARNED)]
 
@@ -239,19 +240,19 @@ class CsvStream:
         self.rows = (self._cells(record) for record in records(chain(first, lines), self.dialect))
 
     def _cells(self, record: Record) -> list[str]:
-        width = len(self.header)
-        if "".join(record.cells[width:]).strip():
-            rest = self.delimiter.join(record.cells[width - 1 :])
-            return OtherRow(TOO_MANY_CELLS, [*record.cells[: width - 1], rest])
-        first, *_ = record.cells  # most rows differ in it
-        if first.strip() in self.names[:1] and [*map(str.strip, record.cells)] == self.names:
-            return OtherRow(REPEATED_HEADER, record.cells)
-        return record.cells[:width] + [""] * (width - len(record.cells))
+        cells, width = record.cells, self.width
+        if len(cells) == width and cells[0].strip() != self.first:  # most rows
+            return cells
+        if "".join(cells[width:]).strip():
+            return OtherRow(TOO_MANY_CELLS, [*cells[: width - 1], self.delimiter.join(cells[width - 1 :])])
+        if [*map(str.strip, cells)] == self.names:
+            return OtherRow(REPEATED_HEADER, cells)
+        return cells[:width] + [""] * (width - len(cells))
 
     def chunks(self, size: int) -> Iterator[tuple[list[list[str]], dict[str, list[str]]]]:
         for chunk in in_chunks(self.rows, size):
             cells = {
-                kind: [row.reason if isinstance(row, OtherRow) else row[place] for row in chunk]
+                kind: [row.reason if type(row) is OtherRow else row[place] for row in chunk]
                 for kind, place in self.places.items()
             }
             yield chunk, cells
