@@ -101,3 +101,23 @@ def test_tables_by_regular_lines() -> None:
     assert is_table("", ["text"]) is False
     assert is_table('a\t"b\nc\td"\ne\tf\n', []) is True  # quotes may be characters
     assert is_table('"a\n"\tb\n"c\n"\td\n', []) is True  # or quote line breaks
+
+
+@pytest.mark.parametrize(
+    ("beginning", "delimiter", "table"),
+    [
+        ("a\tb\nso\nso\nso\n", None, False),  # one line has two cells
+        ("a\tb\n" * 9 + "so\n", None, True),
+        ("a\tb\n" * 8 + "so\nso\n", None, False),
+        ("a^b\nc^d\n", None, False),
+        ("a^b\nc^d\n", "^", True),
+    ],
+)
+def test_table_has_equally_many_cells_in_nine_of_ten_lines(beginning: str, delimiter: str | None, table: bool) -> None:
+    assert is_table(beginning, ["text"], delimiter) is table
+
+
+def test_empty_text_file_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(" \n")
+    with pytest.raises(PipelineError, match=r"a\.txt is empty; its first line must name the columns"):
+        stream(tmp_path / "a.txt", ["text"])
