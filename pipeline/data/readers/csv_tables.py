@@ -20,13 +20,11 @@ from .headerless import FOR_INGEST, FOR_STREAM, SEEN_ROWS, are_numbers, choose_n
 from .headers import ColumnKey, check_added, check_columns, check_stream_columns
 from .reading import Reading
 from .sources import Source
-from .streams import Added, OtherRow, in_chunks
+from .streams import REPEATED_HEADER, TOO_MANY_CELLS, Added, OtherRow, in_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REPEATED_HEADER = "the row repeats the header"
-TOO_MANY_CELLS = "the row has more cells than the header; quote cells that hold the delimiter"
 # By the note of a `Record`, as the validation report names it.
 NOTES = {
     "stray quotes": "rows whose quotes are characters",
@@ -61,17 +59,18 @@ def parse(
         delimiter, names = choose_delimiter(sample, columns, optional, delimiter)
         refuse_data_as_header(names, columns, path, sample=sample, delimiter=delimiter, advice=FOR_INGEST)
         header = [*names]
-    check_columns(header, columns, path, _advice(header))
+    advice = "check that the header is the first line, and ingest.delimiter" if len(header) == 1 else ""
+    check_columns(header, columns, path, advice)
     present = [*columns, *(column for column in optional if column in header)]
     check_columns(header, present, path)
     places = [header.index(column) for column in present]
     dialect = Dialect(delimiter, len(header))
     body = partial(_body, content, numbered)
-    table = _parsed(content, dialect, numbered) if b'"' not in content or dialect.is_plain(body()) else None
+    table = _parsed(content, dialect, places, numbered) if b'"' not in content or dialect.is_plain(body()) else None
     if table is None:
         named = "" if numbered else "".join(_start(_lines(content))[0])
         dialect, plain = choose_dialect(body, delimiter, len(header), header=named)
-        table = _parsed(content, dialect, numbered) if plain else None
+        table = _parsed(content, dialect, places, numbered) if plain else None
     if table is None:
         table = _repaired(body(), dialect, places, path, reading)
     reading.dialect = dialect.title
@@ -93,7 +92,7 @@ def _body(content: bytes, numbered: bool) -> Iterator[str]:
     return (line.removesuffix("\n") for line in lines)
 
 
-def _parsed(content: bytes, dialect: Dialect, numbered: bool) -> "pd.DataFrame | None":
+def _parsed(content: bytes, dialect: Dialect, places: Sequence[int], numbered: bool) -> "pd.DataFrame | None":
     """Return all cells, by the position of the column; None if rows have too many or too few of them."""
     import pandas as pd
 
@@ -114,7 +113,16 @@ def _parsed(content: bytes, dialect: Dialect, numbered: bool) -> "pd.DataFrame |
     except (pd.errors.ParserWarning, pd.errors.ParserError):
         return None
     table.index += 1
-    return None if len(table) and table[dialect.width - 1].isna().any() else table
+    return None if _may_be_short(table, content, dialect, max(places), numbered) else table
+
+
+def _may_be_short(table: "pd.DataFrame", content: bytes, dialect: Dialect, last: int, numbered: bool) -> bool:
+    """Whether a row may end before the `last` wanted column: pandas fills it up with cells that look empty."""
+    ends = table.loc[table[last] == "", last:]
+    if not (ends == "").all(axis=1).any():
+        return False
+    delimiters = (len(table) + (not numbered)) * (dialect.width - 1)  # of full rows
+    return b'"' in content or content.count(dialect.delimiter.encode()) != delimiters
 
 
 def _repaired(
@@ -172,10 +180,6 @@ def _without_other_lines(
         reading.skip(reason, table.index[mask].to_list())
         table = table[~mask]
     return table
-
-
-def _advice(header: Sequence[ColumnKey]) -> str:
-    return "check that the header is the first line, and ingest.delimiter" if len(header) == 1 else ""
 
 
 class CsvStream:

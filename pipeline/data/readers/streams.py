@@ -14,6 +14,10 @@ class UnreadableRow(str):
     """In the place of a cell: why its row cannot be read."""
 
 
+REPEATED_HEADER = "the row repeats the header"
+TOO_MANY_CELLS = "the row has more cells than the header; quote cells that hold the delimiter"
+
+
 class OtherRow(list[str]):
     """The cells of a row that is none: why it is not, and its cells; the last one holds any beyond the header."""
 
