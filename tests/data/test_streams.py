@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from helpers.readers import BROKEN, CHINESE, COLUMNS, ENGLISH, csv_text, read, r
 
 from pipeline.base.errors import PipelineError
 from pipeline.data.readers import formats
+from pipeline.data.readers.headers import check_stream_columns
 
 STREAMED: dict[str, tuple[str, bytes]] = {
     "spaces around names": ("a.csv", b"id, text ,label\n1,a,b\n"),
@@ -58,6 +60,23 @@ def test_short_rows_are_broken_for_ingest_and_filled_up_for_predict(tmp_path: Pa
         assert rows(read(tmp_path, "a.csv", content, columns=["text"])) == [("a",), ("b",), ("d",)]
     for content in (b"text,label,n\nb,c\nd,,\n", b'text,label\n"b",\nd,\n', b"text,label\nb,\n\n"):
         assert len(read(tmp_path, "a.csv", content)) == content.count(b"\n") - 1 - content.endswith(b"\n\n")
+
+
+def test_line_of_excel_names_any_delimiter(tmp_path: Path) -> None:
+    content = b"sep=^\ntext^label\na^b\n"
+    assert rows(read(tmp_path, "a.csv", content)) == stream(tmp_path / "a.csv") == [("a", "b")]
+
+
+@pytest.mark.parametrize(("count", "listed"), [(5, "1, 2, 3, 4, 5;"), (6, "1, 2, 3, 4, 5, ...;")])
+def test_first_five_broken_rows_are_listed(tmp_path: Path, count: int, listed: str) -> None:
+    with pytest.raises(PipelineError, match=rf"has {count} broken of {count + 1} rows: {re.escape(listed)}"):
+        read(tmp_path, "a.csv", b"text,label\n" + b"a,b,c\n" * count + b"a,b\n")
+
+
+def test_column_that_is_missing_is_set_by_an_option(tmp_path: Path) -> None:
+    for kind, option in (("text", "--text-column"), ("text 2", "--text-column"), ("speech", "--column speech=COLUMN")):
+        with pytest.raises(PipelineError, match=f"it has 'a', 'b'; set {option}$"):
+            check_stream_columns(["a", "b"], {kind: "x"}, "a.csv")
 
 
 DAMAGED = csv_text(CHINESE * 1000).encode("gbk").replace("太差".encode("gbk"), b"\xff\xff", 1)

@@ -165,6 +165,7 @@ def test_columns_and_names_of_labels_are_those_of_training(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     changes = {"dataset": "file", "path": "a.csv", "label_column": "stars", "label_map": "{1: angry, 5: glad, 3: null}"}
+    changes["missing_labels"] = "[void]"
     text = set_params((ROOT / "params.yaml").read_text(encoding="utf-8"), changes)
     Path("params.yaml").write_text(text, encoding="utf-8")
     manifest = read_manifest(base) | {"columns": {"text": ["title", "body"]}}
@@ -172,10 +173,11 @@ def test_columns_and_names_of_labels_are_those_of_training(
     assert adapt.chosen_columns(options, manifest) == (["title", "body"], "stars")  # type: ignore[arg-type]
     own = texts(100, 5).assign(stars=lambda t: t["label"].map({"angry": "1", "glad": "5.0"}), title="so")
     own.loc[:4, "stars"] = "3"
+    own.loc[5:9, "stars"] = "void"
     own.rename(columns={"text": "body"}).to_csv("own.csv", index=False)
     rows = read_personal_rows(Path("own.csv"), ["title", "body"], "stars", CLASSES)
     assert rows["text"].str.startswith("so ").all()
-    assert rows["label"].value_counts().sum() == 95 == len(rows)
+    assert rows["label"].value_counts().sum() == 90 == len(rows)
     options = argparse.Namespace(text_column=["2"], label_column=None, no_header=True)
     with pytest.raises(PipelineError, match="must be all names, or with --no-header all numbers, got 2, 'stars'"):
         adapt.chosen_columns(options, manifest)  # type: ignore[arg-type]
