@@ -187,8 +187,11 @@ def test_commands_for_texts_refuse_another_modality(project: Project, tmp_path: 
         done = project.run("python", "-m", "pipeline", *command, check=False)
         assert done.returncode == 1
         assert "works on texts, but the model reads numbers" in done.stderr
-    done = project.run("python", "-m", "pipeline", "predict", f"{tmp_path}/in.csv", f"{tmp_path}/out.csv", check=False)
-    assert "reads numbers; name its columns: --column numbers=COLUMN" in done.stderr
+    predict = ("python", "-m", "pipeline", "predict", f"{tmp_path}/in.csv", f"{tmp_path}/out.csv")
+    done = project.run(*predict, check=False)  # the column of training
+    assert "has no column 'measured'; it has 'text', 'label'; set --column numbers=COLUMN" in done.stderr
+    done = project.run(*predict, "--text-column", "text", check=False)
+    assert "reads numbers, not text" in done.stderr
 
 
 def test_a_cell_that_breaks_its_rules_is_named(project: Project, tmp_path: Path) -> None:

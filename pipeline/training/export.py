@@ -93,9 +93,7 @@ def save(
         columns=dict(columns),
         sha256={name: sha256(folder / name) for name in files},
     )
-    if names != ["text"]:
-        manifest["modalities"] = names
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, manifest if names == ["text"] else manifest | {"modalities": names})
 
 
 def check_onnx(model: "keras.Model", network: OnnxNetwork, lengths: Sequence[int]) -> None:

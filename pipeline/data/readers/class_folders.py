@@ -134,15 +134,9 @@ def read_texts_by_class(
     if not rows or any(map(_is_table, others)):
         return None
     _report_left_out(folder, [*by_class], others, left_out)
-    decoded = _decoded([file for _, file in rows], folder, encoding, reading or Reading())
-    return pd.DataFrame(
-        {
-            "text": decoded,
-            "label": [found.label for found, _ in rows],
-            "split": [found.split for found, _ in rows],
-            "source": [file.relative_to(folder).as_posix() for _, file in rows],
-        }
-    )
+    texts = _decoded([file for _, file in rows], folder, encoding, reading or Reading())
+    cells = [(found.label, found.split, file.relative_to(folder).as_posix()) for found, file in rows]
+    return pd.DataFrame(cells, columns=["label", "split", "source"]).assign(text=texts)
 
 
 def texts_by_class(folder: Path, files: Sequence[Path], split_names: Sequence[str]) -> dict[ClassFolder, list[Path]]:
