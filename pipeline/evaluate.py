@@ -62,7 +62,7 @@ def main() -> None:
     labels = arrays["label"]
     parts = predictor.log_probabilities(test[name].to_list())
     baselines = kind.baselines(train, test, classes, predictor, settings.baseline_rows)
-    all_metrics, intervals = measure_model(predictor, parts, labels, settings, baselines)
+    all_metrics, intervals = measure_model(predictor, parts, labels, settings, baselines, test["group"].to_list())
     masks = kind.slices(test, arrays[modality(name).array], settings.length_bounds)
     all_metrics["slices"] = metrics.slices(labels, combine(parts, predictor.calibration), masks)
     behaviour_report = kind.behaviour(predictor, test, classes)

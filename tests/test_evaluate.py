@@ -77,3 +77,20 @@ def test_seed_and_resamples_decide_class_intervals() -> None:
         for resamples, seed in ((101, 0), (101, 1), (400, 0))
     ]
     assert len({str(result) for result in results}) == 3
+
+
+def test_groups_decide_the_intervals() -> None:
+    random = np.random.default_rng(0)
+    labels, rows = random.integers(2, size=40), random.dirichlet([1, 1], size=(2, 40))
+    authors = np.repeat(np.arange(40), 5)
+    own, other = rows[0][authors], rows[1][authors]
+    arguments = (labels[authors], own, {"other": other}, ["a", "b"])
+    alone, grouped = (
+        compare_with_baselines(*arguments, resamples=100, seed=0, of_rows=of_rows)[1] for of_rows in (None, authors)
+    )
+    for narrow, wide in (
+        (alone["overall"]["loss"], grouped["overall"]["loss"]),
+        (alone["per_class"]["a"]["f1"], grouped["per_class"]["a"]["f1"]),
+        (alone["differences"]["other"]["loss"], grouped["differences"]["other"]["loss"]),
+    ):
+        assert wide["high"] - wide["low"] > 1.7 * (narrow["high"] - narrow["low"])

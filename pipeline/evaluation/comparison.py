@@ -10,7 +10,7 @@ import pandas as pd
 from ..inference.calibration import combine
 from ..inference.predictor import Predictor
 from . import metrics
-from .intervals import Interval, bootstrap, interval, per_class_intervals
+from .intervals import BOUNDS, Interval, bootstrap, clusters, interval, per_class_intervals
 from .metrics import Measured, Metrics, precision_recall_f1
 from .settings import Evaluate
 
@@ -56,6 +56,7 @@ def compare_with_baselines(
     *,
     resamples: int,
     seed: int,
+    of_rows: np.ndarray | None = None,
 ) -> tuple[EvaluationMetrics, EvaluationIntervals]:
     """Measure a model and baselines on the same rows and the same resamples of them.
 
@@ -69,22 +70,26 @@ def compare_with_baselines(
         Probabilities of the baselines, by name.
     classes : sequence of str
         Class names.
-    resamples, seed : int
+    resamples, seed, of_rows
         As in `intervals.bootstrap`.
     """
     measured = {name: Measured(labels, rows) for name, rows in {MODEL: model, **baselines}.items()}
-    drawn = bootstrap(measured, resamples=resamples, seed=seed)
+    drawn = bootstrap(measured, resamples=resamples, seed=seed, of_rows=of_rows)
     others = {name: predictions.overall() for name, predictions in measured.items()}
     own = others.pop(MODEL)
     reached = np.max([np.zeros(len(classes)), *(_recalls(measured[name]) for name in baselines)], axis=0)
     intervals: EvaluationIntervals = {
-        "overall": {key: interval(values) for key, values in drawn[MODEL].items() if key in own},
-        "per_class": per_class_intervals(measured[MODEL], classes, resamples=resamples, seed=seed),
+        "overall": {
+            key: interval(values, of_rows, BOUNDS.get(key, (0.0, 1.0)))
+            for key, values in drawn[MODEL].items()
+            if key in own
+        },
+        "per_class": per_class_intervals(measured[MODEL], classes, resamples=resamples, seed=seed, of_rows=of_rows),
         "differences": {
             name: {
-                key: {"difference": round(own[key] - other[key], 6)} | interval(drawn[MODEL][key] - drawn[name][key])
-                for key in drawn[name]
-                if key in own and key in other
+                key: {"difference": round(own[key] - other[key], 6)} | interval(values - drawn[name][key], of_rows)
+                for key, values in drawn[MODEL].items()
+                if key in own and key in other and key in drawn[name]
             }
             for name, other in others.items()
         },
@@ -111,6 +116,7 @@ def measure_model(
     labels: np.ndarray,
     settings: Evaluate,
     baselines: dict[str, np.ndarray],
+    groups: Sequence[str] = (),
 ) -> tuple[EvaluationMetrics, EvaluationIntervals]:
     """Return the metrics of the model, the uncalibrated model, its parts and the baselines, with their intervals.
 
@@ -126,6 +132,8 @@ def measure_model(
         Section evaluate of the parameters.
     baselines : dict of str to ndarray of shape (n_rows, n_classes), float64
         Probabilities of the baselines.
+    groups : sequence of str
+        The group of each row, such as its author, "" for none; empty if no row has one.
     """
     all_metrics, intervals = compare_with_baselines(
         labels,
@@ -134,6 +142,7 @@ def measure_model(
         predictor.classes,
         resamples=settings.bootstrap,
         seed=settings.seed,
+        of_rows=clusters(groups) if any(groups) else None,
     )
     uncalibrated = metrics.overall(labels, combine(parts, predictor.calibration.uncalibrated))
     all_metrics["uncalibrated"] = {key: uncalibrated[key] for key in ("accuracy", "loss", "ece")}

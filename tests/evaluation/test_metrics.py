@@ -193,3 +193,33 @@ def test_seed_decides_the_resamples() -> None:
     assert first.tolist() == again.tolist() != other.tolist()
     by_class = [intervals.per_class_intervals(measured, ["a", "b", "c"], resamples=9, seed=seed) for seed in (1, 1, 2)]
     assert by_class[0] == by_class[1] != by_class[2]
+
+
+def test_clusters_are_drawn_as_a_whole() -> None:
+    """Twenty authors of ten rows each, of which a model gets all right or all wrong: as much as twenty rows tell."""
+    right = np.random.default_rng(0).random(20) < 0.7
+    authors = np.repeat(np.arange(20), 10)
+    labels = np.tile([0, 1], 100)
+    probabilities = np.where((labels == 0) == right[authors], 0.9, 0.1)[:, None] * [1, -1] + [0, 1]
+    measured = {"m": metrics.Measured(labels, probabilities)}
+    bounds = []
+    for of_rows in (None, authors):
+        drawn = intervals.bootstrap(measured, resamples=400, seed=0, of_rows=of_rows)["m"]["accuracy"]
+        bounds.append(intervals.interval(drawn, of_rows, (0, 1)))
+    widths = [bound["high"] - bound["low"] for bound in bounds]
+    assert widths[1] == pytest.approx(2 * 2.093 * np.sqrt(right.mean() * (1 - right.mean()) / 20), rel=0.15)
+    assert widths[1] > 2.5 * widths[0]
+    names, classes = [f"author {number}" for number in authors], ["a", "b"]
+    narrow, wide = (
+        intervals.per_class_intervals(measured["m"], classes, resamples=200, seed=0, of_rows=of_rows)["a"]["recall"]
+        for of_rows in (None, intervals.clusters(names))
+    )
+    assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
+
+
+def test_bounds_and_few_clusters() -> None:
+    values = np.linspace(0.5, 1.0, 101)
+    assert intervals.interval(values) == {"low": 0.5125, "high": 0.9875}
+    assert intervals.interval(values, np.array([0, 1, 2]), (0, 1)) == {"low": 0.228623, "high": 1.0}
+    assert intervals.interval(values, np.arange(100_000)) == pytest.approx({"low": 0.5125, "high": 0.9875}, abs=1e-4)
+    assert intervals.clusters(["", "b", "", "b"]).tolist() == [0, 1, 2, 1]
