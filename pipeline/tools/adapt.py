@@ -16,6 +16,7 @@ from ..data import columns, selection, tables
 from ..data.joined import with_joined
 from ..data.labels import as_labels, map_labels
 from ..data.readers import formats
+from ..data.readers.reading import Reading
 from ..data.settings import Ingest
 from ..data.split import assign_split
 from ..evaluation import metrics
@@ -64,7 +65,7 @@ def read_personal_rows(
         The file cannot be read, has unknown classes, or too few or too many rows.
     """
     settings, column = params.load(Ingest), text_columns[0]
-    cells = formats.read(path, [*text_columns, label_column])
+    cells = formats.read(path, [*text_columns, label_column], reading=Reading(max_broken=settings.max_broken))
     if len(text_columns) > 1:
         cells, column = with_joined(cells, text_columns, path)
     labels = as_labels(cells[label_column], path, settings.missing_labels)

@@ -16,6 +16,7 @@ from ..data.joined import with_joined
 from ..data.labels import as_labels, map_labels, unknown_labels
 from ..data.readers import formats
 from ..data.readers.partitions import partition_columns
+from ..data.readers.reading import Reading
 from ..data.rules.engine import MAX_CLASSES
 from ..data.settings import Ingest
 from ..data.tables import read_class_folder
@@ -45,6 +46,7 @@ def read_new_rows(path: Path) -> pd.DataFrame:
             encoding=settings.encoding,
             delimiter=settings.delimiter,
             partitions=partition_columns(file.relative_to(path).parts[:-1]),
+            reading=Reading(max_broken=settings.max_broken),
         )
         joined: str | int = text_columns[0]
         if len(text_columns) > 1:

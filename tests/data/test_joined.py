@@ -10,7 +10,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.data import tables
 from pipeline.data.joined import open_joined
 from pipeline.data.settings import FILE_DEFAULTS, Ingest
-from pipeline.tools import drift
+from pipeline.tools import adapt, drift
 
 
 def settings(path: Path, **values: Any) -> Ingest:
@@ -48,6 +48,28 @@ def test_missing_cells(tmp_path: Path) -> None:
 def test_unusable_lists_are_refused(tmp_path: Path, columns: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"text_column|two purposes|by number and others by name"):
         settings(tmp_path, text_column=columns)
+
+
+@pytest.mark.parametrize("share", ["0.0", "0.1"])
+def test_broken_rows_are_left_out_of_drift_and_adapt_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = {"dataset": "file", "path": "a.csv", "max_broken": share}
+    text = set_params((ROOT / "params.yaml").read_text(encoding="utf-8"), changes)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    rows = "".join(f"text {number},{'xy'[number % 2]}\n" for number in range(60))
+    Path("a.csv").write_text(f"text,label\n{rows}a,b,c\nshort\n")
+    readers = (
+        lambda: drift.read_new_rows(Path("a.csv")),
+        lambda: adapt.read_personal_rows(Path("a.csv"), ["text"], "label", ["x", "y"]),
+    )
+    for read in readers:
+        if share == "0.1":
+            assert len(read()) == 60
+        else:
+            with pytest.raises(PipelineError, match="has 2 broken of 62 rows: 61, 62;"):
+                read()
 
 
 def test_drift_joins_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
