@@ -10,8 +10,8 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from ..text.polarity import polarity
 from .text.perturbations import Version, of_language
-from .text.polarity import polarity
 from .text.sentences import ADDED, FULL_STOP, SENTENCE_TEMPLATES
 
 MAX_TEST_ROWS = 500  # test rows in each test, those of lowest hash

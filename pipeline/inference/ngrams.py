@@ -1,4 +1,4 @@
-"""The wide branch: two linear models over n-grams of words and characters, next to the LSTM (Cheng et al. 2016)."""
+"""The wide branch: linear models over n-grams of words and characters, next to the LSTM (Cheng et al. 2016)."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,16 +11,20 @@ import numpy as np
 
 from ..base.files import read_arrays, read_json, write_arrays, write_json
 from ..text.languages import UNITS, RunCache
+from ..text.negation import negated
 from .network import log_softmax
 from .part import Inputs
 
 GRAMS, WEIGHTS = "ngrams.json", "ngrams.npz"
-NGRAM_PARTS = ("tfidf", "nb")  # in the order of `Ngrams.log_probabilities`
+NGRAM_PARTS = ("tfidf", "nb", "tfidf_words")  # in the order of `Ngrams.log_probabilities`
+NEGATED = "\n"  # begins the n-grams of a negated word; no text has a line break
 BLOCK_TEXTS = 1_024  # texts scored together
 
 
-def ngrams_of(text: str, unit: str, *, long: bool) -> Iterator[str]:
+def ngrams_of(text: str, unit: str, *, long: bool, language: str = "") -> Iterator[str]:
     """Yield the n-grams of a cleaned text, with repetitions: one and two units, and characters.
+
+    Words that a negator turns round are marked, and so are their characters, see `text.negation`.
 
     Parameters
     ----------
@@ -30,28 +34,58 @@ def ngrams_of(text: str, unit: str, *, long: bool) -> Iterator[str]:
         How the tokenizer splits texts.
     long : bool
         Whether the texts are long: three units instead of characters.
+    language : str
+        Two letters, for its negators; "" for none.
 
     Examples
     --------
-    Runs of characters begin with a tab, which distinguishes them from words:
+    Runs of characters begin with a tab, which distinguishes them from words, and marked words with a line break:
 
-    >>> list(ngrams_of("no go", "word", long=True))
-    ['no', 'go', 'no go']
+    >>> list(ngrams_of("no go", "word", long=True, language="en"))
+    ['no', 'go', 'no go', '\\ngo']
     >>> list(ngrams_of("a", "word", long=False))
     ['a', '\\t a ']
     """
+    if unit == "word" and not long:
+        before, left = "", 0
+        for run in text.split():
+            first, last, left, grams = _grams_of_run(run, unit, language, left)
+            if before:
+                yield f"{before} {first}"
+            yield from grams
+            before = last
+        return
     units = UNITS[unit](text)
-    yield from _runs(units, 1)
-    yield from _runs(units, 2)
-    if long or unit == "character":
-        yield from _runs(units, 3)
-    elif unit == "word":
-        for word in text.split():
-            yield from _characters(word)
-    else:
+    for n in (1, 2, 3) if long or unit == "character" else (1, 2):
+        yield from _runs(units, n)
+    yield from _marked(units, negated(units, language)[0])
+    if unit == "chinese" and not long:
         for n in (1, 2, 3):
             for start in range(len(text) - n + 1):
                 yield "\t" + text[start : start + n]
+
+
+def _grams_of_run(run: str, unit: str, language: str, left: int) -> tuple[str, str, int, list[str]]:
+    """Return a run between two spaces as n-grams.
+
+    Returns
+    -------
+    first, last : str
+        Its first and its last unit.
+    left : int
+        See `negation.negated`; also a parameter.
+    grams : list of str
+        The n-grams within the run.
+    """
+    units = UNITS[unit](run)
+    marks, left = negated(units, language, left)
+    mark = NEGATED if marks[0] else ""
+    grams = [*_runs(units, 1), *_runs(units, 2), *_marked(units, marks), *(mark + gram for gram in _characters(run))]
+    return units[0], units[-1], left, grams
+
+
+def _marked(units: Sequence[str], marks: Sequence[bool]) -> Iterator[str]:
+    return (NEGATED + unit for unit, is_negated in zip(units, marks, strict=True) if is_negated)
 
 
 def _characters(word: str) -> Iterator[str]:
@@ -70,11 +104,11 @@ def _runs(units: Sequence[str], n: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Ngrams:
-    """Two linear models over the same n-grams.
+    """Linear models over the same n-grams.
 
     The first is logistic regression on TF-IDF with logarithmic term frequencies. The second reads which n-grams occur,
     each scaled by its naive Bayes log-count ratio (Wang and Manning 2012, "Baselines and Bigrams"), one class against
-    the rest.
+    the rest. The third is the first without characters, which overfit in small files of many classes.
 
     Parameters
     ----------
@@ -87,7 +121,11 @@ class Ngrams:
     idf : ndarray of shape (n_grams,), float32
         Inverse document frequencies.
     tfidf, nb : ndarray of shape (n_grams + 1, n_classes), float32
-        Coefficients of the two models; the last row has the intercepts.
+        Coefficients of the first two models; the last row has the intercepts.
+    tfidf_words : ndarray of shape (n_grams without characters + 1, n_classes), float32, or None
+        Those of the third; None if no n-gram has characters, and in older models.
+    language : str
+        As in `ngrams_of`.
     """
 
     grams: tuple[str, ...]
@@ -96,22 +134,35 @@ class Ngrams:
     idf: np.ndarray
     tfidf: np.ndarray
     nb: np.ndarray
+    tfidf_words: np.ndarray | None = None
+    language: str = ""
 
     @cached_property
     def columns(self) -> dict[str, int]:
         """The column of each n-gram."""
         return {gram: column for column, gram in enumerate(self.grams)}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the models, in the order of `log_probabilities`."""
+        return NGRAM_PARTS if self.tfidf_words is not None else NGRAM_PARTS[:2]
+
     @cached_property
-    def _lookup_of_run(self) -> RunCache[tuple[str, str, bytes]]:
+    def word_rows(self) -> np.ndarray:
+        """The row of each n-gram in `tfidf_words`, shape (n_grams,), int64; -1 for characters."""
+        words = np.array([has_words(gram) for gram in self.grams], dtype=bool)
+        return np.where(words, words.cumsum() - 1, -1)
+
+    @cached_property
+    def _lookup_of_run(self) -> RunCache[tuple[str, str, int, bytes]]:
         # Not a method: its reference to `self` would be a cycle, which only the garbage collector frees.
-        return RunCache(partial(_look_up_run, self.unit, self.columns))
+        return RunCache(partial(_look_up_run, self.unit, self.language, self.columns))
 
     def __reduce__(self) -> tuple[Any, ...]:  # other processes get it without its cache
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
-    def log_probabilities(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the log-probabilities of the classes by both models.
+    def log_probabilities(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return the log-probabilities of the classes by each model.
 
         Parameters
         ----------
@@ -120,17 +171,17 @@ class Ngrams:
 
         Returns
         -------
-        tfidf, nb : ndarray of shape (n_texts, n_classes), float64
-            A row depends only on its own text.
+        list of ndarray of shape (n_texts, n_classes), float64
+            In the order of `names`. A row depends only on its own text.
         """
         blocks = [self._logits(texts[start : start + BLOCK_TEXTS]) for start in range(0, len(texts), BLOCK_TEXTS)]
-        tfidf, nb = log_softmax(np.concatenate([np.empty((2, 0, self.nb.shape[1])), *blocks], axis=1))
-        return tfidf, nb
+        empty = np.empty((len(self.names), 0, self.nb.shape[1]))
+        return list(log_softmax(np.concatenate([empty, *blocks], axis=1)))
 
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the logits of both models, (2, n_texts, n_classes), float64; each text is summed by ascending column.
+        """Return the logits of the models, (n_models, n_texts, n_classes), float64.
 
-        All texts are scored together, as a sparse matrix of the n-grams' counts.
+        All texts are scored together, as a sparse matrix of the n-grams' counts; each is summed by ascending column.
         """
         blocks = [self._columns(text) for text in texts]
         columns = np.frombuffer(b"".join(blocks), dtype=np.int32)
@@ -139,51 +190,51 @@ class Ngrams:
         keys, counts = np.unique(rows * width + columns, return_counts=True)
         rows, columns = keys // width, keys % width
         values = (1 + np.log(counts)) * self.idf[columns]
-        norms = np.sqrt(np.bincount(rows, values * values, minlength=len(texts)))
-        logits = np.empty((2, len(texts), self.nb.shape[1]))
-        for number in range(self.nb.shape[1]):
-            weighted = np.bincount(rows, values * self.tfidf[columns, number], minlength=len(texts))
-            logits[0, :, number] = self.tfidf[-1, number] + weighted / np.where(norms, norms, 1)
-            logits[1, :, number] = self.nb[-1, number] + np.bincount(
-                rows, self.nb[columns, number], minlength=len(texts)
-            )
-        return logits
+        models = [(rows, columns, values, self.tfidf), (rows, columns, None, self.nb)]
+        if self.tfidf_words is not None:
+            selected = self.word_rows[columns] >= 0
+            models.append((rows[selected], self.word_rows[columns[selected]], values[selected], self.tfidf_words))
+        return np.stack([_linear(*model, len(texts)) for model in models])
 
     def _columns(self, text: str) -> bytes:
         """Return the columns of a text's known n-grams, in the sense of `ngrams_of`, with repetitions, as int32."""
         if self.unit != "word" or self.long:
-            return _known_columns(ngrams_of(text, self.unit, long=self.long), self.columns)
-        before, pairs, within = "", [], []
+            grams = ngrams_of(text, self.unit, long=self.long, language=self.language)
+            return _known_columns(grams, self.columns)
+        before, left, pairs, within = "", 0, [], []
         for run in text.split():
-            first, last, columns = self._lookup_of_run[run]
+            first, last, left, columns = self._lookup_of_run[f"{left}{run}"]
             within.append(columns)
             pairs.append(f"{before} {first}")  # the first begins with a space, so it is never an n-gram
             before = last
         return _known_columns(pairs, self.columns) + b"".join(within)
 
     def save(self, folder: Path) -> None:
-        """Write both models to a folder: the n-grams as JSON, the coefficients as NPZ."""
-        write_json(folder / GRAMS, {"unit": self.unit, "long": self.long, "grams": list(self.grams)})
-        write_arrays(folder / WEIGHTS, {"idf": self.idf, "tfidf": self.tfidf, "nb": self.nb})
+        """Write the models to a folder: the n-grams as JSON, the coefficients as NPZ."""
+        described = {"unit": self.unit, "long": self.long, "language": self.language, "grams": list(self.grams)}
+        write_json(folder / GRAMS, described)
+        arrays = {"idf": self.idf} | {name: getattr(self, name) for name in self.names}
+        write_arrays(folder / WEIGHTS, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> "Ngrams":
         """Read what `save` wrote."""
         content: dict[str, Any] = read_json(folder / GRAMS)
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
-        return cls(tuple(content["grams"]), content["unit"], content["long"], **arrays)
+        grams = tuple(content["grams"])
+        return cls(grams, content["unit"], content["long"], **arrays, language=content.get("language", ""))
 
 
 @dataclass(frozen=True)
 class NgramPart:
-    """One of the two linear models as a part of a model.
+    """One of the linear models as a part of a model.
 
     Parameters
     ----------
     ngrams : Ngrams
-        Both models; the n-grams of a text are looked up once for the two parts.
-    name : {"tfidf", "nb"}
-        Which of the two.
+        All of them; the n-grams of a text are looked up once for all parts.
+    name : str
+        Which one, of `NGRAM_PARTS`.
     modality : str
         Always "text".
     """
@@ -195,20 +246,42 @@ class NgramPart:
     def log_probabilities(self, inputs: Inputs) -> np.ndarray:
         """See `Part`."""
         texts = inputs.cells[self.modality]
-        both = inputs.shared(id(self.ngrams), lambda: self.ngrams.log_probabilities(texts))
-        log_probabilities: np.ndarray = both[NGRAM_PARTS.index(self.name)]
+        by_model = inputs.shared(id(self.ngrams), lambda: self.ngrams.log_probabilities(texts))
+        log_probabilities: np.ndarray = by_model[NGRAM_PARTS.index(self.name)]
         return log_probabilities
 
     @classmethod
-    def both(cls, ngrams: Ngrams) -> "list[NgramPart]":
-        """Return the two parts."""
-        return [cls(ngrams, name) for name in NGRAM_PARTS]
+    def all_of(cls, ngrams: Ngrams) -> "list[NgramPart]":
+        """Return all parts."""
+        return [cls(ngrams, name) for name in ngrams.names]
 
 
-def _look_up_run(unit: str, columns: dict[str, int], run: str) -> tuple[str, str, bytes]:
-    """Return the first and the last unit of a run between two spaces, and the columns of the n-grams within it."""
-    units = UNITS[unit](run)
-    return units[0], units[-1], _known_columns(ngrams_of(run, unit, long=False), columns)
+def has_words(gram: str) -> bool:
+    """Return whether an n-gram consists of words; otherwise of characters.
+
+    >>> [has_words(gram) for gram in ("so good", "\\ngood", "\\t goo", "\\n\\t goo")]
+    [True, True, False, False]
+    """
+    return not gram.lstrip(NEGATED).startswith("\t")
+
+
+def _linear(
+    rows: np.ndarray, columns: np.ndarray, values: np.ndarray | None, coefficients: np.ndarray, n_texts: int
+) -> np.ndarray:
+    """Return the logits of a linear model, (n_texts, n_classes), of a sparse matrix; rows of values have norm 1."""
+    logits = np.empty((n_texts, coefficients.shape[1]))
+    norms = None if values is None else np.sqrt(np.bincount(rows, values * values, minlength=n_texts))
+    for number in range(coefficients.shape[1]):
+        weights = coefficients[columns, number] if values is None else values * coefficients[columns, number]
+        sums = np.bincount(rows, weights, minlength=n_texts)
+        logits[:, number] = coefficients[-1, number] + (sums if norms is None else sums / np.where(norms, norms, 1))
+    return logits
+
+
+def _look_up_run(unit: str, language: str, columns: dict[str, int], key: str) -> tuple[str, str, int, bytes]:
+    """Return `_grams_of_run` with the known columns of the grams; the key is the digit of `left` and the run."""
+    first, last, left, grams = _grams_of_run(key[1:], unit, language, int(key[0]))
+    return first, last, left, _known_columns(grams, columns)
 
 
 def _known_columns(grams: Iterable[str], columns: dict[str, int]) -> bytes:

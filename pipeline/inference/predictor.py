@@ -102,7 +102,7 @@ class Predictor:
             content = (folder / network_file(ONNX, name, names)).read_bytes()  # bytes cannot refer to other files
             parts.append(NetworkPart(OnnxNetwork(content, threads=threads), name))
         if GRAMS in manifest["sha256"]:
-            parts += NgramPart.both(Ngrams.load(folder))
+            parts += NgramPart.all_of(Ngrams.load(folder))
         return cls(
             processors,
             tuple(parts),

@@ -21,7 +21,7 @@ class Times(NamedTuple):
     factor: float
 
 
-NO_LSTM = None  # the two n-gram models only
+NO_LSTM = None  # the n-gram models only
 PRESET = "preset"  # the row that all others are compared with: the parameters in params.yaml
 # Name of each variant, and what it changes of the parameters in params.yaml; a new one is one line. A variant is left
 # out where it changes nothing, or where these parameters exclude it.

@@ -19,6 +19,7 @@ from ..base.files import read_arrays, write_arrays
 from ..data.settings import Clean, Ingest
 from ..evaluation import metrics
 from ..inference import calibration
+from ..inference.ngrams import NGRAM_PARTS
 from ..text.settings import Tokenize
 from ..training import fit, loop, rebalancing
 from ..training.backend import prepare_keras
@@ -75,7 +76,7 @@ class CrossfitResult:
 
 
 class NgramOutputs(NamedTuple):
-    """Outputs of the two n-gram models, which do not depend on a seed."""
+    """Outputs of the n-gram models, which do not depend on a seed."""
 
     log_probabilities: list[np.ndarray]  # of the validation rows, (n_rows, n_classes) each
     seconds: float  # that fitting took
@@ -112,10 +113,11 @@ def ngram_outputs(data: fit.Data, folder: Path) -> NgramOutputs:
         fitted = fit.train_ngrams(data)
         if fitted is None:
             raise PipelineError("the n-grams read texts; set train.ngrams to false, or name ingest.text_column")
-        tfidf, nb = fitted.log_probabilities(data.inputs["validation"].cells["text"])
-        write_arrays(path, {"tfidf": tfidf, "nb": nb, "seconds": np.array(time.perf_counter() - start)})
+        outputs = fitted.log_probabilities(data.inputs["validation"].cells["text"])
+        seconds = np.array(time.perf_counter() - start)
+        write_arrays(path, dict(zip(fitted.names, outputs, strict=True)) | {"seconds": seconds})
     arrays = read_arrays(path)
-    return NgramOutputs([arrays["tfidf"], arrays["nb"]], float(arrays["seconds"]))
+    return NgramOutputs([arrays[name] for name in NGRAM_PARTS if name in arrays], float(arrays["seconds"]))
 
 
 def train_and_measure(

@@ -12,7 +12,7 @@ from ..base.modalities import Processor, modalities_of, modality, module_of
 from ..inference import calibration
 from ..inference.calibration import Calibration
 from ..inference.network import network_name
-from ..inference.ngrams import NGRAM_PARTS, NgramPart, Ngrams
+from ..inference.ngrams import NgramPart, Ngrams
 from ..inference.part import Inputs
 from ..text.processor import Tokenizer
 from .backend import make_repeatable
@@ -20,6 +20,7 @@ from .checkpoint import NOWHERE, Checkpoint
 from .export import TrainedNetwork
 from .forward import log_probabilities
 from .loop import EpochMetrics, LoopSettings, OnEpoch, TrainRows, train_epochs
+from .negation import negation_rows
 from .ngrams import fit_ngrams
 from .pretraining import pretrain
 from .settings import Train
@@ -159,7 +160,7 @@ def train_network(
         pretrain(model, train, processor.lengths, epochs=pretraining_epochs, seed=settings.seed, checkpoint=checkpoint)
     history = train_epochs(
         model,
-        train_rows(train, data.labels["train"], data.plan),
+        with_negation(train_rows(train, data.labels["train"], data.plan), data),
         (validation, data.labels["validation"]),
         LoopSettings(
             **chosen,
@@ -196,6 +197,21 @@ def train_rows(inputs: np.ndarray, labels: np.ndarray, plan: Plan) -> TrainRows:
     )
 
 
+def with_negation(rows: TrainRows, data: Data) -> TrainRows:
+    """Add the rows of `negation_rows`, each with the mean weight of its class."""
+    tokenizer = data.processors.get("text")
+    if not isinstance(tokenizer, Tokenizer):
+        return rows
+    texts, labels = negation_rows(data.classes, tokenizer.language, len(data.labels["train"]))
+    sums = (np.bincount(rows.labels, values, len(data.classes)) for values in (rows.weights, None))
+    weights = np.divide(*sums)[labels].astype(np.float32)
+    return rows._replace(
+        inputs=np.concatenate([rows.inputs, tokenizer.encode(texts)]),
+        labels=np.concatenate([rows.labels, labels]),
+        weights=np.concatenate([rows.weights, weights]),
+    )
+
+
 def train_ngrams(data: Data) -> Ngrams | None:
     """Fit the n-gram models on the rows that the LSTM is trained on, weighted by class; None if there are no texts."""
     tokenizer = data.processors.get("text")
@@ -205,12 +221,13 @@ def train_ngrams(data: Data) -> Ngrams | None:
     copies = np.bincount(plan.rows, minlength=len(labels))
     weights = copies * (plan.counts_as / np.bincount(labels[plan.rows]))[labels]
     texts = data.inputs["train"].cells["text"]
-    return fit_ngrams(texts, labels, weights, num_classes=len(data.classes), unit=tokenizer.unit)
+    classes = len(data.classes)
+    return fit_ngrams(texts, labels, weights, num_classes=classes, unit=tokenizer.unit, language=tokenizer.language)
 
 
 def part_names(data: Data, ngrams: Ngrams | None) -> list[str]:
     """Return the names of the parts of a model, in the order of `part_log_probabilities`."""
-    return [network_name(data.modality), *(NGRAM_PARTS if ngrams else ())]
+    return [network_name(data.modality), *(ngrams.names if ngrams else ())]
 
 
 def part_log_probabilities(data: Data, network: TrainedNetwork, ngrams: Ngrams | None, split: str) -> list[np.ndarray]:
@@ -223,7 +240,7 @@ def part_log_probabilities(data: Data, network: TrainedNetwork, ngrams: Ngrams |
     """
     name, inputs = data.modality, data.inputs[split]
     lstm = log_probabilities(network.model, inputs.arrays[name], data.processors[name].lengths)
-    return [lstm, *(part.log_probabilities(inputs) for part in (NgramPart.both(ngrams) if ngrams else ()))]
+    return [lstm, *(part.log_probabilities(inputs) for part in (NgramPart.all_of(ngrams) if ngrams else ()))]
 
 
 def resolved(data: Data, settings: Train) -> dict[str, int]:

@@ -1,11 +1,12 @@
-"""Fit the two linear models on n-grams of words and characters, the wide part of the model (Cheng et al. 2016)."""
+"""Fit the linear models on n-grams of words and characters, the wide part of the model (Cheng et al. 2016)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..inference.ngrams import Ngrams, ngrams_of
+from ..inference.ngrams import Ngrams, has_words, ngrams_of
 from ..text.languages import UNITS
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ LONG = 100  # units of the median text above which runs of three words replace c
 TFIDF_C, NB_C = 3.0, 0.05
 
 
-def fit_ngrams(texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *, num_classes: int, unit: str) -> Ngrams:
-    """Fit both models on cleaned training texts.
+def fit_ngrams(
+    texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *, num_classes: int, unit: str, language: str = ""
+) -> Ngrams:
+    """Fit the models on cleaned training texts.
 
     Parameters
     ----------
@@ -34,6 +37,8 @@ def fit_ngrams(texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *,
         Number of classes.
     unit : str
         Unit of the `Tokenizer`, a key of `UNITS`.
+    language : str
+        Language of the `Tokenizer`, for its negators.
     """
     from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
     from threadpoolctl import threadpool_limits
@@ -46,16 +51,21 @@ def fit_ngrams(texts: Sequence[str], labels: np.ndarray, weights: np.ndarray, *,
     ]  # the rows are ordered by class: the first ones would be of one class only
     long = unit != "character" and float(np.median([len(UNITS[unit](text)) for text in spaced])) > LONG
     max_grams = int(MAX_GRAMS / excess)
-    counting = CountVectorizer(
-        analyzer=lambda text: ngrams_of(text, unit, long=long), min_df=2, max_features=max_grams, dtype=np.float32
-    )
+    cut = partial(ngrams_of, unit=unit, long=long, language=language)
+    counting = CountVectorizer(analyzer=cut, min_df=2, max_features=max_grams, dtype=np.float32)
     counts = counting.fit_transform(texts)
     weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
+    grams = counting.get_feature_names_out().tolist()
+    words = np.array([has_words(gram) for gram in grams], dtype=bool)
     with threadpool_limits(1):  # the vectors are short: more threads wait for one another
         tfidf = _logistic(weighting.transform(counts), labels, weights, num_classes)
         nb = _naive_bayes(counts.sign(), labels, weights, num_classes)
-    grams = counting.get_feature_names_out().tolist()
-    return Ngrams(tuple(grams), unit, long, weighting.idf_.astype(np.float32), tfidf, nb)
+        of_words = None
+        if words.any() and not words.all():
+            counts = counts[:, words]
+            weighting_of_words = TfidfTransformer(sublinear_tf=True).fit(counts)
+            of_words = _logistic(weighting_of_words.transform(counts), labels, weights, num_classes)
+    return Ngrams(tuple(grams), unit, long, weighting.idf_.astype(np.float32), tfidf, nb, of_words, language)
 
 
 def _logistic(

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.evaluation import behaviour
 from pipeline.evaluation.behaviour import BehaviourReport, judged, run_tests, weakest_line
-from pipeline.evaluation.text.polarity import polarity
 from pipeline.evaluation.text.sentences import ADDED, SENTENCE_TEMPLATES
 from pipeline.text.cleaning import clean_text
+from pipeline.text.polarity import polarity
 
 CLASSES = ["negative", "neutral", "positive"]
 # Emotional words too short for a typo.

@@ -1,6 +1,7 @@
 """Explanations: contributions sum to the prediction, belong to the right words, and identify words that matter."""
 
 import json
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ from pipeline.evaluation.text import words
 from pipeline.evaluation.text.contributions import NgramExplainer, grams_by_word
 from pipeline.evaluation.text.words import telling_words, trace
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.ngrams import NgramPart, Ngrams, ngrams_of
+from pipeline.inference.ngrams import NEGATED, NgramPart, Ngrams, has_words, ngrams_of
 from pipeline.inference.part import Inputs
 from pipeline.inference.predictor import Predictor
 from pipeline.text.cleaning import clean_text
@@ -36,10 +37,16 @@ KINDS = {"word": ENGLISH, "chinese": CHINESE, "character": CHINESE}
 def fitted(unit: str, classes: int, *, long: bool = False) -> Ngrams:
     """All n-grams of the texts, with random weights."""
     texts = [text for text in KINDS[unit] for _ in range(2)]
-    grams = tuple(sorted({gram for text in texts for gram in ngrams_of(clean_text(text), unit, long=long)}))
+    language = "zh" if unit == "chinese" else "en"
+    cut = partial(ngrams_of, unit=unit, long=long, language=language)
+    grams = tuple(sorted({gram for text in texts for gram in cut(clean_text(text))}))
     random = np.random.default_rng(0)
-    weights = (random.normal(size=(len(grams) + 1, classes)).astype(np.float32) for _ in range(2))
-    return Ngrams(grams, unit, long, random.random(len(grams)).astype(np.float32) + 1, *weights)
+    words = sum(map(has_words, grams))
+    weights = [random.normal(size=(size + 1, classes)).astype(np.float32) for size in (len(grams), len(grams), words)]
+    if words == len(grams):
+        weights.pop()
+    idf = random.random(len(grams)).astype(np.float32) + 1
+    return Ngrams(grams, unit, long, idf, *weights, language=language)
 
 
 def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: bool = True, long: bool = False) -> Path:
@@ -50,12 +57,13 @@ def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: b
     model, random = build(**network), np.random.default_rng(1)
     for weight in model.trainable_variables:
         weight.assign(random.normal(size=weight.shape))
-    shares = (0.5, 0.3, 0.2) if ngrams else (1.0,)
+    linear = fitted(unit, classes, long=long) if ngrams else None
+    shares = (0.4, 0.2, 0.1, 0.3)[: 1 + len(linear.names)] if linear else (1.0,)
     save_text_model(
         folder / "model",
         model,
         tokenizer,
-        fitted(unit, classes, long=long) if ngrams else None,
+        linear,
         classes=[f"class {i}" for i in range(classes)],
         network=network,
         calibration=Calibration(shares, 1.3, tuple(np.linspace(-0.5, 0.5, classes))),
@@ -108,10 +116,12 @@ def test_ngrams_lie_in_their_words(unit: str, long: bool) -> None:
     for text in map(clean_text, [*KINDS[unit], "", "a", "aa bb-cc!"]):
         spans = list(locate(text, UNITS[unit](text)))
         result = list(grams_by_word(text, spans, ngrams))
-        assert sorted(gram for gram, _, _ in result) == sorted(ngrams_of(text, unit, long=long))
+        assert sorted(gram for gram, _, _ in result) == sorted(
+            ngrams_of(text, unit, long=long, language=ngrams.language)
+        )
         for gram, first, end in result:
             touched = text[spans[first][0] : spans[end - 1][1]]
-            assert gram.replace("\t", "").replace(" ", "") in touched.replace(" ", "")
+            assert gram.replace("\t", "").replace(" ", "").removeprefix(NEGATED) in touched.replace(" ", "")
             assert 0 <= first < end <= len(spans)
 
 

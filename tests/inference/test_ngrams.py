@@ -4,6 +4,9 @@ import gc
 import subprocess
 import sys
 import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +16,9 @@ from helpers.project import ROOT, clean_environment
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from pipeline.base.files import read_json, write_json
 from pipeline.inference.network import log_softmax
-from pipeline.inference.ngrams import Ngrams, ngrams_of
+from pipeline.inference.ngrams import GRAMS, NEGATED, Ngrams, has_words, ngrams_of
 from pipeline.training import ngrams
 from pipeline.training.ngrams import fit_ngrams
 
@@ -35,20 +39,22 @@ def select(texts: list[str], mask: np.ndarray) -> list[str]:
     return [text for text, selected in zip(texts, mask, strict=True) if selected]
 
 
-def fit(classes: int, *, texts: list[str] = TEXTS, num_classes: int | None = None) -> Ngrams:
+def fit(classes: int, *, texts: list[str] = TEXTS, num_classes: int | None = None, language: str = "") -> Ngrams:
     mask = classes > LABELS
-    return fit_ngrams(select(texts, mask), LABELS[mask], WEIGHTS[mask], num_classes=num_classes or classes, unit="word")
+    num_classes = num_classes or classes
+    rows = select(texts, mask), LABELS[mask], WEIGHTS[mask]
+    return fit_ngrams(*rows, num_classes=num_classes, unit="word", language=language)
 
 
 @pytest.fixture(scope="module")
 def fitted() -> Ngrams:
-    return fit(3)
+    return fit(3, language="en")
 
 
 @pytest.mark.parametrize(
     ("text", "unit", "long", "expected"),
     [
-        ("no, go", "word", False, "no|,|go|no ,|, go|\t no|\tno,|\to, |\t no,|\tno, |\t no, |\t go|\tgo |\t go "),
+        ("no, go", "word", False, "no|,|no ,|\t no|\tno,|\to, |\t no,|\tno, |\t no, |, go|go|\t go|\tgo |\t go "),
         ("a", "word", False, "a|\t a "),
         ("it is [url] !", "word", True, "it|is|[url]|!|it is|is [url]|[url] !|it is [url]|is [url] !"),
         ("我喜欢 ok", "chinese", True, "我|喜欢|ok|我 喜欢|喜欢 ok|我 喜欢 ok"),
@@ -59,6 +65,30 @@ def fitted() -> Ngrams:
 )
 def test_cut(text: str, unit: str, long: bool, expected: str) -> None:
     assert list(ngrams_of(text, unit, long=long)) == expected.split("|")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "long", "language", "marked"),
+    [
+        ("not so good, but ok", "word", False, "en", "so|\t so|\tso |\t so |good|\t goo|\tgood|\tood,|\tod, |\t good|"
+         "\tgood,|\tood, |\tgoo|\tood|\tod,|\td, |\t go"),
+        ("it isn't a good day for us", "word", True, "en", "a|good|day"),
+        ("not no good", "word", True, "en", "good"),
+        ("not good", "word", False, "xx", ""),
+        ("das ist nicht gut", "word", True, "de", "gut"),
+        ("我 不 喜欢 它", "chinese", False, "zh", "喜欢|它"),
+        ("我不喜欢", "character", False, "ja", ""),
+    ],
+)  # fmt: skip
+def test_negated_words_are_marked(text: str, unit: str, long: bool, language: str, marked: str) -> None:
+    """The three words after a negator, up to punctuation; in short texts their characters as well, and only marked."""
+    grams = list(ngrams_of(text, unit, long=long, language=language))
+    found = [gram.removeprefix(NEGATED) for gram in grams if gram.startswith(NEGATED)]
+    assert sorted(found) == sorted(filter(None, marked.split("|")))
+    plain = list(ngrams_of(text, unit, long=long))
+    assert sorted(gram for gram in found if gram.startswith("\t")) == sorted(
+        (Counter(plain) - Counter(grams)).elements()
+    )
 
 
 @pytest.mark.parametrize("unit", ["word", "character", "chinese"])
@@ -74,18 +104,27 @@ def test_characters_are_those_of_scikit_learn() -> None:
         assert sorted(characters) == sorted(analyzer(text))
 
 
+def words_of(cut: Callable[[str], Iterable[str]], text: str) -> list[str]:
+    return [gram for gram in cut(text) if has_words(gram)]
+
+
+@pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_tfidf_equals_scikit_learn(classes: int) -> None:
+def test_tfidf_equals_scikit_learn(classes: int, words: bool) -> None:
     mask = classes > LABELS
-    counting = CountVectorizer(analyzer=partial(ngrams_of, unit="word", long=False), min_df=2, dtype=np.float32)
+    cut = partial(ngrams_of, unit="word", long=False)
+    if words:
+        cut = partial(words_of, cut)
+    counting = CountVectorizer(analyzer=cut, min_df=2, dtype=np.float32)
     weighting = TfidfTransformer(sublinear_tf=True)
     features = weighting.fit_transform(counting.fit_transform(select(TEXTS, mask)))
     linear = LogisticRegression(C=3.0, max_iter=1_000)
     linear.fit(features, LABELS[mask], sample_weight=WEIGHTS[mask])
     expected = linear.predict_log_proba(weighting.transform(counting.transform(NEW)))
-    tfidf, _ = fit(classes).log_probabilities(NEW)
+    tfidf, _, of_words = fit(classes).log_probabilities(NEW)
+    tfidf = of_words if words else tfidf
     assert tfidf.dtype == np.float64
-    np.testing.assert_allclose(tfidf, expected, atol=1e-5)
+    np.testing.assert_allclose(tfidf, expected, atol=1e-4)  # as exact as the optimiser
     assert np.ptp(tfidf) > 1
 
 
@@ -112,9 +151,13 @@ def test_naive_bayes_equals_its_formula(classes: int) -> None:
         logits[:, number] = linear.decision_function(new * ratio)
     if classes == 2:
         logits[:, 0] = 0  # the two classes have one model, with opposite signs
-    _, nb = model.log_probabilities(NEW)
+    _, nb, _ = model.log_probabilities(NEW)
     np.testing.assert_allclose(nb, log_softmax(logits), atol=1e-5)
     assert np.ptp(nb) > 1
+
+
+def normed(values: np.ndarray) -> np.ndarray:
+    return values / (np.sqrt((values**2).sum()) or 1)
 
 
 @pytest.mark.parametrize(("unit", "long"), [("word", False), ("word", True), ("character", False), ("chinese", False)])
@@ -127,36 +170,44 @@ def test_scores_equal_their_formulas(unit: str, long: bool) -> None:
         "it's [url]!",
     ]
     labels, weights = np.append(LABELS, [0, 1, 2]), np.append(WEIGHTS, [1, 1, 1])
-    model = fit_ngrams(texts, labels, weights, num_classes=3, unit=unit)
+    model = fit_ngrams(texts, labels, weights, num_classes=3, unit=unit, language="en")
     assert model.long == long
     columns = {gram: column for column, gram in enumerate(model.grams)}
     new = [*NEW, "it's  [url]! 它 很好", "good-good " * 3, f"{'x' * 50} good", "", *texts[-4:]]
     for row, scores in enumerate(zip(*model.log_probabilities(new), strict=True)):
-        grams = [gram for gram in ngrams_of(new[row], unit, long=long) if gram in columns]
+        grams = [gram for gram in ngrams_of(new[row], unit, long=long, language="en") if gram in columns]
         known = sorted({columns[gram] for gram in grams})
         counts = np.array([grams.count(model.grams[column]) for column in known])
         values = (1 + np.log(counts)) * model.idf[known]
-        normed = values / (np.sqrt((values**2).sum()) or 1)
-        tfidf = model.tfidf[-1] + normed @ model.tfidf[known]
+        tfidf = model.tfidf[-1] + normed(values) @ model.tfidf[known]
         nb = model.nb[-1] + model.nb[known].sum(axis=0, dtype=float)
-        expected = [log_softmax(np.asarray(logits, dtype=float)) for logits in (tfidf, nb)]
+        logits = [tfidf, nb]
+        if model.tfidf_words is not None:
+            words = [gram for gram in model.grams if has_words(gram)]
+            own = [(words.index(model.grams[column]), value) for column, value in zip(known, values, strict=True)
+                   if model.grams[column] in words]  # fmt: skip
+            coefficients = model.tfidf_words[[number for number, _ in own]]
+            logits.append(model.tfidf_words[-1] + normed(np.array([value for _, value in own])) @ coefficients)
+        assert (len(logits) == 3) == (unit != "character" and not long)
+        expected = [log_softmax(np.asarray(row, dtype=float)) for row in logits]
         np.testing.assert_allclose(scores, expected, atol=1e-9)
 
 
 def test_result_depends_on_its_text_only(fitted: Ngrams) -> None:
     together = np.stack(fitted.log_probabilities(NEW))
-    assert together.shape == (2, len(NEW), 3)
+    assert together.shape == (3, len(NEW), 3)
     np.testing.assert_allclose(np.exp(together).sum(axis=2), 1)
     np.testing.assert_array_equal(np.stack(fitted.log_probabilities(NEW[::-1]))[:, ::-1], together)
     for row, text in enumerate(NEW[:5]):
         np.testing.assert_array_equal(np.stack(fitted.log_probabilities([text]))[:, 0], together[:, row])
-    assert np.stack(fitted.log_probabilities([])).shape == (2, 0, 3)
+    assert np.stack(fitted.log_probabilities([])).shape == (3, 0, 3)
 
 
 def test_unknown_ngrams_give_the_intercepts(fitted: Ngrams) -> None:
-    for scores, coefficients in zip(fitted.log_probabilities(["", "喜"]), (fitted.tfidf, fitted.nb), strict=True):
+    models = fitted.tfidf, fitted.nb, fitted.tfidf_words
+    for scores, coefficients in zip(fitted.log_probabilities(["", "喜"]), models, strict=True):
         np.testing.assert_allclose(scores, [log_softmax(coefficients[-1].astype(float))] * 2, atol=1e-6)
-    (known, mixed), _ = fitted.log_probabilities(["good", "good 喜"])
+    (known, mixed), *_ = fitted.log_probabilities(["good", "good 喜"])
     np.testing.assert_array_equal(mixed, known)
 
 
@@ -181,7 +232,7 @@ def test_middle_class_without_rows() -> None:
 def test_rows_of_weight_0_are_ignored(fitted: Ngrams) -> None:
     texts = [*TEXTS, "unseen words here", "unseen words here"]
     labels, weights = np.append(LABELS, [0, 1]), np.append(WEIGHTS, [0, 0])
-    weighted = fit_ngrams(texts, labels, weights, num_classes=3, unit="word")
+    weighted = fit_ngrams(texts, labels, weights, num_classes=3, unit="word", language="en")
     assert weighted.grams == fitted.grams
     np.testing.assert_array_equal(weighted.tfidf, fitted.tfidf)
     np.testing.assert_array_equal(weighted.nb, fitted.nb)
@@ -189,7 +240,7 @@ def test_rows_of_weight_0_are_ignored(fitted: Ngrams) -> None:
 
 def test_higher_weight_raises_a_class(fitted: Ngrams) -> None:
     weights = np.where(LABELS == 1, 5, 1) * WEIGHTS
-    heavier = fit_ngrams(TEXTS, LABELS, weights, num_classes=3, unit="word").log_probabilities(["it"])
+    heavier = fit_ngrams(TEXTS, LABELS, weights, num_classes=3, unit="word", language="en").log_probabilities(["it"])
     for after, before in zip(heavier, fitted.log_probabilities(["it"]), strict=True):
         assert after[0, 1] > before[0, 1] + 0.5
 
@@ -216,6 +267,7 @@ def test_long_texts_have_trigrams_but_no_characters(fitted: Ngrams) -> None:
     assert long.long
     assert not any(gram.startswith("\t") for gram in long.grams)
     assert max(len(gram.split()) for gram in long.grams) == 3
+    assert long.tfidf_words is None
 
 
 def test_saving_keeps_scores_and_bytes(fitted: Ngrams, tmp_path: Path) -> None:
@@ -224,11 +276,25 @@ def test_saving_keeps_scores_and_bytes(fitted: Ngrams, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         loaded.save(tmp_path / name)
         loaded = Ngrams.load(tmp_path / name)
-    assert (loaded.unit, loaded.long, loaded.grams) == (fitted.unit, fitted.long, fitted.grams)
+    for key in ("unit", "long", "grams", "language"):
+        assert getattr(loaded, key) == getattr(fitted, key)
     for scores, expected in zip(loaded.log_probabilities(NEW), fitted.log_probabilities(NEW), strict=True):
         np.testing.assert_array_equal(scores, expected)
     for name in ("ngrams.json", "ngrams.npz"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_folder_of_an_older_model_gives_its_scores(fitted: Ngrams, tmp_path: Path) -> None:
+    """Such a model has neither marked words nor a third part."""
+    old = replace(fit(3), tfidf_words=None)
+    old.save(tmp_path)
+    content = read_json(tmp_path / GRAMS)
+    assert content.pop("language") == ""
+    write_json(tmp_path / GRAMS, content)
+    loaded = Ngrams.load(tmp_path)
+    assert loaded.names == ("tfidf", "nb")
+    texts = ["not good", *NEW]
+    np.testing.assert_array_equal(loaded.log_probabilities(texts), old.log_probabilities(texts))
 
 
 def test_scoring_does_not_import_scikit_learn(fitted: Ngrams, tmp_path: Path) -> None:
@@ -254,7 +320,7 @@ def test_long_texts_in_one_class() -> None:
 @pytest.mark.parametrize("long", [False, True])
 def test_unused_model_is_freed_at_once(fitted: Ngrams, long: bool) -> None:
     """The service exempts loaded models from garbage collection: only reference counts free a former champion."""
-    model = Ngrams(fitted.grams, fitted.unit, long, fitted.idf, fitted.tfidf, fitted.nb)
+    model = replace(fitted, long=long)
     model.log_probabilities(NEW)
     reference = weakref.ref(model)
     gc.disable()

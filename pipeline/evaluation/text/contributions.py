@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...inference.ngrams import NgramPart, Ngrams
+from ...inference.ngrams import NEGATED, NgramPart, Ngrams
 from ...inference.part import Inputs
+from ...text.negation import negated
 from ...text.processor import Tokenizer
 from ..attribution import Contributions, NumpyNetwork, Span, centred, locate
 
@@ -43,20 +44,22 @@ class NgramExplainer:
     def contributions(
         self, inputs: Inputs, spans: Sequence[Span], others: np.ndarray, tolerance: float
     ) -> Contributions:
-        ngrams = self.part.ngrams
-        weights = ngrams.tfidf if self.part.name == "tfidf" else ngrams.nb
+        ngrams, name = self.part.ngrams, self.part.name
+        weights: np.ndarray = getattr(ngrams, name)
         baseline = centred(weights[-1].astype(float))
         units = np.zeros((len(spans), len(baseline)))
         text = inputs.cells["text"][0]
         occurrences: np.ndarray = inputs.shared((id(ngrams), "words"), lambda: _occurrences(text, spans, ngrams))
+        if name == "tfidf_words":
+            occurrences = occurrences[ngrams.word_rows[occurrences[:, 0]] >= 0]
         if len(occurrences):
             columns, first, end = occurrences.T
             known, inverse, counts = np.unique(columns, return_inverse=True, return_counts=True)
-            added = weights[known].astype(float)
-            if self.part.name == "tfidf":
+            added = weights[ngrams.word_rows[known] if name == "tfidf_words" else known].astype(float)
+            if name != "nb":
                 values = (1 + np.log(counts)) * ngrams.idf[known]
                 values /= np.sqrt((values * values).sum())
-                added = values[:, None] * weights[known]
+                added = values[:, None] * added
             shares = centred(added)[inverse] / (counts[inverse] * (end - first))[:, None]
             for shift in range(int((end - first).max())):
                 touched = first + shift < end
@@ -91,6 +94,10 @@ def grams_by_word(text: str, spans: Sequence[Span], ngrams: Ngrams) -> Iterator[
         Numbers of the first word touched, and of the word after the last one. A space belongs to the preceding word.
     """
     units = [text[start:end] for start, end in spans]
+    marks, _ = negated(units, ngrams.language)
+    for number, is_negated in enumerate(marks):
+        if is_negated:
+            yield NEGATED + units[number], number, number + 1
     for n in (1, 2, 3) if ngrams.long or ngrams.unit == "character" else (1, 2):
         for first in range(len(units) - n + 1):
             yield " ".join(units[first : first + n]), first, first + n
@@ -99,17 +106,18 @@ def grams_by_word(text: str, spans: Sequence[Span], ngrams: Ngrams) -> Iterator[
     is_start = np.zeros(len(text), dtype=np.int64)
     is_start[[start for start, _ in spans[1:]]] = 1
     word_of = is_start.cumsum().tolist()
-    yield from _characters_of_words(text, word_of) if ngrams.unit == "word" else _characters(text, word_of)
+    yield from _characters_of_words(text, word_of, marks) if ngrams.unit == "word" else _characters(text, word_of)
 
 
-def _characters_of_words(text: str, word_of: Sequence[int]) -> Iterator[tuple[str, int, int]]:
+def _characters_of_words(text: str, word_of: Sequence[int], marks: Sequence[bool]) -> Iterator[tuple[str, int, int]]:
     """Yield the n-grams of three to five characters of each word with a space on both sides."""
     for start, end in locate(text, text.split()):
         padded = f" {text[start:end]} "
+        mark = NEGATED if marks[word_of[start]] else ""
         for n in (3, 4, 5):
             for offset in range(max(len(padded) - n, 0) + 1):
                 first, last = max(start + offset - 1, start), min(start + offset - 1 + n, end) - 1
-                yield "\t" + padded[offset : offset + n], word_of[first], word_of[last] + 1
+                yield f"{mark}\t{padded[offset : offset + n]}", word_of[first], word_of[last] + 1
             if n >= len(padded):
                 break
 
