@@ -42,7 +42,7 @@ def ngrams_of(text: str, unit: str, *, long: bool, language: str = "") -> Iterat
     Runs of characters begin with a tab, which distinguishes them from words, and marked words with a line break:
 
     >>> list(ngrams_of("no go", "word", long=True, language="en"))
-    ['no', 'go', 'no go', '\\ngo']
+    ['no', '\\ngo', 'no go']
     >>> list(ngrams_of("a", "word", long=False))
     ['a', '\\t a ']
     """
@@ -56,9 +56,9 @@ def ngrams_of(text: str, unit: str, *, long: bool, language: str = "") -> Iterat
             before = last
         return
     units = UNITS[unit](text)
-    for n in (1, 2, 3) if long or unit == "character" else (1, 2):
-        yield from _runs(units, n)
     yield from _marked(units, negated(units, language)[0])
+    for n in (2, 3) if long or unit == "character" else (2,):
+        yield from _runs(units, n)
     if unit == "chinese" and not long:
         for n in (1, 2, 3):
             for start in range(len(text) - n + 1):
@@ -80,12 +80,12 @@ def _grams_of_run(run: str, unit: str, language: str, left: int) -> tuple[str, s
     units = UNITS[unit](run)
     marks, left = negated(units, language, left)
     mark = NEGATED if marks[0] else ""
-    grams = [*_runs(units, 1), *_runs(units, 2), *_marked(units, marks), *(mark + gram for gram in _characters(run))]
+    grams = [*_marked(units, marks), *_runs(units, 2), *(mark + gram for gram in _characters(run))]
     return units[0], units[-1], left, grams
 
 
 def _marked(units: Sequence[str], marks: Sequence[bool]) -> Iterator[str]:
-    return (NEGATED + unit for unit, is_negated in zip(units, marks, strict=True) if is_negated)
+    return (NEGATED + unit if is_negated else unit for unit, is_negated in zip(units, marks, strict=True))
 
 
 def _characters(word: str) -> Iterator[str]:

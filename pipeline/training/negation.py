@@ -24,6 +24,7 @@ class Templates(NamedTuple):
     subjects: str
     positive: str
     negative: str
+    neutral: str  # negative where they are negated
     plain: str  # forms with gaps for a subject and a word
     negated: str
 
@@ -32,18 +33,27 @@ _TEMPLATES = {
     "en": Templates(
         "the film is|i think they are|her answer was|my new phone is|their service was|the food is|the room was|he is|"
         "your idea is|the price is|the last game was|to be honest this place is",
-        "lovely|brilliant|perfect|superb|enjoyable|pleasant|impressive|useful|funny|easy|interesting|clean|friendly|"
-        "fresh|reliable|beautiful|worth the money|a pleasure",
-        "poor|boring|useless|annoying|disgusting|ugly|stupid|dull|unpleasant|dreadful|dirty|rude|slow|broken|difficult|"
-        "sad|a waste of time|a mess",
+        "lovely|brilliant|perfect|superb|enjoyable|pleasant|impressive|useful|funny|easy|interesting|clean|friendly|fresh|"
+        "reliable|beautiful|clever|exciting|delicious|comfortable|fair|honest|strong|smart|sweet|cute|cool|happy|glad|fun|"
+        "safe|bright|calm|charming|convincing|creative|elegant|entertaining|fast|generous|gorgeous|healthy|hilarious|kind|"
+        "memorable|polite|powerful|quick|relaxing|satisfying|special|stunning|successful|talented|touching|valuable|warm|"
+        "wise|worth the money|a pleasure|a success|my favourite",
+        "poor|boring|useless|annoying|disgusting|ugly|stupid|dull|unpleasant|dreadful|dirty|rude|slow|broken|difficult|sad|"
+        "angry|painful|pathetic|ridiculous|weak|wrong|noisy|messy|nasty|scary|dangerous|depressing|expensive|fake|gross|"
+        "harmful|hopeless|insulting|lame|lazy|mean|mediocre|offensive|overrated|pointless|predictable|shameful|silly|"
+        "sloppy|sick|terrifying|tedious|tragic|unfair|unreliable|upset|weird|worthless|a waste of time|a mess|a joke|"
+        "a disaster|a shame",
+        "as described|working|ready|for me|what they promised|how i imagined it|up to it|available|included|here yet|"
+        "like in the picture|the same as before|made for this|our thing|enough|new|done yet|possible|true|what it was",
         "{} {}|{} {}.|{} so {}|{} really {}!",
         "{} not {}|{} not {}.|{} not {} at all|{} not {} at all.|{} not really {}.|{} not that {}|{} never {}.|"
         "{} not even {}!",
     ),
     "zh": Templates(
         "这部电影|这家店|房间|手机|物流|味道|他的态度|价格|包装|屏幕|这本书|客服",
-        "漂亮|舒服|精彩|方便|干净|好用|好吃|实惠|新鲜|热情|专业|值得",
-        "难看|难吃|脏|无聊|慢|贵|粗糙|难用|吵|麻烦|过分|敷衍",
+        "漂亮|舒服|精彩|方便|干净|好用|好吃|实惠|新鲜|热情|专业|值得|可靠|美味|有趣|舒适|划算|清楚|结实|负责|细心|精致|耐用|流畅",
+        "难看|难吃|脏|无聊|慢|贵|粗糙|难用|吵|麻烦|过分|敷衍|难闻|笨重|模糊|拥挤|冷淡|傲慢|低劣|廉价|危险|虚假|枯燥|恶心",
+        "一样|合适|够|清楚|到位|符合描述|能用|可以|是我要的|像图片那样",
         "{}{}|{}很{}。|{}真{}！|{}特别{}。",
         "{}不{}|{}不{}。|{}并不{}。|{}一点也不{}。|{}一点都不{}|{}不太{}|{}不算{}。|{}没有那么{}。",
     ),
@@ -77,14 +87,20 @@ def negation_rows(classes: Sequence[str], language: str, training_rows: int) -> 
     if language not in _TEMPLATES or (polarities.count("positive"), polarities.count("negative")) != (1, 1):
         return [], np.zeros(0, dtype=np.int32)
     positive, negative = (polarities.index(name) for name in ("positive", "negative"))
-    subjects, good, bad, plain, negated = (options.split("|") for options in _TEMPLATES[language])
-    count = min(round(SHARE * training_rows), MAX_ROWS) // 4
+    subjects, good, bad, other, plain, negated = (options.split("|") for options in _TEMPLATES[language])
+    count = min(round(SHARE * training_rows), MAX_ROWS) // 5
     random = np.random.default_rng(0)
     texts: list[str] = []
     labels: list[int] = []
-    for (frames, turned), words in product(((plain, False), (negated, True)), (good, bad)):
-        every = [frame.format(subject, word) for frame, subject, word in product(frames, subjects, words)]
+    for forms, words, label in (
+        (plain, good, positive),
+        (plain, bad, negative),
+        (negated, good, negative),
+        (negated, bad, positive),
+        (negated, other, negative),
+    ):
+        every = [form.format(subject, word) for form, subject, word in product(forms, subjects, words)]
         chosen = [every[number] for number in random.permutation(len(every))[:count]]
         texts += chosen
-        labels += [positive if (words is good) != turned else negative] * len(chosen)
+        labels += [label] * len(chosen)
     return texts, np.array(labels, dtype=np.int32)

@@ -81,7 +81,7 @@ def test_cut(text: str, unit: str, long: bool, expected: str) -> None:
     ],
 )  # fmt: skip
 def test_negated_words_are_marked(text: str, unit: str, long: bool, language: str, marked: str) -> None:
-    """The three words after a negator, up to punctuation; in short texts their characters as well, and only marked."""
+    """The three words after a negator, up to punctuation, and in short texts their characters, are only marked."""
     grams = list(ngrams_of(text, unit, long=long, language=language))
     found = [gram.removeprefix(NEGATED) for gram in grams if gram.startswith(NEGATED)]
     assert sorted(found) == sorted(filter(None, marked.split("|")))

@@ -96,9 +96,8 @@ def grams_by_word(text: str, spans: Sequence[Span], ngrams: Ngrams) -> Iterator[
     units = [text[start:end] for start, end in spans]
     marks, _ = negated(units, ngrams.language)
     for number, is_negated in enumerate(marks):
-        if is_negated:
-            yield NEGATED + units[number], number, number + 1
-    for n in (1, 2, 3) if ngrams.long or ngrams.unit == "character" else (1, 2):
+        yield NEGATED + units[number] if is_negated else units[number], number, number + 1
+    for n in (2, 3) if ngrams.long or ngrams.unit == "character" else (2,):
         for first in range(len(units) - n + 1):
             yield " ".join(units[first : first + n]), first, first + n
     if ngrams.long or ngrams.unit == "character" or not spans:
