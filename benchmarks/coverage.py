@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.base import command
-from pipeline.evaluation import intervals, metrics
-from pipeline.evaluation.comparison import compare_with_baselines
+from pipeline.evaluation import intervals, metrics, rates
 from pipeline.inference.network import log_softmax
 
 SETTINGS = ((50, 10, 0.1), (34, 100, 0.05), (18, 60, 0.1), (10, 100, 0.05))  # groups, rows of each, correlation
@@ -86,12 +85,18 @@ def small_coverage(classes: int, imbalance: float, rows: int, simulations: int) 
     held = []
     for seed in range(simulations):
         labels, models = draw_models(classes, imbalance, rows, random)
-        model = models.pop("model")
-        names = [str(number) for number in range(classes)]
-        found = compare_with_baselines(labels, model, models, names, resamples=RESAMPLES, seed=seed)[1]
-        differences = [found["differences"][name][key] for key in ("macro_f1", "loss") for name in models]
-        recall = found["per_class"][names[-1]]["recall"] or {"low": 0.0, "high": 1.0}  # no row of it was drawn
-        bounds = [found["overall"]["accuracy"], found["overall"]["macro_f1"], recall, *differences]
+        measured, of_rows = {name: metrics.Measured(labels, of) for name, of in models.items()}, np.arange(rows)
+        drawn = intervals.bootstrap(measured, resamples=RESAMPLES, seed=seed, rankings=False)
+        own, *others = (model(rankings=False) for model in measured.values())
+        overall = intervals.overall_intervals(measured["model"], drawn["model"], of_rows)
+        rarest = rates.per_class_intervals(measured["model"], [*map(str, range(classes))], of_rows)[str(classes - 1)]
+        recall = rarest["recall"] or {"low": 0.0, "high": 1.0}  # no row of it was drawn
+        differences = [
+            intervals.t_interval(own[key] - other[key], drawn["model"][key] - drawn[name][key], of_rows)
+            for key in ("macro_f1", "loss")
+            for name, other in zip(("equal", "weaker"), others, strict=True)
+        ]
+        bounds = [overall["accuracy"], overall["macro_f1"], recall, *differences]
         held.append([of["low"] <= value <= of["high"] for of, value in zip(bounds, truth, strict=True)])
     return [float(share) for share in np.mean(held, axis=0)]
 

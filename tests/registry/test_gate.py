@@ -88,7 +88,7 @@ REFUSED = [
     (
         {"overall": GOOD.overall | {"classwise_ece": 0.14}, "intervals": {"noise": 0.03}},
         {},
-        "class-wise calibration error 0.1400, of which chance may be 0.0300, wanted at most 0.1 above it",
+        "class-wise ECE 0.1400, of which chance may be 0.0300, wanted at most 0.1 above it",
     ),
     (
         {"intervals": {"slices": {"with emoji": {"accuracy": {"low": 0.1, "high": 0.29}}}}},  # of few groups
