@@ -80,7 +80,7 @@ def measure_file(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> 
     plan = rebalancing.rebalance(labels["train"], classes, strategy=rebalancing.auto_strategy(counts))
     processors = {"text": tokenizer}
     inputs = {part: Inputs.encode({"text": cells}, processors) for part, cells in texts.items()}
-    data = fit.Data(classes, processors, inputs, labels, plan, 0.0)
+    data = fit.Data(classes, processors, inputs, labels, plan, 0.0, [])
     prepare_keras()
     ngrams = fit.train_ngrams(data)
     with redirect_stdout(sys.stderr):  # standard output is for the table

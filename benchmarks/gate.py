@@ -101,8 +101,7 @@ def judged(
         majority=measured["baselines"]["majority"]["macro_f1"],
         latency=1.0,
         size=1.0,
-        differences=intervals["differences"],
-        reached=intervals["reached"],
+        intervals=intervals,
     )
     return decide(challenger, [Comparison("champion", "1", **differences)], params.load(Gate))
 

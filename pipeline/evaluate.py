@@ -7,14 +7,18 @@ from .base import command, params, paths
 from .base.files import read_arrays, read_table, sha256, write_json, write_table
 from .base.modalities import modality
 from .evaluation import behaviour, curves, metrics
-from .evaluation.comparison import measure_model, mistakes, rows_digest
+from .evaluation.comparison import EvaluationMetrics, measure_model, mistakes, rows_digest
+from .evaluation.intervals import clusters
 from .evaluation.kinds import Kind, kind_of
+from .evaluation.rates import slice_intervals
 from .evaluation.settings import Evaluate
 from .inference.calibration import combine
 from .inference.manifest import read_manifest
 from .inference.predictor import Predictor
 from .reports import summary
 from .reports.figures import draw_figures
+
+NOTABLE_COPIES = 0.01  # share of the test rows
 
 
 def write_rows(
@@ -42,6 +46,41 @@ def write_rows(
         write_table(path, table)
 
 
+def add_honest_accuracies(
+    all_metrics: EvaluationMetrics, hits: np.ndarray, conflict_hits: np.ndarray, copies: np.ndarray
+) -> None:
+    """Add the accuracy with the conflicting rows that clean dropped, and without near copies of training rows.
+
+    Parameters
+    ----------
+    all_metrics : dict
+        Gets `conflicts` and `near_copies`, and both accuracies in `overall`.
+    hits : ndarray of shape (n_rows,), bool
+        Whether each test row is predicted right.
+    conflict_hits : ndarray of shape (n_conflicting_rows,), bool
+        Whether each conflicting row has the label that is predicted for its text.
+    copies : ndarray of shape (n_rows,), bool
+        Which test rows are near copies.
+    """
+    accuracies = {"accuracy_with_conflicts": np.append(hits, conflict_hits).mean()}
+    all_metrics["conflicts"] = {"num_samples": len(conflict_hits)}
+    all_metrics["near_copies"] = {"num_samples": int(copies.sum())} | metrics.rounded({"share": copies.mean()})
+    if not copies.all():
+        accuracies["accuracy_without_near_copies"] = hits[~copies].mean()
+    all_metrics["overall"] |= metrics.rounded(accuracies)
+
+
+def near_copies_line(all_metrics: EvaluationMetrics) -> str:
+    """Return a sentence on the near copies; "" where they are few."""
+    copies, overall = all_metrics["near_copies"], all_metrics["overall"]
+    if copies["share"] < NOTABLE_COPIES or "accuracy_without_near_copies" not in overall:
+        return ""
+    return (
+        f"{copies['num_samples']:,} test rows ({copies['share']:.1%}) nearly repeat a training row; without them, the "
+        f"accuracy is {overall['accuracy_without_near_copies']:.4f}."
+    )
+
+
 def write_measured(rows: np.ndarray, labels: np.ndarray, settings: Evaluate) -> None:
     """Write what was measured: digests of the model, of the test rows and of the published files, and the settings."""
     measured = {
@@ -64,7 +103,16 @@ def main() -> None:
     baselines = kind.baselines(train, test, classes, predictor, settings.baseline_rows)
     all_metrics, intervals = measure_model(predictor, parts, labels, settings, baselines, test["group"].to_list())
     masks = kind.slices(test, arrays[modality(name).array], settings.length_bounds)
-    all_metrics["slices"] = metrics.slices(labels, combine(parts, predictor.calibration), masks)
+    probabilities = combine(parts, predictor.calibration)
+    conflicting = read_table(paths.CLEAN_CONFLICTING)
+    conflict_hits = np.zeros(0, dtype=bool)
+    if len(conflicting):
+        called = combine(predictor.log_probabilities(conflicting[name].to_list()), predictor.calibration).argmax(axis=1)
+        conflict_hits = np.array(classes, dtype=object)[called] == conflicting["label"].to_numpy(dtype=object)
+    hits = probabilities.argmax(axis=1) == labels
+    add_honest_accuracies(all_metrics, hits, conflict_hits, kind.near_copies(train, test, predictor))
+    all_metrics["slices"] = metrics.slices(labels, probabilities, masks)
+    intervals["slices"] = slice_intervals(hits, masks, clusters(test["group"].to_list()))
     behaviour_report = kind.behaviour(predictor, test, classes)
 
     write_rows(test, predictor, parts, labels, kind)
@@ -79,6 +127,8 @@ def main() -> None:
         print(f"{title}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, loss {loss:.4f}")
     print(summary.verdict(all_metrics, intervals))
     print(summary.resolution(all_metrics, intervals))
+    if line := near_copies_line(all_metrics):
+        print(line)
     print(behaviour.weakest_line(behaviour_report))
 
 

@@ -12,6 +12,7 @@ from pipeline.base import params, paths
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_table, write_json, write_table
 from pipeline.data import selection
+from pipeline.data.split import assign_split
 from pipeline.data.tables import complete
 
 
@@ -87,6 +88,30 @@ def test_stage_splits_by_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert list(tables["test"].columns) == ["id", "text", "label", "source", "group", "split", "time", "row"]
         tests.append(set(tables["test"]["id"]))
     assert len(tests[0] & tests[1]) < 60
+
+
+def test_conflicting_test_rows_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of texts with copies of two labels, those that the hash puts into the test split, with each label."""
+    text = params.PARAMS_FILE.read_text(encoding="utf-8")
+    table = pd.DataFrame({"text": [f"text {n}" for n in range(1_000)], "label": ["x", "y"] * 500}, dtype="str")
+    copies = table[table.index % 4 == 0].replace({"label": {"x": "y"}})
+    rare = table[table.index % 100 == 1].assign(label="only in conflicts")
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    write_table(paths.INGEST_TABLE, complete(pd.concat([table, copies, rare], ignore_index=True), source="s"))
+    write_json(paths.VALIDATE_PASSED, {})
+    clean.main()
+    conflicting = read_table(paths.CLEAN_CONFLICTING)
+    assert list(conflicting.columns) == list(read_table(paths.CLEAN_TABLES["test"]).columns)
+    assert conflicting["label"].value_counts().to_dict().keys() == {"x", "y"}
+    pairs = conflicting.groupby("text")["label"].nunique()
+    assert set(pairs) == {1, 2}
+    assert 20 < (pairs == 2).sum() < 60  # of 250 texts, 15 %
+    shares = {name: set(read_table(path)["text"]) for name, path in paths.CLEAN_TABLES.items()}
+    assert not set(conflicting["text"]) & set.union(*shares.values())
+    alone = complete(table, source="s").assign(raw=table["text"])
+    alone["split"] = assign_split(alone, validation_share=0.15, test_share=0.15, seed=0)
+    assert set(conflicting["text"]) <= set(alone.loc[alone["split"] == "test", "text"])
 
 
 def test_two_classes_in_every_split_pass() -> None:

@@ -51,6 +51,7 @@ def data(strategy: str = "none") -> fit.Data:
         labels={"train": LABELS, "validation": 1 - LABELS},  # so that an early epoch is the best
         plan=rebalance(LABELS, CLASSES, strategy=strategy),
         correction=0.5,
+        groups=[""] * len(LABELS),
     )
 
 

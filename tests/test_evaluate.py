@@ -1,9 +1,12 @@
 """Comparison with baselines, the worst mistakes, and the digest of the measured rows."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import evaluate
 from pipeline.evaluation.comparison import MISTAKES, compare_with_baselines, mistakes, rows_digest
 
 
@@ -22,10 +25,12 @@ def test_differences_are_paired() -> None:
     assert list(intervals["overall"]) == [key for key in values["overall"] if key != "num_samples"]
     accuracy = intervals["overall"]["accuracy"]
     assert 0.1 < accuracy["high"] - accuracy["low"] < 0.16
+    # One row of 200 differs, and of the pseudo rows one of each class on average.
+    error = np.sqrt(0.005 + 2 / 200) / np.sqrt(200)
     assert intervals["differences"]["other"]["accuracy"] == {
         "difference": 0.005,
-        "low": 0.0,
-        "high": pytest.approx(0.0175, abs=0.0051),
+        "low": pytest.approx(0.005 - 1.97 * error, abs=0.003),
+        "high": pytest.approx(0.005 + 1.97 * error, abs=0.003),
     }
     again = compare_with_baselines(labels, model, {"other": baseline}, ["a", "b"], resamples=200, seed=0)
     assert again == (values, intervals)
@@ -69,14 +74,14 @@ def test_undefined_metric_has_no_interval() -> None:
     assert list(intervals["overall"]) == [key for key in values["overall"] if key != "num_samples"]
 
 
-def test_seed_and_resamples_decide_class_intervals() -> None:
+def test_seed_and_resamples_decide_the_intervals() -> None:
     random = np.random.default_rng(0)
     labels, model = random.integers(2, size=60), random.dirichlet([1, 1], size=60)
     results = [
-        compare_with_baselines(labels, model, {}, ["a", "b"], resamples=resamples, seed=seed)[1]["per_class"]
+        compare_with_baselines(labels, model, {}, ["a", "b"], resamples=resamples, seed=seed)[1]["overall"]
         for resamples, seed in ((101, 0), (101, 1), (400, 0))
     ]
-    assert len({str(result) for result in results}) == 3
+    assert len({str(result["macro_f1"]) for result in results}) == 3
 
 
 def test_groups_decide_the_intervals() -> None:
@@ -94,3 +99,22 @@ def test_groups_decide_the_intervals() -> None:
         (alone["differences"]["other"]["loss"], grouped["differences"]["other"]["loss"]),
     ):
         assert wide["high"] - wide["low"] > 1.7 * (narrow["high"] - narrow["low"])
+
+
+def test_accuracy_with_conflicts_and_without_near_copies() -> None:
+    hits, copies = np.array([True, True, False, True]), np.array([True, False, False, False])
+    results: Any = {"overall": {"accuracy": 0.75}}
+    evaluate.add_honest_accuracies(results, hits, np.array([True, False, False, False]), copies)
+    assert results == {
+        "overall": {"accuracy": 0.75, "accuracy_with_conflicts": 0.5, "accuracy_without_near_copies": 0.666667},
+        "conflicts": {"num_samples": 4},
+        "near_copies": {"num_samples": 1, "share": 0.25},
+    }
+    line = "1 test rows (25.0%) nearly repeat a training row; without them, the accuracy is 0.6667."
+    assert evaluate.near_copies_line(results) == line
+    few: Any = results | {"near_copies": {"num_samples": 1, "share": 0.009}}
+    assert evaluate.near_copies_line(few) == ""
+    everything: Any = {"overall": {}}
+    evaluate.add_honest_accuracies(everything, hits, np.zeros(0, dtype=bool), np.ones(4, dtype=bool))
+    assert everything["overall"] == {"accuracy_with_conflicts": 0.75}
+    assert evaluate.near_copies_line(everything) == ""

@@ -17,6 +17,7 @@ INGEST_COLUMNS = Path("data/ingest/columns.json")
 VALIDATE_PASSED = Path("data/validate/passed.json")
 
 CLEAN_TABLES = {split: Path(f"data/clean/{split}.parquet") for split in SPLITS}
+CLEAN_CONFLICTING = Path("data/clean/conflicting.parquet")
 CLEAN_CLASSES = Path("data/clean/classes.json")
 CLEAN_COUNTS = Path("data/clean/counts.csv")
 CLEAN_SUMMARY = Path("data/clean/summary.json")

@@ -158,6 +158,41 @@ def assign_split(table: pd.DataFrame, *, validation_share: float, test_share: fl
     return split
 
 
+def test_rows(dropped: pd.DataFrame, table: pd.DataFrame, *, test_share: float, seed: int) -> np.ndarray:
+    """Return which of the rows that clean dropped would be test rows.
+
+    Parameters
+    ----------
+    dropped : DataFrame of shape (n_rows, >= 5)
+        Has the columns that `assign_split` reads.
+    table : DataFrame of shape (n_kept_rows, >= 5)
+        The other rows, with the `split` that `assign_split` returned.
+    test_share, seed : float, int
+        As in `assign_split`.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), bool
+        A row is where its group is; where its split column puts it; after the first test row, if time decides; and
+        where the hash of its content puts it otherwise.
+
+    Examples
+    --------
+    >>> rows = {"raw": ["text 6", "text 7"], "label": "joy", "group": "", "split": "", "time": np.nan}
+    >>> test_rows(pd.DataFrame(rows), pd.DataFrame(rows).assign(split="train"), test_share=0.15, seed=0)
+    array([ True, False])
+    """
+    is_test, given = table["split"] == "test", dropped["split"] != ""
+    of_group = dropped["group"].map(is_test.groupby(table["group"]).any().drop("", errors="ignore"))
+    if table["time"].notna().any():
+        drawn = dropped["time"] >= table.loc[is_test, "time"].min()
+    else:
+        drawn = pd.Series(_draws(dropped, seed) < test_share, dropped.index, dtype=bool)
+    own = (dropped["split"] == "test").where(given, drawn)
+    tests: np.ndarray = of_group.where(of_group.notna(), own).to_numpy(dtype=bool)
+    return tests
+
+
 def _draws(table: pd.DataFrame, seed: int) -> np.ndarray:
     """Return a number from 0 to 1 for each row: the hash of its group, or of its content if it has no group."""
     keys = ("group\0" + table["group"]).where(table["group"] != "", table["raw"].map(split_key))

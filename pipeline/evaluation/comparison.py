@@ -10,8 +10,9 @@ import pandas as pd
 from ..inference.calibration import combine
 from ..inference.predictor import Predictor
 from . import metrics
-from .intervals import BOUNDS, Interval, bootstrap, clusters, interval, per_class_intervals
+from .intervals import bootstrap, calibration_noise, clusters, overall_intervals, t_interval
 from .metrics import Measured, Metrics, precision_recall_f1
+from .rates import Interval, per_class_intervals
 from .settings import Evaluate
 
 MISTAKES = 100  # number of mistakes listed
@@ -22,7 +23,8 @@ class EvaluationMetrics(TypedDict):
     """Content of `metrics.json`.
 
     All but `baselines` are the model's; `baselines`, `per_class`, `parts` and `slices` are by name.
-    `compare_with_baselines` returns the first three, `measure_model` adds the next, and the stage the slices.
+    `compare_with_baselines` returns the first three, `measure_model` adds the next, and the stage the last three: of
+    rows that clean dropped, of near copies of training rows, and of slices.
     """
 
     overall: Metrics
@@ -31,21 +33,27 @@ class EvaluationMetrics(TypedDict):
     uncalibrated: NotRequired[Metrics]
     temperature: NotRequired[float]
     parts: NotRequired[dict[str, Metrics]]
+    conflicts: NotRequired[Metrics]
+    near_copies: NotRequired[Metrics]
     slices: NotRequired[dict[str, Metrics]]
 
 
 class EvaluationIntervals(TypedDict):
     """Content of `intervals.json`: 95 % intervals.
 
-    `overall` (by metric) and `per_class` (by class and metric) are the model's. `differences` are the model minus each
+    `overall` (by metric), `per_class` (by class and metric) and `slices` (by slice, of accuracy) are the model's; the
+    stage adds the slices. `differences` are the model minus each
     baseline, by baseline and metric, and also have the `difference` itself. `reached` is no interval, but the highest
-    recall of each class that a baseline reaches.
+    recall of each class that a baseline reaches. `noise` is the class-wise ECE that calibrated probabilities would
+    exceed on such rows one time in 40.
     """
 
     overall: dict[str, Interval]
     per_class: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Interval]]
     reached: dict[str, float]
+    noise: float
+    slices: NotRequired[dict[str, dict[str, Interval]]]
 
 
 def compare_with_baselines(
@@ -74,26 +82,29 @@ def compare_with_baselines(
         As in `intervals.bootstrap`.
     """
     measured = {name: Measured(labels, rows) for name, rows in {MODEL: model, **baselines}.items()}
+    of_rows = np.arange(len(labels)) if of_rows is None else of_rows
     drawn = bootstrap(measured, resamples=resamples, seed=seed, of_rows=of_rows)
     others = {name: predictions.overall() for name, predictions in measured.items()}
     own = others.pop(MODEL)
     reached = np.max([np.zeros(len(classes)), *(_recalls(measured[name]) for name in baselines)], axis=0)
     intervals: EvaluationIntervals = {
         "overall": {
-            key: interval(values, of_rows, BOUNDS.get(key, (0.0, 1.0)))
-            for key, values in drawn[MODEL].items()
+            key: bounds
+            for key, bounds in overall_intervals(measured[MODEL], drawn[MODEL], of_rows).items()
             if key in own
         },
-        "per_class": per_class_intervals(measured[MODEL], classes, resamples=resamples, seed=seed, of_rows=of_rows),
+        "per_class": per_class_intervals(measured[MODEL], classes, of_rows),
         "differences": {
             name: {
-                key: {"difference": round(own[key] - other[key], 6)} | interval(values - drawn[name][key], of_rows)
+                key: {"difference": round(own[key] - other[key], 6)}
+                | t_interval(own[key] - other[key], values - drawn[name][key], of_rows)
                 for key, values in drawn[MODEL].items()
                 if key in own and key in other and key in drawn[name]
             }
             for name, other in others.items()
         },
         "reached": dict(zip(classes, reached.tolist(), strict=True)),
+        "noise": round(calibration_noise(measured[MODEL], of_rows, seed), 6),
     }
     own_metrics: EvaluationMetrics = {
         "overall": own,
@@ -145,7 +156,7 @@ def measure_model(
         of_rows=clusters(groups) if any(groups) else None,
     )
     uncalibrated = metrics.overall(labels, combine(parts, predictor.calibration.uncalibrated))
-    all_metrics["uncalibrated"] = {key: uncalibrated[key] for key in ("accuracy", "loss", "ece")}
+    all_metrics["uncalibrated"] = {key: uncalibrated[key] for key in ("accuracy", "loss", "ece", "classwise_ece")}
     all_metrics["temperature"] = predictor.calibration.temperature
     if len(parts) > 1:
         by_part = {

@@ -1,17 +1,18 @@
-"""Bootstrap confidence intervals of metrics (Efron 1979)."""
+"""Confidence intervals of metrics by the bootstrap (Efron 1979); those of rates are in rates.py."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
-from scipy.special import stdtrit
 
-from .metrics import Measured, precision_recall_f1, rounded
+from .metrics import PREDICTED, Measured, rounded
+from .rates import NORMAL, Interval, rate_interval, student
 
 RANKING_BUDGET = 250_000_000  # rows x classes x resamples for `roc_auc` and `pr_auc` of each model: some seconds
-MIN_RESAMPLES = 100
+MIN_RESAMPLES = NOISE_DRAWS = 100
 BOUNDS = {"loss": (0.0, np.inf), "mcc": (-1.0, 1.0)}  # of metrics; those of others are 0 and 1
 
-Interval = dict[str, float]  # `low` and `high`; empty if undefined
+Key = TypeVar("Key", bound=Hashable)
 
 
 def bootstrap(
@@ -23,6 +24,11 @@ def bootstrap(
     of_rows: np.ndarray | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Measure several models' predictions for the same rows on the same resamples of these rows.
+
+    A class with few rows varies less in the resamples than it should: one that a model never finds does not vary at
+    all. Metrics of the predicted classes (`PREDICTED`) are therefore of each resample and pseudo rows, of which each
+    class has on average one hit and one miss, as in Agresti and Coull 1998. Of two models, they hit independently, as
+    in Agresti and Min 2005.
 
     Parameters
     ----------
@@ -46,38 +52,81 @@ def bootstrap(
     """
     drawn: dict[str, dict[str, list[float]]] = {name: {} for name in models}
     first = next(iter(models.values()))
-    num_rows = len(first.labels)
-    ranking_resamples = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, num_rows * first.num_classes))
-    of_rows = np.arange(num_rows) if of_rows is None else of_rows
-    for number, weights in enumerate(resampled(of_rows, resamples, seed)):
+    ranking_resamples = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, len(first.labels) * first.num_classes))
+    for number, (weights, pseudo) in enumerate(draws(models, resamples=resamples, seed=seed, of_rows=of_rows)):
         for name, model in models.items():
-            for key, value in model(weights, rankings=rankings and number < ranking_resamples).items():
+            values = model(weights, rankings=rankings and number < ranking_resamples, pseudo=pseudo[name])
+            for key, value in values.items():
                 drawn[name].setdefault(key, []).append(value)
     return {name: {key: np.array(values) for key, values in metrics.items()} for name, metrics in drawn.items()}
 
 
-def per_class_intervals(
-    measured: Measured, classes: Sequence[str], *, resamples: int, seed: int, of_rows: np.ndarray | None = None
-) -> dict[str, dict[str, Interval]]:
-    """Return the intervals of each class's `precision`, `recall` and `f1`, by class name; resampled as in `bootstrap`.
+def draws(
+    models: Mapping[Key, Measured], *, resamples: int, seed: int, of_rows: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, dict[Key, np.ndarray]]]:
+    """Yield for each resample the weights of the rows, and each model's pseudo rows, the arguments of `Measured`.
+
+    Parameters are those of `bootstrap`.
+    """
+    first = next(iter(models.values()))
+    of_rows = np.arange(len(first.labels)) if of_rows is None else of_rows
+    random = np.random.default_rng([seed, 1])
+    counts = random.poisson(2, (resamples, first.num_classes))  # of pseudo rows by class, the same for all models
+    hits = {name: random.binomial(counts, 0.5) for name in models}
+    for number, weights in enumerate(resampled(of_rows, resamples, seed)):
+        yield (
+            weights,
+            {
+                name: model.pseudo_rows(hits[name][number], (counts - hits[name])[number])
+                for name, model in models.items()
+            },
+        )
+
+
+def overall_intervals(measured: Measured, drawn: Mapping[str, np.ndarray], of_rows: np.ndarray) -> dict[str, Interval]:
+    """Return the 95 % interval of each metric of a model.
+
+    Accuracy has that of a rate, see `rate_interval`. The other metrics of the predicted classes have the midpoint of
+    their values without and with one pseudo hit and one pseudo miss of each class, plus and minus Student's t times
+    the standard deviation of the bootstrap values. The others have the percentiles, see `interval`.
+
+    Parameters
+    ----------
+    measured : Measured
+        The model's predictions.
+    drawn : mapping of str to ndarray of shape (n_resamples,)
+        Its bootstrap values by metric, as `bootstrap` returns them.
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, as in `bootstrap`.
+    """
+    ones = np.ones(measured.num_classes)
+    plain, smoothed = measured(rankings=False), measured(rankings=False, pseudo=measured.pseudo_rows(ones, ones))
+    return {
+        key: t_interval((plain[key] + smoothed[key]) / 2, values, of_rows, BOUNDS.get(key, (0.0, 1.0)))
+        if key in PREDICTED
+        else interval(values, of_rows, BOUNDS.get(key, (0.0, 1.0)))
+        for key, values in drawn.items()
+    } | {"accuracy": rate_interval(measured.predicted == measured.labels, of_rows)}
+
+
+def calibration_noise(measured: Measured, of_rows: np.ndarray, seed: int) -> float:
+    """Return the class-wise calibration error that calibrated probabilities exceed in one of 40 samples of such rows.
+
+    The differences of labels and probabilities get a random sign for each cluster (wild bootstrap; Wu 1986), which
+    leaves only chance in their sums.
 
     Parameters
     ----------
     measured : Measured
         A model's predictions.
-    classes : sequence of str
-        Class names.
-    resamples, seed, of_rows
-        As in `bootstrap`.
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, as in `bootstrap`.
+    seed : int
+        Seed of the signs.
     """
-    rows = np.arange(len(measured.labels)) if of_rows is None else of_rows
-    drawn = [precision_recall_f1(measured.confusion(weights)) for weights in resampled(rows, resamples, seed)]
-    return {
-        name: {
-            key: interval(np.array([columns[key][number] for columns in drawn]), of_rows, (0, 1)) for key in drawn[0]
-        }
-        for number, name in enumerate(classes)
-    }
+    random, count = np.random.default_rng(seed), int(of_rows.max()) + 1
+    gaps = [measured.classwise_gap(random.choice([-1.0, 1.0], count)[of_rows]) for _ in range(NOISE_DRAWS)]
+    return float(np.percentile(gaps, 97.5)) / len(of_rows)
 
 
 def clusters(groups: Sequence[str]) -> np.ndarray:
@@ -113,47 +162,72 @@ def resampled(of_rows: np.ndarray, resamples: int, seed: int) -> Iterator[np.nda
         yield np.bincount(random.integers(count, size=count), minlength=count).astype(float)[of_rows]
 
 
-def wilson_interval(share: float, rows: int) -> Interval:
-    """Return the 95 % interval of a share of so many rows (Wilson 1927).
-
-    >>> {bound: round(value, 4) for bound, value in wilson_interval(0.5, 100).items()}
-    {'low': 0.4038, 'high': 0.5962}
-    """
-    z, share = 1.959963984540054, round(share * rows) / rows  # exact, although metrics are rounded
-    centre, width = share + z**2 / (2 * rows), z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    return {
-        "low": float(max(0.0, (centre - width) / (1 + z**2 / rows))),
-        "high": float(min(1.0, (centre + width) / (1 + z**2 / rows))),
-    }
-
-
-def interval(
-    values: np.ndarray, of_rows: np.ndarray | None = None, bounds: tuple[float, float] = (-np.inf, np.inf)
+def t_interval(
+    centre: float,
+    values: np.ndarray,
+    of_rows: np.ndarray,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    *,
+    comparisons: int = 1,
 ) -> Interval:
+    """Return a centre plus and minus Student's t times the standard deviation of bootstrap values, a 95 % interval.
+
+    Parameters
+    ----------
+    centre : float
+        The value, or the difference of two, on the rows themselves.
+    values : ndarray of shape (n_resamples,)
+        The same on each resample; NaN is ignored.
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, as in `bootstrap`; t has one degree of freedom less than clusters.
+    bounds : tuple of float
+        The lowest and highest possible value, see `BOUNDS`.
+    comparisons : int
+        Number of intervals that hold together (Bonferroni 1936).
+
+    Examples
+    --------
+    >>> t_interval(0.5, np.array([0.4, 0.5, 0.6]), np.arange(1_000))
+    {'low': 0.303668, 'high': 0.696332}
+    """
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return {}
+    reach = _quantile(of_rows, comparisons) * float(np.std(defined, ddof=1))
+    return rounded({"low": max(centre - reach, bounds[0]), "high": min(centre + reach, bounds[1])})
+
+
+def interval(values: np.ndarray, of_rows: np.ndarray, bounds: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
     """Return the 95 % percentile interval of a metric's bootstrap values, ignoring NaN; empty if all are NaN.
 
     Parameters
     ----------
     values : ndarray of shape (n_resamples,)
         The metric on each resample.
-    of_rows : ndarray of shape (n_rows,), int, optional
+    of_rows : ndarray of shape (n_rows,), int
         The cluster of each row, as in `bootstrap`. Percentiles of few clusters are too narrow: they are moved away from
-        the median as far as Student's t, with one degree of freedom less than clusters, exceeds the normal quantile.
+        the median as far as the quantile of `t_interval` exceeds that of the normal distribution.
     bounds : tuple of float
         The lowest and highest possible value, see `BOUNDS`.
 
     Examples
     --------
-    >>> interval(np.array([0.0, 1.0, np.nan]))
-    {'low': 0.025, 'high': 0.975}
     >>> interval(np.array([0.0, 0.5, 1.0]), np.array([0, 0, 1, 1, 2]))
-    {'low': -0.542754, 'high': 1.542754}
+    {'low': -0.777107, 'high': 1.777107}
     """
     defined = values[~np.isnan(values)]
     if not len(defined):
         return {}
     low, middle, high = np.percentile(defined, [2.5, 50, 97.5])
-    if of_rows is not None:
-        stretch = stdtrit(max(int(of_rows.max()), 1), 0.975) / stdtrit(np.inf, 0.975)
-        low, high = middle + stretch * (low - middle), middle + stretch * (high - middle)
+    stretch = _quantile(of_rows) / NORMAL
+    low, high = middle + stretch * (low - middle), middle + stretch * (high - middle)
     return rounded({"low": max(low, bounds[0]), "high": min(high, bounds[1])})
+
+
+def _quantile(of_rows: np.ndarray, comparisons: int = 1) -> float:
+    """Return how many standard deviations of bootstrap values reach the end of an interval.
+
+    Student's t, and a factor, because the bootstrap divides by the number of clusters, not by one less.
+    """
+    count = len(np.unique(of_rows))
+    return student(count, comparisons) * float(np.sqrt(count / max(count - 1, 1)))

@@ -1,4 +1,4 @@
-"""What evaluation does for one modality only: baselines, slices, words and behavioural tests."""
+"""What evaluation does for one modality only: baselines, slices, words, behavioural tests and near copies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +51,10 @@ def _no_behaviour(predictor: Predictor, test: "pd.DataFrame", classes: Sequence[
     return {"tests": {}, "not_applicable": {}}
 
 
+def _no_near_copies(train: "pd.DataFrame", test: "pd.DataFrame", predictor: Predictor) -> np.ndarray:
+    return np.zeros(len(test), dtype=bool)
+
+
 @dataclass(frozen=True)
 class Kind:
     """The functions that `evaluate` calls for a modality; by default only the majority baseline.
@@ -67,12 +71,15 @@ class Kind:
         columns `class`, `word`, `contribution` and `rows`.
     behaviour : callable
         (predictor, test, classes) -> results of the behavioural tests.
+    near_copies : callable
+        (train, test, predictor) -> mask of the test rows that nearly repeat a training row, (n_rows,), bool.
     """
 
     baselines: Callable[["pd.DataFrame", "pd.DataFrame", Sequence[str], Predictor, int], Baselines] = _majority_only
     slices: Callable[["pd.DataFrame", np.ndarray, Sequence[int] | None], dict[str, np.ndarray]] = _no_slices
     words: Callable[[Predictor, Path, "pd.DataFrame"], "pd.DataFrame"] = _no_words
     behaviour: Callable[[Predictor, "pd.DataFrame", Sequence[str]], "BehaviourReport"] = _no_behaviour
+    near_copies: Callable[["pd.DataFrame", "pd.DataFrame", Predictor], np.ndarray] = _no_near_copies
 
 
 def kind_of(modality: str) -> Kind:

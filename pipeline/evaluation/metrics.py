@@ -6,12 +6,15 @@ which the tests compare with these, sort them on every call.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from .rankings import areas_under_curves, rank
+
 BINS = 15  # of the calibration error, as in Guo et al. 2017
 HEADLINES = ("accuracy", "macro_f1", "loss")  # of every table and summary
+PREDICTED = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "mcc")  # of the predicted classes alone
 RANKINGS = ("roc_auc", "pr_auc")  # expensive: a pass over all rows for each class
 
 Metrics = dict[str, float]  # value by name of the metric; undefined metrics are left out
@@ -47,9 +50,14 @@ class Measured:
         self._excess = (self.predicted == self.labels) - confidence
         self._bins = confidence_bins(confidence)
         # Ranked by the probabilities as given: normalising them could break ties.
-        self._rankings = [_rank(probabilities[:, i], self.labels == i) for i in range(self.num_classes)]
+        self._rankings = [rank(probabilities[:, i], self.labels == i) for i in range(self.num_classes)]
+        # Of each class, the bins of its probability, as one column of bins of all classes.
+        self._class_bins = (confidence_bins(exact) + BINS * np.arange(self.num_classes)).ravel()
+        self._class_excess = np.eye(self.num_classes)[self.labels] - exact
 
-    def __call__(self, weights: np.ndarray | None = None, *, rankings: bool = True) -> Metrics:
+    def __call__(
+        self, weights: np.ndarray | None = None, *, rankings: bool = True, pseudo: np.ndarray | None = None
+    ) -> Metrics:
         """Return all metrics of `overall` except `num_samples`; NaN if undefined.
 
         Parameters
@@ -57,58 +65,59 @@ class Measured:
         weights : ndarray of shape (n_rows,), optional
             Weight of each row; 1 by default.
         rankings : bool
-            Whether to compute `roc_auc` and `pr_auc`.
+            Whether to compute `roc_auc`, `pr_auc` and `classwise_ece`, which take a pass over all rows for each class.
+        pseudo : ndarray of shape (n_classes, n_classes), optional
+            Added to the confusion matrix for the metrics of the predicted classes, see `pseudo_rows`.
         """
         weights = np.ones(len(self.labels)) if weights is None else weights
         confusion = self.confusion(weights)
-        total, true, predicted = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+        total = confusion.sum()
         if not total:
             return {}
-        hits = np.diag(confusion)
-        recalls, f1 = _ratio(hits, true), _ratio(2 * hits, true + predicted)
         gaps = np.bincount(self._bins, weights * self._excess, minlength=BINS)
-        metrics = {
-            "accuracy": hits.sum() / total,
-            "balanced_accuracy": np.nanmean(recalls),
-            "macro_f1": np.nanmean(f1),
-            "weighted_f1": np.nansum(true * f1) / total,
-            "mcc": _mcc(total, hits.sum(), true, predicted),
-        }
+        metrics = _of_confusion(confusion if pseudo is None else confusion + pseudo)
         if rankings:
-            metrics |= dict(zip(RANKINGS, (_mean(areas) for areas in self.areas(weights, true)), strict=True))
-        return metrics | {"loss": weights @ self.losses / total, "ece": np.abs(gaps).sum() / total}
+            areas = self.areas(weights, confusion.sum(axis=1))
+            metrics |= dict(zip(RANKINGS, map(_mean, areas), strict=True))
+        metrics |= {"loss": weights @ self.losses / total, "ece": np.abs(gaps).sum() / total}
+        if rankings:
+            metrics["classwise_ece"] = self.classwise_gap(weights) / total
+        return metrics
+
+    def areas(self, weights: np.ndarray, true: np.ndarray) -> np.ndarray:
+        """Return `areas_under_curves` of the classes, shape (2, n_classes); parameters as there."""
+        return areas_under_curves(self._rankings, weights, true)
 
     def overall(self) -> Metrics:
         """Return the metrics over all rows, rounded; see the function `overall`."""
         return {"num_samples": len(self.labels)} | rounded(self())
+
+    def classwise_gap(self, weights: np.ndarray) -> float:
+        """Return the class-wise calibration error times the number of rows; weights may be negative."""
+        excess = (weights[:, None] * self._class_excess).ravel()
+        gaps = np.bincount(self._class_bins, excess, minlength=BINS * self.num_classes)
+        gap: float = np.abs(gaps).sum() / self.num_classes
+        return gap
 
     def confusion(self, weights: np.ndarray) -> np.ndarray:
         """Return the sum of weights by true and predicted class, shape (n_classes, n_classes)."""
         flat = np.bincount(self._cells, weights, minlength=self.num_classes**2)
         return flat.reshape(self.num_classes, self.num_classes)
 
-    def areas(self, weights: np.ndarray, true: np.ndarray) -> np.ndarray:
-        """Return ROC-AUC and average precision of each class against the rest, shape (2, n_classes).
-
-        NaN for a class with no rows or all of them.
+    def pseudo_rows(self, hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+        """Return the confusion matrices, shape (..., n_classes, n_classes), of rows that nobody observed.
 
         Parameters
         ----------
-        weights : ndarray of shape (n_rows,), float
-            Weight of each row.
-        true : ndarray of shape (n_classes,), float
-            Sum of weights by true class.
+        hits, misses : ndarray of shape (..., n_classes)
+            Number of pseudo rows of each true class that are predicted as it, and as others, as often as the model
+            predicts each of these.
         """
-        total, areas = true.sum(), np.full((2, self.num_classes), np.nan)
-        for number, (order, own, higher, not_lower) in enumerate(self._rankings):
-            if 0 < true[number] < total:
-                all_sums, own_sums = _running_sums(weights[order]), _running_sums(weights[own])
-                # Rows of other classes that rank above each row of the class, twice; a tie counts half.
-                misses = all_sums[not_lower[0]] - own_sums[not_lower[1]] + all_sums[higher[0]] - own_sums[higher[1]]
-                areas[0, number] = 1 - weights[own] @ misses / (2 * true[number] * (total - true[number]))
-                precision = own_sums[not_lower[1]] / np.maximum(all_sums[not_lower[0]], 1e-300)
-                areas[1, number] = weights[own] @ precision / true[number]
-        return areas
+        spread = np.tile(np.bincount(self.predicted, minlength=self.num_classes) + 1e-9, (self.num_classes, 1))
+        np.fill_diagonal(spread, 0)
+        spread /= spread.sum(axis=1, keepdims=True)
+        pseudo: np.ndarray = hits[..., None] * np.eye(self.num_classes) + misses[..., None] * spread
+        return pseudo
 
 
 def overall(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
@@ -128,7 +137,8 @@ def overall(labels: np.ndarray, probabilities: np.ndarray) -> Metrics:
         the classes, each class weighted equally or by its rows (0 for a class that is never predicted); `mcc`,
         Matthews' correlation coefficient (Gorodkin 2004 for several classes); `roc_auc` and `pr_auc`, the area under
         the ROC curve and the average precision, each the mean over the classes against the rest; `loss`, the mean
-        cross-entropy in nats; `ece`, the expected calibration error over 15 bins of confidence (Guo et al. 2017).
+        cross-entropy in nats; `ece`, the expected calibration error over 15 bins of confidence (Guo et al. 2017);
+        `classwise_ece`, the mean over the classes of that of the class's probability (Kull et al. 2019).
         Means are over the classes for which the metric is defined; a metric that is defined for none is left out.
 
     Examples
@@ -233,42 +243,19 @@ def rounded(metrics: Mapping[str, float]) -> Metrics:
     return {key: round(float(value), 6) for key, value in metrics.items() if not np.isnan(value)}
 
 
-class _Ranking(NamedTuple):
-    """The rows ranked by the probability of one class.
-
-    Parameters
-    ----------
-    order : ndarray of shape (n_rows,), int
-        Row numbers by descending probability.
-    own : ndarray of shape (n_own,), int
-        Row numbers of the class, in the same order.
-    higher, not_lower : ndarray of shape (2, n_own), int
-        For each row of the class: the number of rows, and of rows of the class, whose probability is higher (higher or
-        equal).
-    """
-
-    order: np.ndarray
-    own: np.ndarray
-    higher: np.ndarray
-    not_lower: np.ndarray
-
-
-def _rank(scores: np.ndarray, is_own: np.ndarray) -> _Ranking:
-    """Rank the rows by the scores of one class, both of shape (n_rows,)."""
-    order = np.argsort(-scores, kind="stable")
-    descending, own = -scores[order], is_own[order]
-    own_counts = _running_sums(own)
-    higher, not_lower = (np.searchsorted(descending, descending[own], side) for side in ("left", "right"))
-    return _Ranking(
-        order, order[own], np.stack([higher, own_counts[higher]]), np.stack([not_lower, own_counts[not_lower]])
+def _of_confusion(confusion: np.ndarray) -> Metrics:
+    """Return the metrics in `PREDICTED` of a confusion matrix, (n_classes, n_classes) by true and predicted class."""
+    total, true, predicted = confusion.sum(), confusion.sum(axis=1), confusion.sum(axis=0)
+    hits = np.diag(confusion)
+    recalls, f1 = _ratio(hits, true), _ratio(2 * hits, true + predicted)
+    values = (
+        hits.sum() / total,
+        np.nanmean(recalls),
+        np.nanmean(f1),
+        np.nansum(true * f1) / total,
+        _mcc(total, hits.sum(), true, predicted),
     )
-
-
-def _running_sums(weights: np.ndarray) -> np.ndarray:
-    """Return the sums of the first 0, 1, ... weights, shape (n_weights + 1,)."""
-    sums = np.zeros(len(weights) + 1, dtype=np.int64 if weights.dtype == bool else np.float64)
-    np.cumsum(weights, out=sums[1:])
-    return sums
+    return dict(zip(PREDICTED, values, strict=True))
 
 
 def _mcc(total: float, hits: float, true: np.ndarray, predicted: np.ndarray) -> float:

@@ -67,15 +67,13 @@ def paired_differences(
     """
     models = [metrics.Measured(labels, probabilities) for probabilities in (new, old)]
     gains = (models[0].predicted == labels) - 1.0 * (models[1].predicted == labels)  # 1, 0 or -1 for each row
-
-    def macro_f1_gain(weights: np.ndarray | None = None) -> float:
-        new_f1, old_f1 = (model(weights, rankings=False)["macro_f1"] for model in models)
-        return new_f1 - old_f1
-
-    drawn = [macro_f1_gain(weights) for weights in intervals.resampled(clusters, resamples, seed)]
+    named = dict(zip(("new", "old"), models, strict=True))
+    drawn = intervals.bootstrap(named, resamples=resamples, seed=seed, rankings=False, of_rows=clusters)
+    new_f1, old_f1 = (model(rankings=False)["macro_f1"] for model in models)
+    f1_gains = drawn["new"]["macro_f1"] - drawn["old"]["macro_f1"]
     return {
         "loss": mean_difference(models[0].losses - models[1].losses, clusters),
-        "macro_f1": _with_interval(macro_f1_gain(), float(np.std(drawn, ddof=1)), clusters),
+        "macro_f1": {"difference": new_f1 - old_f1} | intervals.t_interval(new_f1 - old_f1, f1_gains, clusters),
         "recalls": _by_group(gains, clusters, ((name, labels == number) for number, name in enumerate(classes))),
         "accuracies": _by_group(gains, clusters, slices.items()),
     }
@@ -99,12 +97,9 @@ def mean_difference(differences: np.ndarray, clusters: np.ndarray) -> dict[str, 
     mean, count = differences.mean(), len(np.unique(clusters))
     sums = np.bincount(clusters, differences - mean)
     error = np.sqrt(count / max(count - 1, 1) * (sums**2).sum()) / len(differences)
-    return {"error": float(error)} | _with_interval(float(mean), float(error), clusters)
-
-
-def _with_interval(difference: float, error: float, clusters: np.ndarray) -> dict[str, float]:
-    reach = error * stdtrit(max(len(np.unique(clusters)) - 1, 1), 0.975)
-    return {"difference": difference} | metrics.rounded({"low": difference - reach, "high": difference + reach})
+    reach = error * stdtrit(max(count - 1, 1), 0.975)
+    bounds = metrics.rounded({"low": mean - reach, "high": mean + reach})
+    return {"error": float(error), "difference": float(mean)} | bounds
 
 
 def _by_group(

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..base.errors import display_name
 from ..base.markdown import escaped, pipe_table
-from ..evaluation.intervals import Interval, wilson_interval
 from ..evaluation.metrics import Metrics
 from ..evaluation.paired import holm
+from ..evaluation.rates import Interval, wilson_interval
 from .settings import Gate
 
 MACRO_F1 = "macro-F1"
@@ -38,10 +38,8 @@ class Challenger:
         Milliseconds for one text, the median; NaN if the probe failed.
     size : float
         Megabytes of the model folder.
-    differences : mapping of str to mapping of str to Interval
-        The model minus each baseline, by baseline and metric, as evaluate writes them.
-    reached : mapping of str to float
-        The highest recall of each class that a baseline reaches.
+    intervals : mapping
+        Content of `intervals.json`; a rate without an interval gets Wilson's by rows.
     failure : str
         Why the probe failed, such as that the model cannot be loaded; empty if it passed.
     withdrawn : str
@@ -54,8 +52,7 @@ class Challenger:
     majority: float
     latency: float
     size: float
-    differences: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
-    reached: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, Any] = field(default_factory=dict)
     failure: str = ""
     withdrawn: str = ""
 
@@ -176,29 +173,52 @@ def _floors(model: Challenger, rules: Gate) -> Iterator[Check]:
     yield _at_least(MACRO_F1, "min_macro_f1", overall["macro_f1"], rules.min_macro_f1)
     yield _at_least(f"{MACRO_F1} above that of the most frequent class", "min_gain", gain, rules.min_gain)
     # A class that no baseline finds either is hard to find, and no fault of the model.
-    recall_floors = {name: min(rules.min_class_recall, model.reached.get(name, 1.0)) for name in model.per_class}
+    bounds, reached = model.intervals, model.intervals.get("reached", {})
+    recall_floors = {name: min(rules.min_class_recall, reached.get(name, 1.0)) for name in model.per_class}
     slice_floors = dict.fromkeys(model.slices, rules.min_slice_accuracy)
-    yield from _group_floor("recall of class", "recall", model.per_class, "min_class_recall", recall_floors, rules)
-    yield from _group_floor("accuracy of slice", "accuracy", model.slices, "min_slice_accuracy", slice_floors, rules)
+    classes = model.per_class, bounds.get("per_class", {})
+    slices = model.slices, bounds.get("slices", {})
+    yield from _group_floor("recall of class", "recall", *classes, "min_class_recall", recall_floors, rules)
+    yield from _group_floor("accuracy of slice", "accuracy", *slices, "min_slice_accuracy", slice_floors, rules)
     yield _at_most("calibration error (ECE)", "max_ece", overall["ece"], rules.max_ece)
+    yield from _classwise_error(model, rules)
     if rules.not_behind:
-        yield from _behind(model.differences)
+        yield from _behind(bounds.get("differences", {}))
     if not np.isnan(model.latency):
         yield _at_most("milliseconds for one text", "max_latency", model.latency, rules.max_latency, ".1f")
     yield _at_most("megabytes of the model", "max_size", model.size, rules.max_size, ".1f")
 
 
 def _group_floor(
-    title: str, metric: str, groups: Mapping[str, Metrics], rule: str, floors: Mapping[str, float], rules: Gate
+    title: str,
+    metric: str,
+    groups: Mapping[str, Metrics],
+    bounds: Mapping[str, Mapping[str, Interval]],
+    rule: str,
+    floors: Mapping[str, float],
+    rules: Gate,
 ) -> Iterator[Check]:
     """Check the group whose rate lies furthest below its floor, as far as its number of rows tells."""
     rates = {name: m for name, m in groups.items() if m["num_samples"] >= rules.min_samples}
-    intervals = {name: wilson_interval(m[metric], int(m["num_samples"])) for name, m in rates.items()}
+    intervals = {
+        name: bounds.get(name, {}).get(metric) or wilson_interval(m[metric], int(m["num_samples"]))
+        for name, m in rates.items()
+    }
     if intervals:
         name = min(intervals, key=lambda name: intervals[name]["high"] - floors[name])
         high, floor = intervals[name]["high"], floors[name]
         found = f"{rates[name][metric]:.4f} [{intervals[name]['low']:.4f}, {high:.4f}]"
         yield Check(f"{title} {display_name(name)}", rule, found, f"an interval that reaches {floor:g}", high >= floor)
+
+
+def _classwise_error(model: Challenger, rules: Gate) -> Iterator[Check]:
+    """Check the class-wise calibration error, times half the number of classes, as far as it exceeds chance."""
+    if "noise" in model.intervals:
+        half = len(model.per_class) / 2  # so that a limit means the same for two classes and for 13
+        value, noise = (half * error for error in (model.overall["classwise_ece"], model.intervals["noise"]))
+        found = f"{value:.4f}, of which chance may be {noise:.4f}"
+        limit = f"at most {rules.max_classwise_ece:g} above it"
+        yield Check("class-wise ECE", "max_classwise_ece", found, limit, value - noise <= rules.max_classwise_ece)
 
 
 def _behind(differences: Mapping[str, Mapping[str, Interval]]) -> Iterator[Check]:

@@ -138,8 +138,7 @@ def judge(
         majority=metrics["baselines"]["majority"]["macro_f1"],
         latency=answer.latency,
         size=sum(file.stat().st_size for file in paths.TRAIN_MODEL.iterdir()) / 1e6,
-        differences=intervals["differences"],
-        reached=intervals["reached"],
+        intervals=intervals,
         failure=failure,
         withdrawn=promotion.withdrawn(version),
     )

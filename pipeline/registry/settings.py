@@ -18,6 +18,7 @@ class Gate(Section):
     min_slice_accuracy: Annotated[float, Field(ge=0, le=1)]
     min_samples: Annotated[int, Field(ge=1)]
     max_ece: Annotated[float, Field(ge=0, le=1)]
+    max_classwise_ece: Annotated[float, Field(ge=0, le=1)]
     max_latency: Annotated[float, Field(gt=0)]
     max_size: Annotated[float, Field(gt=0)]
     not_behind: bool

@@ -4,6 +4,8 @@ from ..evaluation.text import baselines
 
 METRICS = {
     "accuracy": "accuracy",
+    "accuracy_with_conflicts": "accuracy, conflicting rows left in",
+    "accuracy_without_near_copies": "accuracy, without near copies of training rows",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
     "weighted_f1": "weighted F1",
@@ -12,6 +14,7 @@ METRICS = {
     "pr_auc": "average precision, mean of the classes",
     "loss": "loss, nats (lower is better)",
     "ece": "calibration error, ECE (lower is better)",
+    "classwise_ece": "class-wise calibration error (lower is better)",
 }
 # For columns.
 SHORT_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "mcc": "MCC", "loss": "loss (nats)", "ece": "ECE"}

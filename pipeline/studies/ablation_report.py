@@ -33,7 +33,12 @@ COMPARED_METRIC = "combined/macro_f1"
 
 
 def ablation_table(
-    results: Mapping[str, Sequence[CrossfitResult]], labels: np.ndarray, *, resamples: int, seed: int
+    results: Mapping[str, Sequence[CrossfitResult]],
+    labels: np.ndarray,
+    of_rows: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Return means and standard deviations over the seeds, and differences to the preset.
 
@@ -43,6 +48,8 @@ def ablation_table(
         By variant, one for each seed.
     labels : ndarray of shape (n_rows,), int
         True class numbers of the validation rows.
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, see `intervals.clusters`.
     resamples, seed : int
         As in `intervals.bootstrap`.
 
@@ -50,9 +57,9 @@ def ablation_table(
     -------
     DataFrame
         `variant`; `seeds`; the mean and, ending in `_sd`, the standard deviation of each metric; `difference`, the mean
-        macro-F1 minus the preset's, and `low` and `high`, its 95 % interval by paired bootstrap over the rows.
+        macro-F1 minus the preset's, and `low` and `high`, its 95 % interval by paired bootstrap over the clusters.
     """
-    samples = _bootstrap(results, labels, resamples=resamples, seed=seed)
+    samples = _bootstrap(results, labels, of_rows, resamples=resamples, seed=seed)
     measured = {name: pd.DataFrame([result.metrics(labels) for result in own]) for name, own in results.items()}
     rows = []
     for name, values in measured.items():
@@ -60,14 +67,19 @@ def ablation_table(
         row |= values.mean().to_dict() | values.std(ddof=1).add_suffix("_sd").to_dict()
         if name != PRESET and PRESET in measured:
             row["difference"] = values[COMPARED_METRIC].mean() - measured[PRESET][COMPARED_METRIC].mean()
-            row |= intervals.interval(samples[name] - samples[PRESET])
+            row |= intervals.t_interval(row["difference"], samples[name] - samples[PRESET], of_rows)
         rows.append(row)
     columns = [column for key in ABLATION_METRICS for column in (key, f"{key}_sd")]
     return pd.DataFrame(rows, columns=["variant", "seeds", *columns, "difference", "low", "high"]).round(6)
 
 
 def _bootstrap(
-    results: Mapping[str, Sequence[CrossfitResult]], labels: np.ndarray, *, resamples: int, seed: int
+    results: Mapping[str, Sequence[CrossfitResult]],
+    labels: np.ndarray,
+    of_rows: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     """Return each variant's macro-F1, the mean over the seeds, on the same resamples; each of shape (n_resamples,)."""
     measured = {
@@ -75,7 +87,7 @@ def _bootstrap(
         for name, own in results.items()
         for number, result in enumerate(own)
     }
-    samples = intervals.bootstrap(measured, resamples=resamples, seed=seed, rankings=False)
+    samples = intervals.bootstrap(measured, resamples=resamples, seed=seed, rankings=False, of_rows=of_rows)
     return {
         name: np.mean([samples[f"{number} {name}"]["macro_f1"] for number in range(len(own))], axis=0)
         for name, own in results.items()
@@ -88,7 +100,7 @@ def ablation_markdown(table: pd.DataFrame, title: str) -> str:
         f"# Ablation: {title}",
         "",
         "Validation rows, cross-fitted; mean ± standard deviation over the seeds; difference of macro-F1 to the row",
-        f"`{PRESET}` with its 95 % interval over the rows. How to read it: docs/choosing.md.",
+        f"`{PRESET}` with its 95 % interval over the rows, or over their groups. How to read it: docs/choosing.md.",
         "",
     ]
     rows = []
@@ -121,7 +133,8 @@ def report_ablation(data: fit.Data, trainings: Sequence[VariantTraining], *, tit
     for training, result in finished:
         results.setdefault(training.variant, []).append(result)
     evaluate = params.load(Evaluate)
-    table = ablation_table(results, data.labels["validation"], resamples=evaluate.bootstrap, seed=evaluate.seed)
+    labels, of_rows = data.labels["validation"], intervals.clusters(data.groups)
+    table = ablation_table(results, labels, of_rows, resamples=evaluate.bootstrap, seed=evaluate.seed)
     text, folder = ablation_markdown(table, title), paths.REPORTS / "ablation"
     files = [folder / f"{title}.md", folder / f"{title}.csv"]
     write_table(files[1], table)

@@ -1,8 +1,8 @@
 """Cross-fitting: train a network and measure it on validation rows that did not calibrate it.
 
 The weights and the temperature that are fitted on one half of the validation rows are measured on the other half, and
-the other way round. Only the epoch at which training stops is chosen on all validation rows, for every network alike.
-The test rows are never read.
+the other way round; rows of one group, such as an author, are in the same half. Only the epoch at which training stops
+is chosen on all validation rows, for every network alike. The test rows are never read.
 """
 
 import time
@@ -18,14 +18,13 @@ from ..base.errors import PipelineError
 from ..base.files import read_arrays, write_arrays
 from ..data.settings import Clean, Ingest
 from ..evaluation import metrics
+from ..evaluation.intervals import clusters
 from ..inference import calibration
 from ..inference.ngrams import NGRAM_PARTS
 from ..text.settings import Tokenize
 from ..training import fit, loop, rebalancing
 from ..training.backend import prepare_keras
 from ..training.settings import Train
-
-EVEN, ODD = slice(0, None, 2), slice(1, None, 2)  # the two halves of the validation rows
 
 
 def load_data() -> fit.Data:
@@ -88,7 +87,7 @@ def cross_fitted(data: fit.Data, log_probabilities: Sequence[np.ndarray]) -> np.
     Parameters
     ----------
     data : Data
-        With the true class numbers.
+        With the true class numbers, and the groups.
     log_probabilities : sequence of ndarray of shape (n_rows, n_classes), float64
         Of each part.
 
@@ -98,7 +97,8 @@ def cross_fitted(data: fit.Data, log_probabilities: Sequence[np.ndarray]) -> np.
         Probabilities.
     """
     probabilities = np.empty_like(log_probabilities[0])
-    for half, other in ((EVEN, ODD), (ODD, EVEN)):
+    even = clusters(data.groups) % 2 == 0
+    for half, other in ((even, ~even), (~even, even)):
         fitted = data.calibrate([part[other] for part in log_probabilities], other)
         probabilities[half] = calibration.combine([part[half] for part in log_probabilities], fitted)
     return probabilities

@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..base import paths
 from ..base.errors import PipelineError
 from ..base.versioning import git, own_python
 from ..data.settings import NO_FILE
+from ..evaluation.intervals import clusters
 from .imbalance_results import StrategyResult
 
 
@@ -110,11 +111,13 @@ def read_experiment(name: str, seconds: float | None) -> StrategyResult:
     classes = document(paths.REBALANCE_SUMMARY)["classes"]
     predictions = table(paths.EVALUATE_PREDICTIONS, ["id", "actual", "predicted"]).sort_values("id", kind="stable")
     numbers = {name: number for number, name in enumerate(classes)}
+    test = pd.read_parquet(BytesIO(files.read_bytes(paths.CLEAN_TABLES["test"].as_posix())), columns=["id", "group"])
     return StrategyResult(
         classes=tuple(classes),
         rows=tuple(summary["rows"] for summary in classes.values()),
         labels=predictions["actual"].map(numbers).to_numpy(),
         probabilities=predictions[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64),
+        clusters=clusters(test.set_index("id").loc[predictions["id"], "group"].to_list()),
         metrics=document(paths.EVALUATE_METRICS),
         history=table(paths.TRAIN_HISTORY).to_dict("records"),
         seconds=seconds,

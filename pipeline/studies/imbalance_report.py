@@ -41,9 +41,10 @@ def strategy_table(results: StrategyResults, *, resamples: int, seed: int) -> pd
     DataFrame
         `skew` (NaN for unchanged rows), `strategy`, `seeds`; the mean and, ending in `_sd`, the standard deviation of
         each of `STRATEGY_METRICS`; of each of `COMPARED`, the mean minus that of "none", ending in `_difference`, with
-        the interval in `_low` and `_high`: by paired bootstrap over the test rows, at 95 % for all strategies of a skew
-        together (Bonferroni 1936). Of skewed rows also `recovered_before` and `recovered`, the share that is recovered,
-        before and after calibration, of the accuracy that the skew costs "none" before calibration.
+        the interval in `_low` and `_high`: by paired bootstrap over the clusters of test rows, at 95 % for all
+        strategies of a skew together (Bonferroni 1936). Of skewed rows also `recovered_before` and `recovered`, the
+        share that is recovered, before and after calibration, of the accuracy that the skew costs "none" before
+        calibration.
     """
     samples = _bootstrap(results, resamples=resamples, seed=seed)
     measured = {key: pd.DataFrame([result.summary for result in own]) for key, own in results.items()}
@@ -55,9 +56,11 @@ def strategy_table(results: StrategyResults, *, resamples: int, seed: int) -> pd
         if strategy != NONE and none is not None:
             others = sum(key[0] == skew for key in results) - 1
             for name in COMPARED:
-                low, high = _interval(samples[skew, strategy][name] - samples[skew, NONE][name], others)
-                row[f"{name}_difference"] = values[name].mean() - none[name].mean()
-                row |= {f"{name}_low": low, f"{name}_high": high}
+                row[f"{name}_difference"] = difference = values[name].mean() - none[name].mean()
+                drawn = samples[skew, strategy][name] - samples[skew, NONE][name]
+                of_rows = results[skew, NONE][0].clusters
+                bounds = intervals.t_interval(difference, drawn, of_rows, comparisons=others)
+                row |= {f"{name}_{end}": bound for end, bound in bounds.items()}
         if skew is not None and natural is not None and none is not None:
             plain = none["uncalibrated_accuracy"].mean()
             lost = natural["accuracy"].mean() - plain
@@ -67,29 +70,22 @@ def strategy_table(results: StrategyResults, *, resamples: int, seed: int) -> pd
     return pd.DataFrame(rows).round(6)
 
 
-def _interval(samples: np.ndarray, comparisons: int) -> tuple[float, float]:
-    """Return the percentile interval that holds for so many comparisons together, at 95 % (Bonferroni)."""
-    tail = 2.5 / comparisons
-    low, high = np.percentile(samples, [tail, 100 - tail])
-    return float(low), float(high)
-
-
 def _bootstrap(
     results: StrategyResults, *, resamples: int, seed: int
 ) -> dict[tuple[float | None, str], dict[str, np.ndarray]]:
     """Return the compared metrics, means over the seeds, on the same resamples; each of shape (n_resamples,)."""
     trainings = {(key, number): result for key, own in results.items() for number, result in enumerate(own)}
-    labels = next(iter(trainings.values())).labels
-    if any(not np.array_equal(result.labels, labels) for result in trainings.values()):
+    first = next(iter(trainings.values()))
+    if any(not np.array_equal(result.labels, first.labels) for result in trainings.values()):
         raise PipelineError(
             "the cached results in .state/imbalance were measured on other test rows; delete that folder"
         )
     measured = {key: metrics.Measured(result.labels, result.probabilities) for key, result in trainings.items()}
     samples: dict[Any, dict[str, list[float]]] = {key: {name: [] for name in COMPARED} for key in measured}
-    for weights in intervals.resampled(np.arange(len(labels)), resamples, seed):
+    for weights, pseudo in intervals.draws(measured, resamples=resamples, seed=seed, of_rows=first.clusters):
         for key, model in measured.items():
-            values, minority = model(weights, rankings=False), trainings[key].minority
-            called = model.confusion(weights)[minority]
+            values, minority = model(weights, rankings=False, pseudo=pseudo[key]), trainings[key].minority
+            called = (model.confusion(weights) + pseudo[key])[minority]
             values["minority_recall"] = called[minority] / max(called.sum(), 1)
             for name in COMPARED:
                 samples[key][name].append(values[name])
@@ -134,8 +130,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def _differences(part: pd.DataFrame) -> list[str]:
     """Return a Markdown table of the differences to "none" at one skew; bold where statistically significant."""
     explanation = (
-        "Difference to `none`, in points, log-loss in nats; in brackets the 95 % intervals over the test rows, which "
-        "hold for all strategies together (Bonferroni); bold where statistically significant (the interval excludes 0)."
+        "Difference to `none`, in points, log-loss in nats; in brackets the 95 % intervals over the test rows, or over "
+        "their groups, which hold for all strategies together (Bonferroni); bold where statistically significant (the "
+        "interval excludes 0)."
     )
     rows = []
     for row in part[part["strategy"] != NONE].to_dict("records"):

@@ -15,6 +15,7 @@ STRATEGY_METRICS = (
     *("accuracy", "macro_f1", "balanced_accuracy", "minority_recall", "minority_precision", "pr_auc", "loss", "ece"),
     *("uncalibrated_accuracy", "uncalibrated_loss", "uncalibrated_ece", "seconds"),
 )
+ARRAYS = ("labels", "probabilities", "clusters")  # fields that are cached as arrays
 COMPARED = ("accuracy", "macro_f1", "minority_recall", "loss")  # with "none", on the same resamples of the test rows
 
 
@@ -32,6 +33,8 @@ class StrategyResult:
         True class numbers of the test rows.
     probabilities : ndarray of shape (n_rows, n_classes), float
         Calibrated.
+    clusters : ndarray of shape (n_rows,), int
+        The cluster of each test row, see `intervals.clusters`.
     metrics : dict
         `metrics.json` of the stage evaluate.
     history : list of dict
@@ -44,6 +47,7 @@ class StrategyResult:
     rows: tuple[int, ...]
     labels: np.ndarray
     probabilities: np.ndarray
+    clusters: np.ndarray
     metrics: dict[str, Any]
     history: list[dict[str, float]]
     seconds: float | None
@@ -67,7 +71,7 @@ class StrategyResult:
 
     def save(self, folder: Path) -> None:
         """Cache the result: the JSON file last, so that its presence proves that the arrays are complete."""
-        write_arrays(folder / "rows.npz", {"labels": self.labels, "probabilities": self.probabilities})
+        write_arrays(folder / "rows.npz", {name: getattr(self, name) for name in ARRAYS})
         fields = {key: getattr(self, key) for key in ("classes", "rows", "metrics", "history", "seconds")}
         write_json(folder / "result.json", fields)
 
@@ -78,7 +82,7 @@ class StrategyResult:
             return None
         fields, arrays = read_json(folder / "result.json"), read_arrays(folder / "rows.npz")
         fields |= {key: tuple(fields[key]) for key in ("classes", "rows")}
-        return cls(labels=arrays["labels"], probabilities=arrays["probabilities"], **fields)
+        return cls(**(fields | arrays))
 
 
 # By skew of the training rows (None: unchanged) and strategy: one result for each seed.

@@ -43,6 +43,8 @@ def read_personal_rows(
 ) -> pd.DataFrame:
     """Read a user's labelled texts: cleaned, without repetitions, split by hash.
 
+    Where the file has the column `ingest.group_column` with several groups, such as threads, no split separates them.
+
     Parameters
     ----------
     path : Path
@@ -56,20 +58,27 @@ def read_personal_rows(
 
     Returns
     -------
-    DataFrame of shape (n_rows, 4)
-        `id`, `text`, `label`, and `split`: train, validation or test, which is held out. Every class is in each split.
+    DataFrame of shape (n_rows, 5)
+        `id`, `text`, `label`, `group` ("" for none), and `split`: train, validation or test, which is held out. Every
+        class is in each split.
 
     Raises
     ------
     PipelineError
-        The file cannot be read, has unknown classes, or too few or too many rows.
+        The file cannot be read, has unknown classes, or too few or too many rows, or too few groups.
     """
     settings, column = params.load(Ingest), text_columns[0]
-    cells = formats.read(path, [*text_columns, label_column], reading=Reading(max_broken=settings.max_broken))
+    wanted, reading = [*text_columns, label_column], Reading(max_broken=settings.max_broken)
+    grouped = [key for key in (settings.group_column,) if isinstance(key, type(label_column))]  # both names or numbers
+    cells = formats.read(path, wanted, optional=grouped, reading=reading)
     if len(text_columns) > 1:
         cells, column = with_joined(cells, text_columns, path)
     labels = as_labels(cells[label_column], path, settings.missing_labels)
-    texts = pd.DataFrame({"text": columns.as_texts(cells[column], path), "label": labels}).reset_index(drop=True)
+    groups = columns.as_names(cells[grouped[0]], path).fillna("") if grouped else pd.Series("", cells.index)
+    if groups.nunique() == 1:  # all rows of one author: they are what the model is for
+        groups[:] = ""
+    texts = pd.DataFrame({"text": columns.as_texts(cells[column], path), "label": labels, "group": groups})
+    texts = texts.reset_index(drop=True)
     texts = map_labels(texts, settings.label_map, strict=False)
     table = tables.complete(texts, source="personal").assign(label=texts["label"])
     unknown = sorted(set(texts["label"].dropna()) - set(classes))
@@ -84,7 +93,12 @@ def read_personal_rows(
     table = table[~unusable].reset_index(drop=True)
     check_rows(table["label"], path)
     table["split"] = assign_split(table, validation_share=VALIDATION, test_share=TEST, seed=SPLIT_SEED)
-    return table[["id", "text", "label", "split"]]
+    if (table.groupby("label")["split"].nunique() < len(paths.SPLITS)).any():
+        raise PipelineError(
+            f"{path}: the groups in column {grouped[0]!r} are too few to have every class in all three splits; add "
+            "rows of more groups, or leave the column out of the file"
+        )
+    return table[["id", "text", "label", "group", "split"]]
 
 
 def check_rows(labels: "pd.Series[str]", path: Path) -> None:

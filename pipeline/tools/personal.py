@@ -105,7 +105,8 @@ def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalCo
     history = continue_training(model, ids, labels, masks, lengths)
     after = [log_probabilities(model, ids, lengths), *of_ngrams]
     old = Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"]))
-    calibration, priors, comparison = calibrate_and_compare(labels, masks, before, after, old)
+    of_rows = intervals.clusters(table["group"].to_list())
+    calibration, priors, comparison = calibrate_and_compare(labels, masks, before, after, old, of_rows)
     save(
         folder,
         {"text": TrainedNetwork(model, manifest["network"])},
@@ -172,6 +173,7 @@ def calibrate_and_compare(
     before: Sequence[np.ndarray],
     after: Sequence[np.ndarray],
     calibration: Calibration,
+    of_rows: np.ndarray,
 ) -> tuple[Calibration, list[float], PersonalComparison]:
     """Calibrate the personal model on the validation rows, and compare it with the champion on the test rows.
 
@@ -185,6 +187,8 @@ def calibrate_and_compare(
         Log-probabilities of each part of the champion, and of the personal model.
     calibration : Calibration
         The champion's.
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, see `intervals.clusters`.
 
     Returns
     -------
@@ -199,7 +203,7 @@ def calibrate_and_compare(
     fitted = recalibrate(labels[validation], [part[validation] for part in after], calibration)
     personal = combine(after, fitted)
     priors = np.maximum(personal[~test].mean(axis=0), LOWEST_PRIOR).round(6).tolist()
-    comparison = compare_personal(labels[test], combine(before, calibration)[test], personal[test])
+    comparison = compare_personal(labels[test], combine(before, calibration)[test], personal[test], of_rows[test])
     return fitted, priors, comparison
 
 
@@ -247,7 +251,9 @@ def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibra
     return Calibration.from_powers(powers, offsets - offsets.mean())
 
 
-def compare_personal(labels: np.ndarray, champion: np.ndarray, personal: np.ndarray) -> PersonalComparison:
+def compare_personal(
+    labels: np.ndarray, champion: np.ndarray, personal: np.ndarray, of_rows: np.ndarray
+) -> PersonalComparison:
     """Measure two models on the same rows, and their differences by a paired bootstrap (Efron 1979).
 
     Parameters
@@ -256,19 +262,21 @@ def compare_personal(labels: np.ndarray, champion: np.ndarray, personal: np.ndar
         True class numbers.
     champion, personal : ndarray of shape (n_rows, n_classes), float
         Predicted probabilities.
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, see `intervals.clusters`.
 
     Examples
     --------
     >>> labels, champion = np.array([0, 1]), np.array([[0.6, 0.4], [0.4, 0.6]])
-    >>> compare_personal(labels, champion, np.array([[0.9, 0.1], [0.1, 0.9]])).gains["loss"]
+    >>> compare_personal(labels, champion, np.array([[0.9, 0.1], [0.1, 0.9]]), np.arange(2)).gains["loss"]
     {'gain': 0.405465, 'low': 0.405465, 'high': 0.405465}
     """
     models = {"champion": metrics.Measured(labels, champion), "personal": metrics.Measured(labels, personal)}
-    resampled = intervals.bootstrap(models, resamples=RESAMPLES, seed=0, rankings=False)
+    resampled = intervals.bootstrap(models, resamples=RESAMPLES, seed=0, rankings=False, of_rows=of_rows)
     overall = {name: model.overall() for name, model in models.items()}
     gains = {}
     for key, sign in (("loss", -1), ("macro_f1", 1)):
         gain = sign * (overall["personal"][key] - overall["champion"][key])
-        interval = intervals.interval(sign * (resampled["personal"][key] - resampled["champion"][key]))
-        gains[key] = {"gain": round(gain, 6), **interval}
+        drawn = sign * (resampled["personal"][key] - resampled["champion"][key])
+        gains[key] = {"gain": round(gain, 6), **intervals.t_interval(gain, drawn, of_rows)}
     return PersonalComparison(overall, gains)

@@ -62,6 +62,8 @@ class Data:
         How training treats the classes.
     correction : float
         How far calibration restores the natural class priors, see `calibration.fit`.
+    groups : list of str
+        The group of each validation row, "" for none.
     """
 
     classes: list[str]
@@ -70,6 +72,7 @@ class Data:
     labels: Mapping[str, np.ndarray]
     plan: Plan
     correction: float
+    groups: list[str]
 
     @classmethod
     def load(cls) -> "Data":
@@ -94,6 +97,7 @@ class Data:
             labels={split: arrays[split]["label"] for split in splits},
             plan=Plan(**plan, gamma=gamma),
             correction=correction,
+            groups=tables["validation"]["group"].to_list(),
         )
 
     @property
@@ -104,14 +108,14 @@ class Data:
             raise PipelineError(f"training reads one modality, but {names} are set; set one of them to null")
         return next(iter(self.processors))
 
-    def calibrate(self, parts: Sequence[np.ndarray], rows: slice = slice(None)) -> Calibration:
+    def calibrate(self, parts: Sequence[np.ndarray], rows: slice | np.ndarray = slice(None)) -> Calibration:
         """Fit the calibration on validation rows.
 
         Parameters
         ----------
         parts : sequence of ndarray of shape (n_rows, n_classes), float64
             Log-probabilities of each part for these rows.
-        rows : slice
+        rows : slice or ndarray of shape (n_validation_rows,), bool
             Which validation rows; all by default.
         """
         labels = self.labels["validation"][rows]

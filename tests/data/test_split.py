@@ -210,3 +210,13 @@ def test_number_of_latest_rows_with_long_groups() -> None:
 def test_rows_at_the_cut_are_not_the_latest() -> None:
     splits = assign(frame(TEXTS, time=np.repeat([0.0, 1.0, 2.0], [2_000, 1_500, 500])))
     assert set(np.flatnonzero(splits == "test")) == set(range(3_500, 4_000))
+
+
+def test_dropped_rows_are_where_their_group_split_or_time_puts_them() -> None:
+    kept = frame(["a", "b", "c", "d"], group=["ann", "bob", "", ""], split=["test", "train", "test", "train"])
+    dropped = frame(["text 6", "text 6", "text 6", "text 0", "text 0"])
+    dropped = dropped.assign(group=["ann", "bob", "", "", "ann"], split=["", "", "train", "test", ""])
+    assert split.test_rows(dropped, kept, test_share=0.15, seed=0).tolist() == [True, False, False, True, True]
+    kept["time"], dropped["time"] = [5.0, 1.0, 4.0, 2.0], [1.0, 9.0, 4.0, 1.0, 1.0]
+    dropped = dropped.assign(group="", split="")
+    assert split.test_rows(dropped, kept, test_share=0.15, seed=0).tolist() == [False, True, True, False, False]

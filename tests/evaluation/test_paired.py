@@ -42,7 +42,9 @@ def test_equal_models_do_not_differ() -> None:
     labels = np.array([0, 1] * 80)
     model = np.where(labels[:, None] == [0, 1], 0.9, 0.1)
     differences = differences_of(labels, model, model)
-    assert differences["macro_f1"] == {"difference": 0.0, "low": 0.0, "high": 0.0}
+    macro_f1 = differences["macro_f1"]
+    assert macro_f1["difference"] == 0
+    assert -0.05 < macro_f1["low"] < 0 < macro_f1["high"] < 0.05  # 160 rows do not prove that they are equal
     assert differences["loss"] == {"difference": 0.0, "error": 0.0, "low": 0.0, "high": 0.0}
 
 
@@ -65,14 +67,15 @@ def test_rows_of_one_cluster_count_once() -> None:
     alone = differences_of(labels, new, old)
     authors = np.repeat(np.arange(40), 10)
     repeated = differences_of(labels[authors], new[authors], old[authors], authors)
-    for kind in ("loss", "macro_f1"):
-        for key, value in alone[kind].items():  # type: ignore[literal-required]
-            assert repeated[kind][key] == pytest.approx(value, abs=1e-5), (kind, key)  # type: ignore[literal-required]
+    assert repeated["loss"] == pytest.approx(alone["loss"], abs=1e-5)
+    widths = [kind["macro_f1"]["high"] - kind["macro_f1"]["low"] for kind in (repeated, alone)]
+    assert widths[0] == pytest.approx(widths[1], rel=0.1)
     for name, of_class in alone["recalls"].items():
         assert repeated["recalls"][name]["p_drop"] == of_class["p_drop"]
         assert repeated["recalls"][name]["error"] == pytest.approx(of_class["error"])
     as_rows = differences_of(labels[authors], new[authors], old[authors])
     assert as_rows["loss"]["error"] < 0.4 * repeated["loss"]["error"]
+    assert as_rows["macro_f1"]["high"] - as_rows["macro_f1"]["low"] < 0.4 * widths[0]
 
 
 def test_interval_of_few_clusters_is_that_of_student() -> None:

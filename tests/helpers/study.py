@@ -117,6 +117,7 @@ def strategy_result(recall: float, *, seconds: float | None = 10.0, noise: int =
         rows=(6_000, 3_000, 1_000),
         labels=LABELS,
         probabilities=probabilities,
+        clusters=np.arange(1_000),
         metrics={
             "overall": overall,
             "uncalibrated": {"accuracy": overall["accuracy"] - 0.05, "loss": overall["loss"] + 0.1, "ece": 0.2},

@@ -17,6 +17,7 @@ RULES = Gate(
     min_slice_accuracy=0.3,
     min_samples=50,
     max_ece=0.1,
+    max_classwise_ece=0.1,
     max_latency=20.0,
     max_size=10.0,
     not_behind=True,
@@ -74,16 +75,26 @@ REFUSED = [
         "accuracy of slice with emoji 0.1600 [0.0834, 0.2851], wanted an interval that reaches 0.3",
     ),
     (
-        {"differences": {"tfidf": {"macro_f1": change(-0.03, -0.05, -0.001)}}},
+        {"intervals": {"differences": {"tfidf": {"macro_f1": change(-0.03, -0.05, -0.001)}}}},
         {},
         "macro-F1 in points against the baseline tfidf -3.0 [-5.0, -0.1], wanted an interval that is not wholly behind",
     ),
     (
-        {"differences": {"nb": {"loss": loss(-0.1)}, "tfidf": {"loss": loss(0.03)}}},
+        {"intervals": {"differences": {"nb": {"loss": loss(-0.1)}, "tfidf": {"loss": loss(0.03)}}}},
         {},
         "log-loss against the baseline tfidf +0.0300 [+0.0260, +0.0340], wanted an interval that is not wholly behind",
     ),
     ({"overall": GOOD.overall | {"ece": 0.11}}, {}, "calibration error (ECE) 0.1100, wanted at most 0.1"),
+    (
+        {"overall": GOOD.overall | {"classwise_ece": 0.14}, "intervals": {"noise": 0.03}},
+        {},
+        "class-wise ECE 0.1400, of which chance may be 0.0300, wanted at most 0.1 above it",
+    ),
+    (
+        {"intervals": {"slices": {"with emoji": {"accuracy": {"low": 0.1, "high": 0.29}}}}},  # of few groups
+        {},
+        "accuracy of slice with emoji 0.6000 [0.1000, 0.2900], wanted an interval that reaches 0.3",
+    ),
     ({"latency": 20.1}, {}, "milliseconds for one text 20.1, wanted at most 20"),
     ({"size": 10.1}, {}, "megabytes of the model 10.1, wanted at most 10"),
     ({"failure": "fails: no weights", "latency": float("nan")}, {}, "in a separate process, fails: no weights"),
@@ -109,14 +120,19 @@ REFUSED = [
 ]
 
 PASSED = [
+    ({"overall": GOOD.overall | {"classwise_ece": 0.14}, "intervals": {"noise": 0.05}}, {}),
+    ({"intervals": {"per_class": {"sad": {"recall": {"low": 0.1, "high": 0.9}}}}}, {}),
     ({}, {}),
     ({"overall": {"accuracy": 0.5, "macro_f1": 0.4, "ece": 0.1}, "latency": 20.0, "size": 10.0}, {}),
     ({"per_class": {"sad": {"num_samples": 49, "recall": 0.0}}}, {}),  # too few rows
     ({"per_class": {"sad": {"num_samples": 50, "recall": 0.1}}}, {}),  # by chance
-    ({"per_class": {"sad": {"num_samples": 500, "recall": 0.01}}, "reached": {"sad": 0.02}}, {}),  # nothing finds it
+    (
+        {"per_class": {"sad": {"num_samples": 500, "recall": 0.01}}, "intervals": {"reached": {"sad": 0.02}}},
+        {},
+    ),  # nothing finds it
     ({"slices": {"with emoji": {"num_samples": 49, "accuracy": 0.0}}}, {}),
-    ({"differences": {"tfidf": {"macro_f1": change(-0.03, -0.05, 0.0), "loss": loss(0.001)}}}, {}),
-    ({"differences": {"tfidf": {"macro_f1": {"difference": -0.5}}}}, {}),  # no interval
+    ({"intervals": {"differences": {"tfidf": {"macro_f1": change(-0.03, -0.05, 0.0), "loss": loss(0.001)}}}}, {}),
+    ({"intervals": {"differences": {"tfidf": {"macro_f1": {"difference": -0.5}}}}}, {}),  # no interval
     ({}, {"loss": loss(0.01)}),
     ({}, {"loss": loss(0.0128, error=0.01)}),
     ({}, {"macro_f1": change(-0.02, -0.03, -0.01)}),
@@ -172,7 +188,7 @@ def test_anchor_is_replaced_by_what_clearly_beats_it(difference: float, is_ancho
 
 
 def test_being_behind_a_baseline_can_be_allowed() -> None:
-    model = replace(GOOD, differences={"tfidf": {"macro_f1": change(-0.03, -0.05, -0.01)}})
+    model = replace(GOOD, intervals={"differences": {"tfidf": {"macro_f1": change(-0.03, -0.05, -0.01)}}})
     assert not decide(model, [], RULES).promote
     assert decide(model, [], RULES.model_copy(update={"not_behind": False})).promote
 

@@ -83,7 +83,7 @@ def judge(champion: str | None, anchor: str | None = None, **tags: str) -> Decis
     }
     processes = SimpleNamespace(new=lambda: "a process")
     store = SimpleNamespace(versions=SimpleNamespace(parameters=lambda version: CHAMPIONS[version.version]))
-    intervals: dict[str, Any] = {"differences": {}, "reached": {}}
+    intervals: dict[str, Any] = {"differences": {}, "reached": {}, "per_class": {}, "slices": {}, "overall": {}}
     return subject.judge(results, intervals, rows_of_test(), processes, store, new, rivals)  # type: ignore[arg-type]
 
 

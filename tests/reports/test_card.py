@@ -13,7 +13,7 @@ from helpers.project import ROOT
 from pipeline.base import paths
 from pipeline.base.files import read_json, read_table
 from pipeline.data import datasets
-from pipeline.evaluation.intervals import wilson_interval
+from pipeline.evaluation.rates import wilson_interval
 from pipeline.reports import page
 from pipeline.reports.card import card_markdown, write_card
 from pipeline.reports.card.data import DROP_REASONS
@@ -66,7 +66,14 @@ class Parsed(HTMLParser):
 
 def facts(classes: list[str], **changed: Any) -> Facts:
     """Facts of a model that mistakes every second test row of a class for the class before."""
-    overall = {"accuracy": 0.5, "macro_f1": 0.5, "loss": 0.75, "ece": 0.0625, "num_samples": 40 * len(classes)}
+    overall = {
+        "accuracy": 0.5,
+        "macro_f1": 0.5,
+        "loss": 0.75,
+        "ece": 0.0625,
+        "classwise_ece": 0.04,
+        "num_samples": 40 * len(classes),
+    }
     class_metrics = {"num_samples": 40, "precision": 0.5, "recall": 0.5, "f1": 0.5}
     interval = {"low": 0.25, "high": 0.625}
     difference = {key: {"difference": 0.125, **interval} for key in ("accuracy", "macro_f1", "loss")}
@@ -118,11 +125,14 @@ def facts(classes: list[str], **changed: Any) -> Facts:
             "temperature": 1.25,
             "per_class": dict.fromkeys(classes, class_metrics),
             "slices": {},
+            "conflicts": {"num_samples": 0},
+            "near_copies": {"num_samples": 0, "share": 0.0},
         },
         "intervals": {
             "overall": dict.fromkeys(("accuracy", "macro_f1"), interval),
             "per_class": {name: dict.fromkeys(("precision", "recall", "f1"), interval) for name in classes},
             "differences": {"majority": difference},
+            "slices": {},
         },
         "behaviour": {},
         "counts": {name: {"train": 200 + i, "validation": 40, "test": 40} for i, name in enumerate(classes)},
@@ -158,13 +168,13 @@ def test_metrics_are_those_of_the_files(state: Path) -> None:
         return f"{value:.4f} {interval(bounds)}".rstrip()
 
     for key, title in METRICS.items():
-        assert f"| {title} | {metrics['overall'][key]:.4f} | {interval(intervals['overall'][key])} |" in text
+        assert f"| {title} | {metrics['overall'][key]:.4f} | {interval(intervals['overall'].get(key))} |" in text
     for name, values in metrics["per_class"].items():
         ranges = intervals["per_class"][name]
         cells = [cell(values[key], ranges.get(key)) for key in ("precision", "recall", "f1", "roc_auc", "pr_auc")]
         assert f"| {name} | {values['num_samples']} | {' | '.join(cells)} |" in text
     assert f"a temperature of {metrics['temperature']:.4f}" in text
-    for key in ("ece", "loss", "accuracy"):
+    for key in ("ece", "classwise_ece", "loss", "accuracy"):
         after = cell(metrics["overall"][key], intervals["overall"][key])
         assert f"| {METRICS[key]} | {metrics['uncalibrated'][key]:.4f} | {after} |" in text
 
@@ -242,6 +252,14 @@ def test_card_holds_no_text(state: Path) -> None:
         assert not [text for text in read_table(table)["text"].dropna() if len(text) > 15 and text in written]
 
 
+def accuracies(slices: dict[str, Any]) -> dict[str, Any]:
+    """Return the intervals of the slices as evaluate writes them."""
+    return {
+        name: {"accuracy": wilson_interval(values["accuracy"], values["num_samples"])}
+        for name, values in slices.items()
+    }
+
+
 def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:
     hostile = facts(HOSTILE)
     slices = {f"source {name}": {"num_samples": 40, "accuracy": 0.1} for name in HOSTILE}
@@ -249,6 +267,7 @@ def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:
         hostile,
         name="my_own_model",
         metrics=hostile.metrics | {"slices": slices},
+        intervals=hostile.intervals | {"slices": accuracies(slices)},
         behaviour={"<i>typos</i>": {"kind": "<b>", "num_samples": 10, "pass_rate": 0.5}},
     )
     check = {"name": "<i>floor</i>", "passed": False, "found": "1 | 2", "limit": None}
@@ -322,12 +341,28 @@ def test_limits_name_weak_slices_and_imbalance() -> None:
         "calm": {"train": 900, "validation": 40, "test": 40},
         "angry": {"train": 100, "validation": 40, "test": 40},
     }
-    text = card_markdown(dataclasses.replace(normal, counts=counts, metrics=normal.metrics | {"slices": slices}))
+    measured, bounds = normal.metrics | {"slices": slices}, normal.intervals | {"slices": accuracies(slices)}
+    text = card_markdown(dataclasses.replace(normal, counts=counts, metrics=measured, intervals=bounds))
     weak = next(line for line in text.splitlines() if "Weakest slices" in line)
     assert '"with emoji", 0.3000 [0.2407, 0.3668] of 200 rows' in weak
     assert "address" not in weak
     assert "language" not in weak
     assert '"calm", has 9.0 training rows for each row of the smallest, "angry". Accuracy alone is' in text
+
+
+def test_limits_name_conflicts_and_near_copies() -> None:
+    normal = facts(["calm", "angry"])
+    assert "Near copies" not in card_markdown(normal)
+    assert "Conflicting rows" not in card_markdown(normal)
+    overall = normal.metrics["overall"] | {"accuracy_with_conflicts": 0.4, "accuracy_without_near_copies": 0.45}
+    changed = {"overall": overall, "conflicts": {"num_samples": 9}, "near_copies": {"num_samples": 8, "share": 0.1}}
+    text = card_markdown(dataclasses.replace(normal, metrics=normal.metrics | changed))
+    assert "**Conflicting rows**: 9 test rows were left out" in text
+    assert "with them, the accuracy is 0.4000" in text
+    sentence = (
+        "**Near copies**: 8 test rows (10.0 %) nearly repeat a training row; without them, the accuracy is 0.4500"
+    )
+    assert sentence in text
 
 
 def test_card_without_arguments() -> None:

@@ -27,7 +27,7 @@ def data_of(tokens: int) -> fit.Data:
     """Data whose training texts have so many tokens."""
     ids = np.ones((1_000, tokens // 1_000), dtype=np.int32)
     plan = rebalance(np.arange(1_000) % 2, "ab", strategy="none")
-    return fit.Data(["a", "b"], {"text": Tokenizer((), 1)}, {"train": Inputs({}, {"text": ids}, {})}, {}, plan, 0.5)
+    return fit.Data(["a", "b"], {"text": Tokenizer((), 1)}, {"train": Inputs({}, {"text": ids}, {})}, {}, plan, 0.5, [])
 
 
 def test_variants_change_the_parameters_in_force(base: Train) -> None:

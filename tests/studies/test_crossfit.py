@@ -15,12 +15,12 @@ from pipeline.training import fit
 from pipeline.training.rebalancing import rebalance
 
 
-def data_of(labels: np.ndarray) -> fit.Data:
-    """Data with these labels in both splits, and nothing else."""
+def data_of(labels: np.ndarray, groups: list[str] | None = None) -> fit.Data:
+    """Data with these labels in both splits, and nothing else; by default, the rows have no groups."""
     plan = rebalance(labels, ["a", "b"], strategy="none")
-    return fit.Data(
-        ["a", "b"], {"text": Tokenizer((), 1)}, {}, dict.fromkeys(("train", "validation"), labels), plan, 0.5
-    )
+    by_split = dict.fromkeys(("train", "validation"), labels)
+    groups = [""] * len(labels) if groups is None else groups
+    return fit.Data(["a", "b"], {"text": Tokenizer((), 1)}, {}, by_split, plan, 0.5, groups)
 
 
 def test_no_half_is_combined_by_its_own_rows() -> None:
@@ -33,6 +33,10 @@ def test_no_half_is_combined_by_its_own_rows() -> None:
         parts.append(np.log(np.where(labels[:, None] == [0, 1], confidence, 1 - confidence)))
     probabilities = crossfit.cross_fitted(data_of(labels), parts)
     assert (probabilities.argmax(axis=1) != labels).all()
+    # Groups of an even and an odd row are in one half: both parts are then as good in each half, and half are right.
+    pairs = [str(row // 2) for row in range(200)]
+    probabilities = crossfit.cross_fitted(data_of(labels, pairs), parts)
+    assert not (probabilities.argmax(axis=1) != labels).all()
 
 
 def test_seconds_of_the_ngrams_count() -> None:

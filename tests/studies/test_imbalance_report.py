@@ -48,6 +48,16 @@ def test_intervals_widen_with_more_strategies() -> None:
     assert many["minority_recall_high"] > few["minority_recall_high"]
 
 
+def test_intervals_draw_groups() -> None:
+    results = {(None, "none"): [strategy_result(0.4)], (None, "focal"): [strategy_result(0.6)]}
+    grouped = {key: [replace(own[0], clusters=np.arange(1_000) // 20)] for key, own in results.items()}
+    widths = []
+    for given in (results, grouped):
+        row = strategy_table(given, resamples=200, seed=0).set_index("strategy").loc["focal"]
+        widths.append(row["loss_high"] - row["loss_low"])
+    assert widths[1] > 2.5 * widths[0]
+
+
 def test_results_of_other_test_rows_are_refused() -> None:
     other = strategy_result(0.5)
     results = {(None, "none"): [other], (None, "focal"): [replace(other, labels=1 - np.minimum(LABELS, 1))]}

@@ -160,6 +160,25 @@ def test_split_has_every_class_and_is_stable(tmp_path: Path) -> None:
     assert (grown[angry.index] == angry).all()
 
 
+def test_no_split_separates_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = set_params(
+        (ROOT / "params.yaml").read_text(encoding="utf-8"),
+        {"dataset": "file", "path": "a.csv", "group_column": "thread"},
+    )
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    table = texts(300, 7).drop_duplicates("text")
+    threads = [f"t{row // 5}" for row in range(len(table))]
+    rows = read(table.assign(thread=threads), tmp_path)
+    assert rows["group"].nunique() == len(set(threads))
+    assert (rows.groupby("group")["split"].nunique() == 1).all()
+    assert rows.groupby("label")["split"].nunique().tolist() == [3, 3]
+    for own in (table, table.assign(thread="all mine")):  # without the column, or of one group
+        assert (read(own, tmp_path)["group"] == "").all()
+    with pytest.raises(PipelineError, match="the groups in column 'thread' are too few to have every class in all thr"):
+        read(table.assign(thread=np.arange(len(table)) % 2), tmp_path)
+
+
 def test_columns_and_names_of_labels_are_those_of_training(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,12 +263,19 @@ def test_better_needs_significant_log_loss_and_no_lower_macro_f1() -> None:
 def test_comparison_is_paired() -> None:
     labels = np.arange(200) % 2
     champion = np.where((labels ^ (np.arange(200) % 5 == 0))[:, None] == [0, 1], 0.8, 0.2)
-    comparison = compare_personal(labels, champion, np.where(labels[:, None] == [0, 1], 0.9, 0.1))
+    comparison = compare_personal(labels, champion, np.where(labels[:, None] == [0, 1], 0.9, 0.1), np.arange(200))
     assert comparison.better
     losses = [comparison.overall[model]["loss"] for model in ("champion", "personal")]
     assert comparison.gains["loss"]["gain"] == pytest.approx(losses[0] - losses[1], abs=2e-6)
     assert comparison.gains["macro_f1"]["gain"] == pytest.approx(0.2, abs=1e-3)
-    assert not compare_personal(labels, champion, champion).better
+    assert not compare_personal(labels, champion, champion, np.arange(200)).better
+    # Four threads of equal rows tell less than 200 rows.
+    rare = np.where((np.arange(200) < 100)[:, None], np.where(labels[:, None] == [0, 1], 0.9, 0.1), champion)
+    by_row, by_thread = (
+        compare_personal(labels, champion, rare, of_rows).better for of_rows in (np.arange(200), np.arange(200) // 50)
+    )
+    assert by_row
+    assert not by_thread
     assert "on 200 held-out rows: log-loss 0.5004 -> 0.1054 (gain +0.3950 [" in comparison.sentence()
 
 
@@ -282,7 +308,7 @@ def test_held_out_rows_decide_nothing() -> None:
     noise = np.random.default_rng(2).normal(size=200)
     before, after = (log_softmax(np.stack([-logits, logits], axis=1)) for logits in (noise, noise + 4 * labels - 2))
 
-    fitted, priors, comparison = calibrate_and_compare(labels, masks, [before], [after], prior)
+    fitted, priors, comparison = calibrate_and_compare(labels, masks, [before], [after], prior, np.arange(200))
     rows = masks["validation"]
     assert fitted == recalibrate(labels[rows], [after[rows]], prior)
     assert priors == pytest.approx(combine([after], fitted)[~test].mean(axis=0), abs=1e-6)
@@ -290,4 +316,4 @@ def test_held_out_rows_decide_nothing() -> None:
     assert comparison.overall["personal"] == metrics.overall(labels[test], combine([after], fitted)[test])
 
     swapped, inverted = np.where(test, 1 - labels, labels), np.where(test[:, None], after[:, ::-1], after)
-    assert calibrate_and_compare(swapped, masks, [before], [inverted], prior)[:2] == (fitted, priors)
+    assert calibrate_and_compare(swapped, masks, [before], [inverted], prior, np.arange(200))[:2] == (fitted, priors)

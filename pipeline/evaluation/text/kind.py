@@ -10,6 +10,7 @@ from ...inference.predictor import Predictor
 from ..behaviour import BehaviourReport, run_tests
 from ..explanation import Explainer
 from ..kinds import Baselines, Kind
+from ..near_copies import near_copies
 from . import baselines, slices
 from .words import telling_words
 
@@ -40,4 +41,8 @@ def _behaviour(predictor: Predictor, test: "pd.DataFrame", classes: Sequence[str
     return run_tests(predictor.probabilities, texts, rows, classes, language=predictor.tokenizer.language)
 
 
-KIND = Kind(_baselines, _slices, _words, _behaviour)
+def _near_copies(train: "pd.DataFrame", test: "pd.DataFrame", predictor: Predictor) -> np.ndarray:
+    return near_copies(train["text"].to_list(), test["text"].to_list(), unit=predictor.tokenizer.unit)
+
+
+KIND = Kind(_baselines, _slices, _words, _behaviour, _near_copies)

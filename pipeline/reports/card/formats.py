@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...base.markdown import escaped
-from ...evaluation.intervals import wilson_interval
+from ...evaluation.rates import wilson_interval
 from ..summary import format_metric
 
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from ...base.markdown import bullets, named
 from ...data.datasets import SOURCES
-from ...evaluation.intervals import wilson_interval
 from ..facts import Facts
 from ..summary import format_metric
-from .formats import first_names, format_share
+from .formats import first_names
 
 FEW_ROWS = 100  # test rows of a class, below which its metrics are rough: an interval of about 20 points
 FEW_ROWS_OF_SLICE = 30
@@ -16,7 +15,8 @@ NOTABLE_IMBALANCE = 1.5  # training rows of the largest class for each of the sm
 
 def limits(facts: Facts) -> list[str]:
     """Return the limits as one list."""
-    return [bullets([*_domain(facts), *_classes(facts), *_imbalance(facts), *_slices(facts), *_statistics()])]
+    points = [*_domain(facts), *_classes(facts), *_imbalance(facts), *_slices(facts), *_test_rows(facts)]
+    return [bullets([*points, *_statistics()])]
 
 
 def _domain(facts: Facts) -> list[str]:
@@ -98,8 +98,7 @@ def _slices(facts: Facts) -> list[str]:
     weak = [
         name
         for name, values in slices.items()
-        if values["num_samples"] >= FEW_ROWS_OF_SLICE
-        and wilson_interval(values["accuracy"], int(values["num_samples"]))["high"] < overall
+        if values["num_samples"] >= FEW_ROWS_OF_SLICE and facts.intervals["slices"][name]["accuracy"]["high"] < overall
     ]
     if not weak:
         return [
@@ -107,11 +106,28 @@ def _slices(facts: Facts) -> list[str]:
             "below the overall one."
         ]
     weakest = [
-        f'"{named(name)}", {format_share(slices[name]["accuracy"], int(slices[name]["num_samples"]))} '
+        f'"{named(name)}", {format_metric(slices[name]["accuracy"], facts.intervals["slices"][name]["accuracy"])} '
         f"of {slices[name]['num_samples']:,} rows"
         for name in sorted(weak, key=lambda name: slices[name]["accuracy"])[:3]
     ]
     return [f"**Weakest slices of the test rows**: {'; '.join(weakest)}. Overall accuracy is {overall:.4f}."]
+
+
+def _test_rows(facts: Facts) -> list[str]:
+    """Return how far the choice of the test rows flatters the model."""
+    overall, copies = facts.metrics["overall"], facts.metrics["near_copies"]
+    points = []
+    if conflicts := facts.metrics["conflicts"]["num_samples"]:
+        points.append(
+            f"**Conflicting rows**: {conflicts:,} test rows were left out because copies of their text have other "
+            f"labels; with them, the accuracy is {overall['accuracy_with_conflicts']:.4f}."
+        )
+    if copies["num_samples"] and "accuracy_without_near_copies" in overall:
+        points.append(
+            f"**Near copies**: {copies['num_samples']:,} test rows ({100 * copies['share']:.1f} %) nearly repeat a "
+            f"training row; without them, the accuracy is {overall['accuracy_without_near_copies']:.4f}."
+        )
+    return points
 
 
 def _statistics() -> list[str]:

@@ -23,8 +23,9 @@ def metrics(facts: Facts) -> list[str]:
         if key in overall
     ]
     return [
-        f"On the {overall['num_samples']:,} test rows, which were not used in training. Intervals are of the bootstrap "
-        "over test rows; that of the calibration error is too high, because each resample adds noise.",
+        f"On the {overall['num_samples']:,} test rows, which were not used in training. Intervals are "
+        "Wilson's for rates, and of the bootstrap over test rows, or their groups, for the others; those of the "
+        "calibration errors are too high, because each resample adds noise.",
         pipe_table(("metric", "value", "95 % interval"), rows, right=2),
         *_baselines(facts),
         *_per_class(facts),
@@ -75,7 +76,7 @@ def _slices(facts: Facts) -> list[str]:
         (
             named(name),
             f"{values['num_samples']:,}",
-            format_share(values["accuracy"], values["num_samples"]),
+            format_metric(values["accuracy"], facts.intervals["slices"][name]["accuracy"]),
             *format_metrics(values, ("balanced_accuracy", "macro_f1")),
         )
         for name, values in facts.metrics["slices"].items()
@@ -85,7 +86,8 @@ def _slices(facts: Facts) -> list[str]:
     return [
         "### By slice of the test rows",
         "Balanced accuracy and macro-F1 are means over the classes that occur in the slice. Intervals are Wilson's "
-        "(1927); among many slices, some look weak or strong by chance.",
+        "(1927), with the effective number of rows where rows have groups; among many slices, some look weak or strong "
+        "by chance.",
         pipe_table(("slice", "rows", "accuracy", "balanced accuracy", "macro-F1"), rows, right=4),
     ]
 
@@ -95,7 +97,7 @@ def calibration(facts: Facts) -> list[str]:
     manifest, before, after = facts.manifest, facts.metrics["uncalibrated"], facts.metrics["overall"]
     rows = [
         (METRICS[key], f"{before[key]:.4f}", format_metric(after[key], facts.intervals["overall"].get(key)))
-        for key in ("ece", "loss", "accuracy")
+        for key in ("ece", "classwise_ece", "loss", "accuracy")
     ]
     classes = [
         (named(name), f"{offset:+.4f}", f"{prior:.4f}")
