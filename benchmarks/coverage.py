@@ -46,8 +46,7 @@ def coverage(groups: int, size: int, correlation: float, simulations: int, *, gr
     for seed in range(simulations):
         measured, of_rows = draw(groups, size, correlation, random)
         clusters = of_rows if grouped else np.arange(len(of_rows))
-        settings = {"resamples": RESAMPLES, "seed": seed}
-        drawn = intervals.bootstrap({"": measured}, rankings=False, of_rows=clusters, **settings)[""]
+        drawn = intervals.bootstrap({"": measured}, of_rows=clusters, resamples=RESAMPLES, seed=seed)[""]
         bounds = intervals.overall_intervals(measured, drawn, clusters)
         for key in KEYS:
             held[key].append(bounds[key]["low"] <= truth[key] <= bounds[key]["high"])
@@ -86,7 +85,7 @@ def small_coverage(classes: int, imbalance: float, rows: int, simulations: int) 
     for seed in range(simulations):
         labels, models = draw_models(classes, imbalance, rows, random)
         measured, of_rows = {name: metrics.Measured(labels, of) for name, of in models.items()}, np.arange(rows)
-        drawn = intervals.bootstrap(measured, resamples=RESAMPLES, seed=seed, rankings=False)
+        drawn = intervals.bootstrap(measured, resamples=RESAMPLES, seed=seed)
         own, *others = (model(rankings=False) for model in measured.values())
         overall = intervals.overall_intervals(measured["model"], drawn["model"], of_rows)
         rarest = rates.per_class_intervals(measured["model"], [*map(str, range(classes))], of_rows)[str(classes - 1)]

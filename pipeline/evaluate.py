@@ -7,7 +7,8 @@ from .base import command, params, paths
 from .base.files import read_arrays, read_table, sha256, write_json, write_table
 from .base.modalities import modality
 from .evaluation import behaviour, curves, metrics
-from .evaluation.comparison import EvaluationMetrics, measure_model, mistakes, rows_digest
+from .evaluation.calibrator import Calibrator
+from .evaluation.comparison import EvaluationMetrics, compared_with, measure_model, mistakes, rows_digest
 from .evaluation.intervals import clusters
 from .evaluation.kinds import Kind, kind_of
 from .evaluation.rates import slice_intervals
@@ -97,11 +98,17 @@ def main() -> None:
     predictor = Predictor.load(paths.TRAIN_MODEL)
     (name,), classes = predictor.processors, predictor.classes
     arrays, kind = read_arrays(paths.TOKENIZE_ARRAYS["test"]), kind_of(name)
-    train, test = read_table(paths.CLEAN_TABLES["train"]), read_table(paths.CLEAN_TABLES["test"])
+    train, validation, test = (read_table(paths.CLEAN_TABLES[split]) for split in paths.SPLITS)
     labels = arrays["label"]
     parts = predictor.log_probabilities(test[name].to_list())
-    baselines = kind.baselines(train, test, classes, predictor, settings.baseline_rows)
-    all_metrics, intervals = measure_model(predictor, parts, labels, settings, baselines, test["group"].to_list())
+    others = compared_with(
+        predictor,
+        predictor.log_probabilities(validation[name].to_list()),
+        parts,
+        kind.baselines(train, pd.concat([validation, test]), classes, predictor, settings.baseline_rows),
+        Calibrator.load(len(classes)),
+    )
+    all_metrics, intervals = measure_model(predictor, parts, labels, settings, others, test["group"].to_list())
     masks = kind.slices(test, arrays[modality(name).array], settings.length_bounds)
     probabilities = combine(parts, predictor.calibration)
     conflicting = read_table(paths.CLEAN_CONFLICTING)
@@ -122,11 +129,8 @@ def main() -> None:
     write_json(paths.EVALUATE_BEHAVIOUR, behaviour_report)
     write_measured(arrays["row"], labels, settings)
     draw_figures(paths.REPORTS / "evaluate")
-    for title, overall in {"model": all_metrics["overall"], **all_metrics["baselines"]}.items():
-        accuracy, macro_f1, loss = (overall[key] for key in metrics.HEADLINES)
-        print(f"{title}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, loss {loss:.4f}")
-    print(summary.verdict(all_metrics, intervals))
-    print(summary.resolution(all_metrics, intervals))
+    for line in summary.closing_lines(all_metrics, intervals):
+        print(line)
     if line := near_copies_line(all_metrics):
         print(line)
     print(behaviour.weakest_line(behaviour_report))

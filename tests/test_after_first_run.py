@@ -195,8 +195,14 @@ def test_metrics_are_those_of_the_predictions(reference: Project) -> None:
         assert result["overall"][key] == pytest.approx(metrics.overall(labels, combined)[key], abs=2e-6)
     assert result["overall"]["loss"] != pytest.approx(before["loss"], abs=1e-4)
     assert result["temperature"] == predictor.calibration.temperature
-    for part, name in zip(parts, ("lstm", "tfidf", "nb"), strict=True):
-        assert result["parts"][name]["loss"] == pytest.approx(metrics.overall(labels, np.exp(part))["loss"], abs=2e-6)
+    assert result["weights"] == dict(zip(("lstm", "tfidf", "nb", "tfidf_words"), predictor.calibration.weights))
+    of_validation = predictor.log_probabilities(validation["text"].to_list())
+    true = validation["label"].map({name: number for number, name in enumerate(predictor.classes)}).to_numpy()
+    plan = read_arrays(data / "rebalance/train.npz")
+    for name, rows in (("lstm", slice(0, 1)), ("without_lstm", slice(1, None))):
+        fitted = calibration.fit(true, of_validation[rows], plan["shift"], float(plan["correction"]), np.zeros(3))
+        expected = metrics.overall(labels, calibration.combine(parts[rows], fitted))
+        assert result["alone"][name]["loss"] == pytest.approx(expected["loss"], abs=2e-6)
     lengths = (read_arrays(data / "tokenize/test.npz")["ids"] > 0).sum(axis=1)
     members = slices.masks(test, lengths, None)
     assert result["slices"] == metrics.slices(labels, combined, members)

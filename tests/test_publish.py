@@ -18,7 +18,11 @@ def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], d
         "baselines": {"majority": of | {"macro_f1": 0.2}, "tfidf": of, "nb_ngrams": of | {"macro_f1": 0.59}},
         "uncalibrated": {"loss": 0.5, "ece": 0.2},
         "temperature": 1.5,
-        "parts": {"lstm": {"accuracy": 0.55, "macro_f1": 0.45, "loss": 0.9}},
+        "weights": {"lstm": 0.6, "tfidf": 0.4},
+        "alone": {
+            "lstm": {"accuracy": 0.55, "macro_f1": 0.45, "loss": 0.9},
+            "without_lstm": {"accuracy": 0.6, "macro_f1": 0.5, "loss": 0.8},
+        },
         "per_class": {"a$": {"num_samples": 3, "recall": 0.5}, "a%": {"num_samples": 7, "recall": 0.6}},
         "slices": {"with emoji": {"num_samples": 2, "accuracy": 0.5}},
     }
@@ -28,6 +32,7 @@ def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], d
             name: {key: large if key == "macro_f1" and name == "tfidf" else none for key in of if key != "num_samples"}
             for name in ("majority", "tfidf", "nb_ngrams")
         },
+        "alone": {name: dict.fromkeys(("accuracy", "macro_f1", "loss"), none) for name in ("lstm", "without_lstm")},
     }
     return figures, intervals
 

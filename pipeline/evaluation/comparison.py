@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from ..inference.calibration import combine
 from ..inference.predictor import Predictor
 from . import metrics
+from .calibrator import Calibrator
 from .intervals import bootstrap, calibration_noise, clusters, overall_intervals, t_interval
 from .metrics import Measured, Metrics, precision_recall_f1
 from .rates import Interval, per_class_intervals
@@ -19,10 +20,21 @@ MISTAKES = 100  # number of mistakes listed
 MODEL = ""  # the model's name among the baselines' names
 
 
+class Others(NamedTuple):
+    """What a model is compared with: class probabilities of the test rows, (n_rows, n_classes), by name.
+
+    `baselines` are simpler models; `alone` are the model with the network only, and without it, see `compared_with`.
+    """
+
+    baselines: dict[str, np.ndarray]
+    alone: dict[str, np.ndarray]
+
+
 class EvaluationMetrics(TypedDict):
     """Content of `metrics.json`.
 
-    All but `baselines` are the model's; `baselines`, `per_class`, `parts` and `slices` are by name.
+    All but `baselines` and `alone` are the model's. `baselines`, `per_class`, `weights` (of the parts) and `slices` are
+    by name; `alone` is the model with the network only, and without it, both calibrated as the model is.
     `compare_with_baselines` returns the first three, `measure_model` adds the next, and the stage the last three: of
     rows that clean dropped, of near copies of training rows, and of slices.
     """
@@ -32,7 +44,8 @@ class EvaluationMetrics(TypedDict):
     per_class: dict[str, Metrics]
     uncalibrated: NotRequired[Metrics]
     temperature: NotRequired[float]
-    parts: NotRequired[dict[str, Metrics]]
+    weights: NotRequired[Metrics]
+    alone: NotRequired[dict[str, Metrics]]
     conflicts: NotRequired[Metrics]
     near_copies: NotRequired[Metrics]
     slices: NotRequired[dict[str, Metrics]]
@@ -42,15 +55,16 @@ class EvaluationIntervals(TypedDict):
     """Content of `intervals.json`: 95 % intervals.
 
     `overall` (by metric), `per_class` (by class and metric) and `slices` (by slice, of accuracy) are the model's; the
-    stage adds the slices. `differences` are the model minus each
-    baseline, by baseline and metric, and also have the `difference` itself. `reached` is no interval, but the highest
-    recall of each class that a baseline reaches. `noise` is the class-wise ECE that calibrated probabilities would
-    exceed on such rows one time in 40.
+    stage adds the slices. `differences` are the model minus each baseline, by baseline and metric, and also have the
+    `difference` itself; `alone` the same for the model with the network only, and without it. `reached` is no
+    interval, but the highest recall of each class that a baseline reaches. `noise` is the class-wise ECE that
+    calibrated probabilities would exceed on such rows one time in 40.
     """
 
     overall: dict[str, Interval]
     per_class: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Interval]]
+    alone: dict[str, dict[str, Interval]]
     reached: dict[str, float]
     noise: float
     slices: NotRequired[dict[str, dict[str, Interval]]]
@@ -65,6 +79,7 @@ def compare_with_baselines(
     resamples: int,
     seed: int,
     of_rows: np.ndarray | None = None,
+    alone: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[EvaluationMetrics, EvaluationIntervals]:
     """Measure a model and baselines on the same rows and the same resamples of them.
 
@@ -80,13 +95,26 @@ def compare_with_baselines(
         Class names.
     resamples, seed, of_rows
         As in `intervals.bootstrap`.
+    alone : mapping of str to ndarray of shape (n_rows, n_classes), float, optional
+        Probabilities of the model with some of its parts only, by name.
     """
-    measured = {name: Measured(labels, rows) for name, rows in {MODEL: model, **baselines}.items()}
+    alone = alone or {}
+    measured = {name: Measured(labels, rows) for name, rows in {MODEL: model, **baselines, **alone}.items()}
     of_rows = np.arange(len(labels)) if of_rows is None else of_rows
-    drawn = bootstrap(measured, resamples=resamples, seed=seed, of_rows=of_rows)
+    ranked = {MODEL, *baselines}
+    drawn = bootstrap(measured, resamples=resamples, seed=seed, rankings=ranked, of_rows=of_rows)
     others = {name: predictions.overall() for name, predictions in measured.items()}
     own = others.pop(MODEL)
     reached = np.max([np.zeros(len(classes)), *(_recalls(measured[name]) for name in baselines)], axis=0)
+    differences = {
+        name: {
+            key: {"difference": round(own[key] - other[key], 6)}
+            | t_interval(own[key] - other[key], values - drawn[name][key], of_rows)
+            for key, values in drawn[MODEL].items()
+            if key in own and key in other and key in drawn[name]
+        }
+        for name, other in others.items()
+    }
     intervals: EvaluationIntervals = {
         "overall": {
             key: bounds
@@ -94,23 +122,18 @@ def compare_with_baselines(
             if key in own
         },
         "per_class": per_class_intervals(measured[MODEL], classes, of_rows),
-        "differences": {
-            name: {
-                key: {"difference": round(own[key] - other[key], 6)}
-                | t_interval(own[key] - other[key], values - drawn[name][key], of_rows)
-                for key, values in drawn[MODEL].items()
-                if key in own and key in other and key in drawn[name]
-            }
-            for name, other in others.items()
-        },
+        "differences": {name: differences[name] for name in baselines},
+        "alone": {name: differences[name] for name in alone},
         "reached": dict(zip(classes, reached.tolist(), strict=True)),
         "noise": round(calibration_noise(measured[MODEL], of_rows, seed), 6),
     }
     own_metrics: EvaluationMetrics = {
         "overall": own,
-        "baselines": others,
+        "baselines": {name: others[name] for name in baselines},
         "per_class": metrics.per_class(labels, model, classes),
     }
+    if alone:
+        own_metrics["alone"] = {name: {key: others[name][key] for key in metrics.HEADLINES} for name in alone}
     return own_metrics, intervals
 
 
@@ -121,12 +144,47 @@ def _recalls(measured: Measured) -> np.ndarray:
     return rounded
 
 
+def compared_with(
+    predictor: Predictor,
+    validation: Sequence[np.ndarray],
+    test: Sequence[np.ndarray],
+    baselines: Mapping[str, np.ndarray],
+    calibrator: Calibrator,
+) -> Others:
+    """Calibrate what the model is compared with on the validation rows, as the model is.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model. Its first part is the network.
+    validation, test : sequence of ndarray of shape (n_rows, n_classes), float64
+        Logarithms of the probabilities of each part, for the rows of both splits.
+    baselines : mapping of str to ndarray of shape (n_validation_rows + n_test_rows, n_classes), float64
+        Probabilities of the baselines for both.
+    calibrator : Calibrator
+        Of these validation rows.
+    """
+    count = len(calibrator.labels)
+    calibrated = {
+        name: rows[count:] if name == "majority" else calibrator.baseline(rows[:count], rows[count:])
+        for name, rows in baselines.items()
+    }
+    network, *rest = predictor.parts
+    alone = {}
+    if rest:
+        alone = {
+            network.name: calibrator.parts(validation[:1], test[:1]),
+            f"without_{network.name}": calibrator.parts(validation[1:], test[1:]),
+        }
+    return Others(calibrated, alone)
+
+
 def measure_model(
     predictor: Predictor,
-    parts: list[np.ndarray],
+    parts: Sequence[np.ndarray],
     labels: np.ndarray,
     settings: Evaluate,
-    baselines: dict[str, np.ndarray],
+    others: Others,
     groups: Sequence[str] = (),
 ) -> tuple[EvaluationMetrics, EvaluationIntervals]:
     """Return the metrics of the model, the uncalibrated model, its parts and the baselines, with their intervals.
@@ -135,37 +193,32 @@ def measure_model(
     ----------
     predictor : Predictor
         The model.
-    parts : list of ndarray of shape (n_rows, n_classes), float64
+    parts : sequence of ndarray of shape (n_rows, n_classes), float64
         Logarithms of the probabilities of each part of the model.
     labels : ndarray of shape (n_rows,), int
         True class numbers.
     settings : Evaluate
         Section evaluate of the parameters.
-    baselines : dict of str to ndarray of shape (n_rows, n_classes), float64
-        Probabilities of the baselines.
+    others : Others
+        What it is compared with.
     groups : sequence of str
         The group of each row, such as its author, "" for none; empty if no row has one.
     """
     all_metrics, intervals = compare_with_baselines(
         labels,
         combine(parts, predictor.calibration),
-        baselines,
+        others.baselines,
         predictor.classes,
         resamples=settings.bootstrap,
         seed=settings.seed,
         of_rows=clusters(groups) if any(groups) else None,
+        alone=others.alone,
     )
     uncalibrated = metrics.overall(labels, combine(parts, predictor.calibration.uncalibrated))
     all_metrics["uncalibrated"] = {key: uncalibrated[key] for key in ("accuracy", "loss", "ece", "classwise_ece")}
     all_metrics["temperature"] = predictor.calibration.temperature
-    if len(parts) > 1:
-        by_part = {
-            part.name: metrics.overall(labels, np.exp(log_probabilities))
-            for part, log_probabilities in zip(predictor.parts, parts, strict=True)
-        }
-        all_metrics["parts"] = {
-            name: {key: overall[key] for key in metrics.HEADLINES} for name, overall in by_part.items()
-        }
+    names = (part.name for part in predictor.parts)
+    all_metrics["weights"] = dict(zip(names, predictor.calibration.weights, strict=True))
     return all_metrics, intervals
 
 

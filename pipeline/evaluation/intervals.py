@@ -1,6 +1,6 @@
 """Confidence intervals of metrics by the bootstrap (Efron 1979); those of rates are in rates.py."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ def bootstrap(
     *,
     resamples: int,
     seed: int,
-    rankings: bool = True,
+    rankings: Collection[str] = (),
     of_rows: np.ndarray | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Measure several models' predictions for the same rows on the same resamples of these rows.
@@ -39,8 +39,8 @@ def bootstrap(
         fewer, but at least 100, if rows times classes times resamples exceed `RANKING_BUDGET`.
     seed : int
         Seed of the draws.
-    rankings : bool
-        Whether to compute `roc_auc` and `pr_auc`.
+    rankings : collection of str
+        Names of the models whose `roc_auc` and `pr_auc` are computed.
     of_rows : ndarray of shape (n_rows,), int, optional
         The cluster of each row, see `clusters`; by default each row is one.
 
@@ -55,7 +55,8 @@ def bootstrap(
     ranking_resamples = max(MIN_RESAMPLES, RANKING_BUDGET // max(1, len(first.labels) * first.num_classes))
     for number, (weights, pseudo) in enumerate(draws(models, resamples=resamples, seed=seed, of_rows=of_rows)):
         for name, model in models.items():
-            values = model(weights, rankings=rankings and number < ranking_resamples, pseudo=pseudo[name])
+            ranked = name in rankings and number < ranking_resamples
+            values = model(weights, rankings=ranked, pseudo=pseudo[name])
             for key, value in values.items():
                 drawn[name].setdefault(key, []).append(value)
     return {name: {key: np.array(values) for key, values in metrics.items()} for name, metrics in drawn.items()}

@@ -68,7 +68,7 @@ def paired_differences(
     models = [metrics.Measured(labels, probabilities) for probabilities in (new, old)]
     gains = (models[0].predicted == labels) - 1.0 * (models[1].predicted == labels)  # 1, 0 or -1 for each row
     named = dict(zip(("new", "old"), models, strict=True))
-    drawn = intervals.bootstrap(named, resamples=resamples, seed=seed, rankings=False, of_rows=clusters)
+    drawn = intervals.bootstrap(named, resamples=resamples, seed=seed, of_rows=clusters)
     new_f1, old_f1 = (model(rankings=False)["macro_f1"] for model in models)
     f1_gains = drawn["new"]["macro_f1"] - drawn["old"]["macro_f1"]
     return {

@@ -131,9 +131,20 @@ def fit(
     *_, undone, applied = _powers(labels, np.stack([*parts, *shifts]), np.zeros(len(shift)))
     natural = applied * prior + min(undone, 1.0) * shift
     powers = _powers(labels, np.stack(parts), natural)
-    # From the priors that rebalancing aimed at to those of these rows.
+    return Calibration.from_powers(powers, natural + towards_rebalanced(shift, correction, prior))
+
+
+def towards_rebalanced(shift: np.ndarray, correction: float, prior: np.ndarray) -> np.ndarray:
+    """Return the offsets that move natural probabilities towards the priors that rebalancing aimed at.
+
+    Parameters are those of `fit`.
+
+    >>> towards_rebalanced(np.array([1.0, -1.0]), 0.5, np.zeros(2)).tolist()
+    [-0.5, 0.5]
+    """
     aimed = shift + prior if shift.any() else shift
-    return Calibration.from_powers(powers, natural - (1 - correction) * aimed)
+    offsets: np.ndarray = (correction - 1) * aimed
+    return offsets
 
 
 def _powers(labels: np.ndarray, stacked: np.ndarray, offsets: np.ndarray) -> np.ndarray:

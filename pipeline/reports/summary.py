@@ -5,7 +5,7 @@ from typing import Any
 
 from ..base.markdown import named, pipe_table
 from ..evaluation.metrics import HEADLINES, flatten
-from .titles import BASELINES, SHORT_METRICS, part_title
+from .titles import BASELINES, SHORT_METRICS, alone_title, part_title
 
 
 def mlflow_metrics(
@@ -13,8 +13,8 @@ def mlflow_metrics(
 ) -> dict[str, float]:
     """Return the metrics of a run under names that MLflow's UI groups, such as `test/macro_f1`.
 
-    MLflow draws a chart for each metric, so parts, baselines and differences have only the headlines, and behaviour
-    tests only their pass rates.
+    MLflow draws a chart for each metric, so baselines, models of some parts, and differences have only the headlines,
+    and behaviour tests only their pass rates.
 
     Parameters
     ----------
@@ -24,7 +24,8 @@ def mlflow_metrics(
     groups = {
         "test": metrics["overall"] | {"temperature": metrics["temperature"]},
         "uncalibrated": metrics["uncalibrated"],
-        "part": metrics.get("parts", {}),
+        "weight": metrics["weights"],
+        "alone": metrics.get("alone", {}),
         "baseline": {name: {key: values[key] for key in HEADLINES} for name, values in metrics["baselines"].items()},
         "difference": {
             name: {
@@ -32,7 +33,7 @@ def mlflow_metrics(
                 for key in HEADLINES
                 for bound, value in differences[key].items()
             }
-            for name, differences in intervals["differences"].items()
+            for name, differences in {**intervals["differences"], **intervals["alone"]}.items()
         },
         "per_class": metrics["per_class"],
         "slices": metrics["slices"],
@@ -41,22 +42,68 @@ def mlflow_metrics(
     return {key: value for key, value in flatten(groups).items() if not key.endswith("/num_samples")}
 
 
-def verdict(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
-    """Return a sentence on whether the model beats the best baseline: by macro-F1, with its paired 95 % interval.
+def closing_lines(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[str]:
+    """Return the last lines of evaluate: the model, its parts and the baselines, and what the differences say."""
+    models = {"model": metrics["overall"]}
+    models |= {alone_title(name): values for name, values in metrics.get("alone", {}).items()}
+    models |= {BASELINES[name]: values for name, values in metrics["baselines"].items()}
+    lines = []
+    for title, overall in models.items():
+        accuracy, macro_f1, loss = (overall[key] for key in HEADLINES)
+        lines.append(f"{title}: accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}, log-loss {loss:.4f}")
+    return lines + [line for line in sentences(metrics, intervals) if line]
 
-    >>> difference = {"difference": 0.012, "low": 0.003, "high": 0.021}
-    >>> verdict({"baselines": {"tfidf": {"macro_f1": 0.6}}}, {"differences": {"tfidf": {"macro_f1": difference}}})
-    'The model is ahead of the best baseline (TF-IDF + logistic regression) by 1.2 points of macro-F1 [0.3, 2.1].'
+
+def sentences(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[str]:
+    """Return what the differences say of the model, the network in it, and the test rows."""
+    return [verdict(metrics, intervals), gain_of_network(intervals), resolution(metrics, intervals)]
+
+
+def verdict(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
+    """Return a sentence on whether the model beats the best baseline, with paired 95 % intervals.
+
+    >>> macro_f1 = {"difference": 0.012, "low": 0.003, "high": 0.021}
+    >>> loss = {"difference": -0.01, "low": -0.02, "high": 0.001}
+    >>> differences = {"tfidf": {"macro_f1": macro_f1, "loss": loss}}
+    >>> print(verdict({"baselines": {"tfidf": {"macro_f1": 0.6}}}, {"differences": differences}))
+    The model is ahead of the best baseline (TF-IDF + logistic regression) by 1.2 points of macro-F1 [0.3, 2.1], \
+and level in log-loss (-0.010 [-0.020, 0.001]).
     """
     name = best_baseline(metrics)
-    macro_f1 = intervals["differences"][name]["macro_f1"]
-    difference, low, high = (100 * macro_f1[key] for key in ("difference", "low", "high"))
+    differences = intervals["differences"][name]
     best = f"the best baseline ({BASELINES[name]})"
+    difference, low, high = (100 * differences["macro_f1"][key] for key in ("difference", "low", "high"))
     if low > 0:
-        return f"The model is ahead of {best} by {difference:.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
-    if high < 0:
-        return f"The model is behind {best} by {-difference:.1f} points of macro-F1 [{-high:.1f}, {-low:.1f}]."
-    return f"No clear difference from {best}: {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}]."
+        first = f"The model is ahead of {best} by {difference:.1f} points of macro-F1 [{low:.1f}, {high:.1f}]"
+    elif high < 0:
+        first = f"The model is behind {best} by {-difference:.1f} points of macro-F1 [{-high:.1f}, {-low:.1f}]"
+    else:
+        first = f"No clear difference from {best}: {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}]"
+    if "low" not in differences.get("loss", {}):
+        return f"{first}."
+    loss = differences["loss"]
+    word = "ahead" if loss["high"] < 0 else "behind" if loss["low"] > 0 else "level"
+    return f"{first}, and {word} in log-loss ({loss['difference']:+.3f} [{loss['low']:.3f}, {loss['high']:.3f}])."
+
+
+def gain_of_network(intervals: Mapping[str, Any]) -> str:
+    """Return a sentence on what the network adds to the other parts; "" for a model of one part.
+
+    >>> macro_f1 = {"difference": 0.007, "low": 0.0, "high": 0.014}
+    >>> loss = {"difference": -0.03, "low": -0.04, "high": -0.02}
+    >>> gain_of_network({"alone": {"lstm": {}, "without_lstm": {"macro_f1": macro_f1, "loss": loss}}})
+    'The LSTM adds +0.7 points of macro-F1 [0.0, 1.4] and -0.030 in log-loss [-0.040, -0.020].'
+    """
+    for name, differences in intervals.get("alone", {}).items():
+        if name.startswith("without_") and all("low" in differences.get(key, {}) for key in ("macro_f1", "loss")):
+            part = part_title(name.removeprefix("without_"))
+            difference, low, high = (100 * differences["macro_f1"][key] for key in ("difference", "low", "high"))
+            loss = differences["loss"]
+            return (
+                f"The {part} adds {difference:+.1f} points of macro-F1 [{low:.1f}, {high:.1f}] and "
+                f"{loss['difference']:+.3f} in log-loss [{loss['low']:.3f}, {loss['high']:.3f}]."
+            )
+    return ""
 
 
 def resolution(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
@@ -124,19 +171,20 @@ def run_description(metrics: Mapping[str, Any], intervals: Mapping[str, Any], fi
         return [title, *(format_metric(values.get(key), ranges.get(key)) for key in SHORT_METRICS)]
 
     rows = [row("the model", metrics["overall"], intervals["overall"])]
-    rows += [row(f"{part_title(name)} only", values, {}) for name, values in metrics.get("parts", {}).items()]
-    for name, values in metrics["baselines"].items():
-        rows.append(row(BASELINES[name], values, {}))
-        differences = intervals["differences"][name]
+    others = {name: (alone_title(name), values) for name, values in metrics.get("alone", {}).items()}
+    others |= {name: (BASELINES[name], values) for name, values in metrics["baselines"].items()}
+    for name, (title, values) in others.items():
+        rows.append(row(title, values, {}))
+        differences = {**intervals["differences"], **intervals["alone"]}[name]
         values = {key: interval["difference"] for key, interval in differences.items()}
         rows.append(row("difference to the model", values, differences))
     table = pipe_table([f"{metrics['overall']['num_samples']:,} test rows", *SHORT_METRICS.values()], rows)
     legend = (
         "In brackets: 95 % bootstrap intervals, paired where two models are compared. A difference is the model "
-        "minus the baseline."
+        "minus the other one; all were calibrated on the validation rows."
     )
-    sentences = " ".join([verdict(metrics, intervals), resolution(metrics, intervals)]).strip()
-    return "\n\n".join([first, sentences, table, legend, last])
+    summary = " ".join(filter(None, sentences(metrics, intervals)))
+    return "\n\n".join([first, summary, table, legend, last])
 
 
 def format_metric(value: float | None, interval: Mapping[str, float] | None = None) -> str:

@@ -25,7 +25,8 @@ CLASS_METRICS = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "avg. precision",
 }
-PARTS = {"lstm": "LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams"}
+PARTS = {"lstm": "LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams", "tfidf_words": "TF-IDF of words"}
+ALONE = {"lstm": "LSTM only", "without_lstm": "n-grams only"}
 BASELINES = baselines.BASELINE_TITLES
 
 
@@ -36,3 +37,15 @@ def part_title(name: str) -> str:
     ('naive Bayes n-grams', 'speech LSTM')
     """
     return PARTS.get(name) or name.replace("_lstm", " LSTM")
+
+
+def alone_title(name: str) -> str:
+    """Return the title of a model with some of its parts only, by its name in metrics.
+
+    >>> alone_title("without_lstm"), alone_title("speech_lstm"), alone_title("without_speech_lstm")
+    ('n-grams only', 'speech LSTM only', 'without the speech LSTM')
+    """
+    if name in ALONE:
+        return ALONE[name]
+    part = part_title(name.removeprefix("without_"))
+    return f"without the {part}" if name.startswith("without_") else f"{part} only"

@@ -87,7 +87,7 @@ def _bootstrap(
         for name, own in results.items()
         for number, result in enumerate(own)
     }
-    samples = intervals.bootstrap(measured, resamples=resamples, seed=seed, rankings=False, of_rows=of_rows)
+    samples = intervals.bootstrap(measured, resamples=resamples, seed=seed, of_rows=of_rows)
     return {
         name: np.mean([samples[f"{number} {name}"]["macro_f1"] for number in range(len(own))], axis=0)
         for name, own in results.items()

@@ -272,7 +272,7 @@ def compare_personal(
     {'gain': 0.405465, 'low': 0.405465, 'high': 0.405465}
     """
     models = {"champion": metrics.Measured(labels, champion), "personal": metrics.Measured(labels, personal)}
-    resampled = intervals.bootstrap(models, resamples=RESAMPLES, seed=0, rankings=False, of_rows=of_rows)
+    resampled = intervals.bootstrap(models, resamples=RESAMPLES, seed=0, of_rows=of_rows)
     overall = {name: model.overall() for name, model in models.items()}
     gains = {}
     for key, sign in (("loss", -1), ("macro_f1", 1)):

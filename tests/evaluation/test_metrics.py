@@ -158,7 +158,7 @@ def test_pseudo_rows_widen_the_interval_of_a_class_that_is_never_found() -> None
     labels = np.repeat([0, 1], [196, 4])
     measured = metrics.Measured(labels, np.tile([0.9, 0.1], (200, 1)))  # always class 0: recall 0 in every resample
     rows = np.arange(200)
-    drawn = intervals.bootstrap({"m": measured}, resamples=1_000, seed=0, of_rows=rows, rankings=False)["m"]
+    drawn = intervals.bootstrap({"m": measured}, resamples=1_000, seed=0, of_rows=rows)["m"]
     bounds = intervals.overall_intervals(measured, drawn, rows)
     # With pseudo rows 197 of 198 and 1 of 6 are right: half of the shift, and Student's t times the standard error.
     smoothed = (197 / 198 + 1 / 6) / 2

@@ -18,7 +18,7 @@ from pipeline.reports import page
 from pipeline.reports.card import card_markdown, write_card
 from pipeline.reports.card.data import DROP_REASONS
 from pipeline.reports.facts import Facts, read_facts
-from pipeline.reports.titles import BASELINES, METRICS, PARTS
+from pipeline.reports.titles import ALONE, BASELINES, METRICS
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -123,6 +123,7 @@ def facts(classes: list[str], **changed: Any) -> Facts:
             "baselines": {"majority": overall},
             "uncalibrated": overall,
             "temperature": 1.25,
+            "weights": {"lstm": 1.0},
             "per_class": dict.fromkeys(classes, class_metrics),
             "slices": {},
             "conflicts": {"num_samples": 0},
@@ -132,6 +133,7 @@ def facts(classes: list[str], **changed: Any) -> Facts:
             "overall": dict.fromkeys(("accuracy", "macro_f1"), interval),
             "per_class": {name: dict.fromkeys(("precision", "recall", "f1"), interval) for name in classes},
             "differences": {"majority": difference},
+            "alone": {},
             "slices": {},
         },
         "behaviour": {},
@@ -183,17 +185,17 @@ def test_simpler_models_are_compared(state: Path) -> None:
     text = card_markdown(read_facts())
     metrics, intervals = read_json(paths.EVALUATE_METRICS), read_json(paths.EVALUATE_INTERVALS)
     models = {"the model": metrics["overall"]}
-    models |= {f"{PARTS[name]} only": values for name, values in metrics["parts"].items()}
+    models |= {ALONE[name]: values for name, values in metrics["alone"].items()}
     models |= {BASELINES[name]: values for name, values in metrics["baselines"].items()}
     for title, values in models.items():
         assert f"| {title} | {values['accuracy']:.4f} | {values['macro_f1']:.4f} | {values['loss']:.4f} |" in text
     assert set(intervals["differences"]) == set(metrics["baselines"])
-    for name, differences in intervals["differences"].items():
+    for name, differences in (intervals["differences"] | intervals["alone"]).items():
         cells = [
             f"{values['difference']:+.4f} [{values['low']:.4f}, {values['high']:.4f}]"
             for values in (differences[key] for key in ("accuracy", "macro_f1", "loss"))
         ]
-        assert f"| {BASELINES[name]} | {' | '.join(cells)} |" in text
+        assert f"| {(BASELINES | ALONE)[name]} | {' | '.join(cells)} |" in text
 
 
 def test_every_slice_has_a_row(state: Path) -> None:

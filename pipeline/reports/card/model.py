@@ -12,8 +12,7 @@ from ..titles import part_title
 def training(facts: Facts) -> list[str]:
     """Return architecture and settings."""
     settings, network, strategy = facts.training, facts.manifest["network"], facts.rebalance["strategy"]
-    names = facts.metrics.get("parts", {})  # a model of one part has none
-    weights = dict(zip(names, facts.manifest["shares"], strict=bool(names)))
+    weights = facts.metrics["weights"]
     rows = [
         ("preset", f"`{settings['preset']}`"),
         _input_layer(network),
@@ -43,7 +42,7 @@ def training(facts: Facts) -> list[str]:
         rows.append(
             ("weights of the parts", ", ".join(f"{part_title(part)} {weight:.2f}" for part, weight in weights.items()))
         )
-    parts = "an LSTM" + (" combined with two linear models of n-grams" if "n-grams" in facts.num_weights else "")
+    parts = "an LSTM" + (" and linear models of n-grams, together" if "n-grams" in facts.num_weights else "")
     return [f"The model is {parts}.", pipe_table(("", ""), rows)]
 
 

@@ -7,7 +7,7 @@ from ...base.markdown import escaped, named, pipe_table
 from ...evaluation.metrics import HEADLINES
 from ..facts import Facts
 from ..summary import format_interval, format_metric
-from ..titles import BASELINES, CLASS_METRICS, METRICS, SHORT_METRICS, part_title
+from ..titles import BASELINES, CLASS_METRICS, METRICS, SHORT_METRICS, alone_title
 from .formats import format_metrics, format_share, format_value
 
 # The kinds of behaviour tests, by their keys in behaviour.json.
@@ -36,20 +36,22 @@ def metrics(facts: Facts) -> list[str]:
 def _baselines(facts: Facts) -> list[str]:
     columns = {key: SHORT_METRICS[key] for key in HEADLINES}
     rows = [("the model", *format_metrics(facts.metrics["overall"], columns))]
-    rows += [
-        (f"{part_title(name)} only", *format_metrics(values, columns))
-        for name, values in facts.metrics.get("parts", {}).items()
-    ]
+    alone = {name: alone_title(name) for name in facts.metrics.get("alone", {})}
+    rows += [(title, *format_metrics(facts.metrics["alone"][name], columns)) for name, title in alone.items()]
     rows += [(BASELINES[name], *format_metrics(values, columns)) for name, values in facts.metrics["baselines"].items()]
     differences = [
-        (BASELINES[name], *(f"{values[key]['difference']:+.4f} {format_interval(values[key])}" for key in columns))
-        for name, values in facts.intervals["differences"].items()
+        (title, *(f"{values[key]['difference']:+.4f} {format_interval(values[key])}" for key in columns))
+        for title, values in [
+            *((title, facts.intervals["alone"][name]) for name, title in alone.items()),
+            *((BASELINES[name], values) for name, values in facts.intervals["differences"].items()),
+        ]
     ]
     return [
         "### Comparison with simpler models",
-        "The baselines were trained on the same training rows, or on a sample of them (`evaluate.baseline_rows`).",
+        "The baselines were trained on the same training rows, or on a sample of them (`evaluate.baseline_rows`). "
+        "They, and the parts of the model alone, are calibrated on the validation rows as the model is.",
         pipe_table(("", *columns.values()), rows, right=3),
-        "Differences of the model to each baseline (model minus baseline), on the same resamples of the test rows: a "
+        "Differences of the model to each (model minus the other one), on the same resamples of the test rows: a "
         "difference is statistically significant if its 95 % interval excludes 0.",
         pipe_table(("difference to", *columns.values()), differences, right=3),
     ]
