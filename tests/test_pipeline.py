@@ -39,20 +39,25 @@ def repro(project: Project) -> str:
 def test_figures_match_the_plots(small: Project) -> None:
     figures = json.loads((small.folder / "data/evaluate/metrics.json").read_text())
     intervals = json.loads((small.folder / "data/evaluate/reports/intervals.json").read_text())
-    assert list(figures) == ["overall", "baselines", "per_class", "uncalibrated", "temperature", "parts", "slices"]
+    assert list(figures) == [
+        *("overall", "baselines", "per_class", "uncalibrated", "temperature", "parts"),
+        *("conflicts", "near_copies", "slices"),
+    ]
     assert list(figures["parts"]) == ["lstm", "tfidf", "nb"]
     # They are measured each alone: no two are the same, and what is made of all is another model.
     assert len({of["loss"] for of in [figures["overall"], *figures["parts"].values()]}) == 4
-    assert list(intervals) == ["overall", "per_class", "differences", "reached"]
+    assert list(intervals) == ["overall", "per_class", "differences", "reached", "noise", "slices"]
     assert list(figures["baselines"]) == list(intervals["differences"]) == ["majority", "tfidf", "nb_ngrams"]
     groups = [figures["overall"], *figures["baselines"].values()]
-    assert all(list(group) == list(figures["overall"]) for group in groups)
+    honest = {"accuracy_with_conflicts", "accuracy_without_near_copies"}
+    assert all(set(group) | honest == set(figures["overall"]) for group in groups)
+    assert list(figures["slices"]) == [name for name in intervals["slices"] if name in figures["slices"]]
     groups += [*figures["per_class"].values(), *figures["slices"].values()]
     assert all(group["num_samples"] > 0 for group in groups)
     assert sum(of["num_samples"] for of in figures["per_class"].values()) == figures["overall"]["num_samples"]
     assert figures["overall"]["accuracy"] > 0.4  # a real, if tiny, model
     for key, interval in intervals["overall"].items():
-        if key != "ece":  # which resampling makes larger, because chance adds to every gap
+        if key not in {"ece", "classwise_ece"}:  # which resampling makes larger, because chance adds to every gap
             assert interval["low"] < figures["overall"][key] < interval["high"], key
     assert figures["overall"]["loss"] <= figures["uncalibrated"]["loss"] + 0.01
     pictures = (
@@ -166,7 +171,16 @@ def test_decision_is_in_tags_and_reports(small: Project, tmp_path: Path) -> None
     assert decision["promote"] is True
     assert all(check["passed"] for check in decision["checks"])
     rules = {check["rule"] for check in decision["checks"]}
-    assert rules >= {"", "min_accuracy", "min_gain", "min_class_recall", "max_ece", "max_latency", "max_size"}
+    assert rules >= {
+        "",
+        "min_accuracy",
+        "min_gain",
+        "min_class_recall",
+        "max_ece",
+        "max_classwise_ece",
+        "max_latency",
+        "max_size",
+    }
     (run,) = state_runs(small)
     assert {f.path for f in client(small).list_artifacts(run.info.run_id, "decision")} == {
         "decision/decision.json",
