@@ -195,7 +195,9 @@ def test_metrics_are_those_of_the_predictions(reference: Project) -> None:
         assert result["overall"][key] == pytest.approx(metrics.overall(labels, combined)[key], abs=2e-6)
     assert result["overall"]["loss"] != pytest.approx(before["loss"], abs=1e-4)
     assert result["temperature"] == predictor.calibration.temperature
-    assert result["weights"] == dict(zip(("lstm", "tfidf", "nb", "tfidf_words"), predictor.calibration.weights))
+    assert result["weights"] == dict(
+        zip(("lstm", "tfidf", "nb", "tfidf_words"), predictor.calibration.weights, strict=True)
+    )
     of_validation = predictor.log_probabilities(validation["text"].to_list())
     true = validation["label"].map({name: number for number, name in enumerate(predictor.classes)}).to_numpy()
     plan = read_arrays(data / "rebalance/train.npz")

@@ -7,6 +7,7 @@ import pytest
 from pipeline import publish
 from pipeline.base.errors import PipelineError
 from pipeline.reports import summary
+from pipeline.reports.titles import BASELINES
 
 
 def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -68,7 +69,31 @@ def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], d
     ],
 )
 def test_the_verdict_on_the_best_baseline(difference: tuple[float, float, float], sentence: str) -> None:
-    assert summary.verdict(*found(*difference)) == sentence
+    assert summary.verdict(*found(*difference)) == f"{sentence[:-1]}, and level in log-loss (+0.000 [0.000, 0.000])."
+
+
+@pytest.mark.parametrize(
+    ("loss", "word"), [((-0.02, -0.03, -0.01), "ahead"), ((0.02, 0.01, 0.03), "behind"), ((0.0, -0.1, 0.1), "level")]
+)
+def test_the_verdict_on_log_loss(loss: tuple[float, float, float], word: str) -> None:
+    figures, intervals = found(0.012, 0.003, 0.021)
+    intervals["differences"]["tfidf"]["loss"] = dict(zip(("difference", "low", "high"), loss, strict=True))
+    assert f"points of macro-F1 [0.3, 2.1], and {word} in log-loss ({loss[0]:+.3f} [" in summary.verdict(
+        figures, intervals
+    )
+    intervals["differences"]["tfidf"]["loss"] = {"difference": 0.1}
+    assert summary.verdict(figures, intervals).endswith("points of macro-F1 [0.3, 2.1].")
+
+
+def test_last_lines_have_every_model_and_what_the_lstm_adds() -> None:
+    figures, intervals = found(0.012, 0.003, 0.021)
+    lines = summary.closing_lines(figures, intervals)
+    assert lines[0] == "model: accuracy 0.7000, macro-F1 0.6500, log-loss 0.4000"
+    assert [line.split(":")[0] for line in lines[1:6]] == ["LSTM only", "n-grams only", *BASELINES.values()]
+    assert lines[6].startswith("The model is ahead")
+    assert lines[7].startswith("The LSTM adds +0.0 points of macro-F1 [0.0, 0.0] and +0.000 in log-loss")
+    intervals["alone"] = {}
+    assert "adds" not in " ".join(summary.closing_lines(figures | {"alone": {}}, intervals))
 
 
 def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
@@ -81,8 +106,9 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
     assert table[0] == "| 10 test rows | accuracy | macro-F1 | MCC | loss (nats) | ECE |"
     assert table[2].startswith("| the model | 0.7000 [0.1000, 0.9000] | 0.6500 [0.1000, 0.9000] |")
     assert table[3] == "| LSTM only | 0.5500 | 0.4500 |  | 0.9000 |  |"
+    assert table[5] == "| n-grams only | 0.6000 | 0.5000 |  | 0.8000 |  |"
     assert "| difference to the model | 0.0000 [0.0000, 0.0000] | 0.0500 [0.0100, 0.0900] |" in note
-    assert [line.split(" | ")[0] for line in table[4::2]] == [
+    assert [line.split(" | ")[0] for line in table[7::2]] == [
         *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),
     ]
     assert lines[-1] == "The checks."
@@ -108,7 +134,9 @@ def test_what_mlflow_shows() -> None:
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
     assert shown["uncalibrated/ece"] == 0.2
-    assert shown["part/lstm/macro_f1"] == 0.45
+    assert shown["alone/lstm/macro_f1"] == 0.45
+    assert shown["weight/tfidf"] == 0.4
+    assert shown["difference/without_lstm/loss_low"] == 0.0
     assert shown["baseline/tfidf/loss"] == 0.4
     assert shown["difference/tfidf/macro_f1"] == 0.05
     assert (shown["difference/tfidf/macro_f1_low"], shown["difference/tfidf/macro_f1_high"]) == (0.01, 0.09)

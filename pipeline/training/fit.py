@@ -201,6 +201,25 @@ def train_rows(inputs: np.ndarray, labels: np.ndarray, plan: Plan) -> TrainRows:
     )
 
 
+def train_ngrams(data: Data) -> Ngrams | None:
+    """Fit the n-gram models on the rows that the LSTM is trained on, weighted by class; None if there are no texts."""
+    tokenizer = data.processors.get("text")
+    if not isinstance(tokenizer, Tokenizer):
+        return None
+    labels, plan = data.labels["train"], data.plan
+    of_class = plan.counts_as / np.bincount(labels[plan.rows])
+    copies = np.bincount(plan.rows, minlength=len(labels))
+    added, added_labels = negation_rows(data.classes, tokenizer.language, len(labels))
+    return fit_ngrams(
+        [*data.inputs["train"].cells["text"], *added],
+        np.concatenate([labels, added_labels]),
+        np.concatenate([copies * of_class[labels], of_class[added_labels]]),
+        num_classes=len(data.classes),
+        unit=tokenizer.unit,
+        language=tokenizer.language,
+    )
+
+
 def with_negation(rows: TrainRows, data: Data) -> TrainRows:
     """Add the rows of `negation_rows`, each with the mean weight of its class."""
     tokenizer = data.processors.get("text")
@@ -208,25 +227,11 @@ def with_negation(rows: TrainRows, data: Data) -> TrainRows:
         return rows
     texts, labels = negation_rows(data.classes, tokenizer.language, len(data.labels["train"]))
     sums = (np.bincount(rows.labels, values, len(data.classes)) for values in (rows.weights, None))
-    weights = np.divide(*sums)[labels].astype(np.float32)
     return rows._replace(
         inputs=np.concatenate([rows.inputs, tokenizer.encode(texts)]),
         labels=np.concatenate([rows.labels, labels]),
-        weights=np.concatenate([rows.weights, weights]),
+        weights=np.concatenate([rows.weights, np.divide(*sums)[labels].astype(np.float32)]),
     )
-
-
-def train_ngrams(data: Data) -> Ngrams | None:
-    """Fit the n-gram models on the rows that the LSTM is trained on, weighted by class; None if there are no texts."""
-    tokenizer = data.processors.get("text")
-    if not isinstance(tokenizer, Tokenizer):
-        return None
-    labels, plan = data.labels["train"], data.plan
-    copies = np.bincount(plan.rows, minlength=len(labels))
-    weights = copies * (plan.counts_as / np.bincount(labels[plan.rows]))[labels]
-    texts = data.inputs["train"].cells["text"]
-    classes = len(data.classes)
-    return fit_ngrams(texts, labels, weights, num_classes=classes, unit=tokenizer.unit, language=tokenizer.language)
 
 
 def part_names(data: Data, ngrams: Ngrams | None) -> list[str]:

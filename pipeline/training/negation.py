@@ -1,4 +1,4 @@
-"""Training rows made from templates, from which the LSTM learns that a negator turns the polarity round.
+"""Training rows made from templates, from which a model learns that a negator turns the polarity round.
 
 Most data have too few negated words for it: "not bad at all" was negative to a model of 25,000 tweets. The rows are
 added to the training rows of texts with one class known as positive and one known as negative, in the languages below.
@@ -37,12 +37,14 @@ _TEMPLATES = {
         "reliable|beautiful|clever|exciting|delicious|comfortable|fair|honest|strong|smart|sweet|cute|cool|happy|glad|fun|"
         "safe|bright|calm|charming|convincing|creative|elegant|entertaining|fast|generous|gorgeous|healthy|hilarious|kind|"
         "memorable|polite|powerful|quick|relaxing|satisfying|special|stunning|successful|talented|touching|valuable|warm|"
-        "wise|worth the money|a pleasure|a success|my favourite",
+        "wise|awesome|fabulous|terrific|outstanding|magnificent|marvellous|decent|ideal|handy|supportive|worthwhile|"
+        "recommended|the best|better|epic|what i hoped for|worth the money|a pleasure|a success|my favourite",
         "poor|boring|useless|annoying|disgusting|ugly|stupid|dull|unpleasant|dreadful|dirty|rude|slow|broken|difficult|sad|"
         "angry|painful|pathetic|ridiculous|weak|wrong|noisy|messy|nasty|scary|dangerous|depressing|expensive|fake|gross|"
         "harmful|hopeless|insulting|lame|lazy|mean|mediocre|offensive|overrated|pointless|predictable|shameful|silly|"
-        "sloppy|sick|terrifying|tedious|tragic|unfair|unreliable|upset|weird|worthless|a waste of time|a mess|a joke|"
-        "a disaster|a shame",
+        "sloppy|sick|terrifying|tedious|tragic|unfair|unreliable|upset|weird|worthless|horrid|atrocious|appalling|abysmal|"
+        "lousy|crap|garbage|rubbish|shocking|worse|evil|disastrous|upsetting|frustrating|unacceptable|irritating|"
+        "a nightmare|a pain|an issue|a waste of time|a mess|a joke|a disaster|a shame",
         "as described|working|ready|for me|what they promised|how i imagined it|up to it|available|included|here yet|"
         "like in the picture|the same as before|made for this|our thing|enough|new|done yet|possible|true|what it was",
         "{} {}|{} {}.|{} so {}|{} really {}!",

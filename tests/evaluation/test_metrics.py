@@ -144,7 +144,7 @@ def test_empty_and_complete_slices_are_left_out() -> None:
 def test_bootstrap_draws_equal_rows_for_all_models() -> None:
     labels, probabilities, _ = sample(200, 3, 2)
     models = {name: metrics.Measured(labels, probabilities) for name in ("one", "same")}
-    drawn = intervals.bootstrap(models, resamples=100, seed=0)
+    drawn = intervals.bootstrap(models, resamples=100, seed=0, rankings=models)
     assert list(drawn["one"]) == list(models["one"]())
     for key, values in drawn["one"].items():
         assert values.shape == (100,)
@@ -179,7 +179,7 @@ def test_pseudo_misses_are_spread_by_the_predicted_shares() -> None:
 def test_resamples_without_a_rare_class() -> None:
     labels, rows = np.array([0] * 20 + [1]), np.arange(21)
     measured = {"m": metrics.Measured(labels, np.tile([0.6, 0.4], (21, 1)))}
-    drawn = intervals.bootstrap(measured, resamples=100, seed=0)["m"]
+    drawn = intervals.bootstrap(measured, resamples=100, seed=0, rankings="m")["m"]
     undefined = np.isnan(drawn["roc_auc"])
     assert 20 < undefined.sum() < 60  # (20/21)^21 = 0.36
     assert intervals.interval(drawn["roc_auc"], rows) == {"low": 0.5, "high": 0.5}
@@ -189,7 +189,9 @@ def test_resamples_without_a_rare_class() -> None:
 
 def test_rankings_of_many_rows_get_fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "RANKING_BUDGET", 5 * 3 * 120)
-    drawn = intervals.bootstrap({"m": metrics.Measured(LABELS, PROBABILITIES)}, resamples=150, seed=0)["m"]
+    drawn = intervals.bootstrap({"m": metrics.Measured(LABELS, PROBABILITIES)}, resamples=150, seed=0, rankings="m")[
+        "m"
+    ]
     assert (len(drawn["pr_auc"]), len(drawn["accuracy"])) == (120, 150)
 
 
@@ -232,7 +234,9 @@ def test_loss_of_probability_zero_is_finite() -> None:
 
 def test_rankings_have_at_least_100_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "RANKING_BUDGET", 1)
-    drawn = intervals.bootstrap({"m": metrics.Measured(LABELS, PROBABILITIES)}, resamples=150, seed=0)["m"]
+    drawn = intervals.bootstrap({"m": metrics.Measured(LABELS, PROBABILITIES)}, resamples=150, seed=0, rankings="m")[
+        "m"
+    ]
     assert (len(drawn["roc_auc"]), len(drawn["loss"])) == (100, 150)
 
 

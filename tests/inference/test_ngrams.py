@@ -86,9 +86,7 @@ def test_negated_words_are_marked(text: str, unit: str, long: bool, language: st
     found = [gram.removeprefix(NEGATED) for gram in grams if gram.startswith(NEGATED)]
     assert sorted(found) == sorted(filter(None, marked.split("|")))
     plain = list(ngrams_of(text, unit, long=long))
-    assert sorted(gram for gram in found if gram.startswith("\t")) == sorted(
-        (Counter(plain) - Counter(grams)).elements()
-    )
+    assert sorted(found) == sorted((Counter(plain) - Counter(grams)).elements())
 
 
 @pytest.mark.parametrize("unit", ["word", "character", "chinese"])
@@ -242,7 +240,7 @@ def test_higher_weight_raises_a_class(fitted: Ngrams) -> None:
     weights = np.where(LABELS == 1, 5, 1) * WEIGHTS
     heavier = fit_ngrams(TEXTS, LABELS, weights, num_classes=3, unit="word", language="en").log_probabilities(["it"])
     for after, before in zip(heavier, fitted.log_probabilities(["it"]), strict=True):
-        assert after[0, 1] > before[0, 1] + 0.5
+        assert after[0, 1] > before[0, 1] + 0.4
 
 
 def test_limits_of_rows_and_ngrams(monkeypatch: pytest.MonkeyPatch, fitted: Ngrams) -> None:
