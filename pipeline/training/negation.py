@@ -12,7 +12,7 @@ import numpy as np
 
 from ..text.polarity import polarity
 
-SHARE, MAX_ROWS = 0.1, 3_000  # rows added per training row, and at most
+SHARE, MAX_ROWS = 0.1, 2_400  # rows added per training row, and at most
 
 
 class Templates(NamedTuple):
@@ -24,7 +24,7 @@ class Templates(NamedTuple):
     subjects: str
     positive: str
     negative: str
-    neutral: str  # negative where they are negated
+    neutral: str  # neutral if there is such a class; negative where they are negated
     plain: str  # forms with gaps for a subject and a word
     negated: str
 
@@ -90,17 +90,21 @@ def negation_rows(classes: Sequence[str], language: str, training_rows: int) -> 
         return [], np.zeros(0, dtype=np.int32)
     positive, negative = (polarities.index(name) for name in ("positive", "negative"))
     subjects, good, bad, other, plain, negated = (options.split("|") for options in _TEMPLATES[language])
-    count = min(round(SHARE * training_rows), MAX_ROWS) // 5
+    neutral = polarities.index("neutral") if polarities.count("neutral") == 1 else None
+    count = min(round(SHARE * training_rows), MAX_ROWS) // 6
     random = np.random.default_rng(0)
     texts: list[str] = []
     labels: list[int] = []
     for forms, words, label in (
         (plain, good, positive),
         (plain, bad, negative),
+        (plain, other, neutral),
         (negated, good, negative),
         (negated, bad, positive),
         (negated, other, negative),
     ):
+        if label is None:
+            continue
         every = [form.format(subject, word) for form, subject, word in product(forms, subjects, words)]
         chosen = [every[number] for number in random.permutation(len(every))[:count]]
         texts += chosen
