@@ -10,6 +10,7 @@ from .base.files import read_json, write_json, write_table
 from .base.process import run_in_process
 from .base.state import state_id
 from .inference.calibration import combine
+from .inference.priors import measure_priors
 from .registry.live import live_run
 from .training.backend import description, prepare_keras
 from .training.checkpoint import Checkpoint
@@ -30,6 +31,7 @@ def main() -> None:
         network, history = train_network(data, settings, on_epoch, checkpoint)
     parts = part_log_probabilities(data, network, ngrams, "validation")
     fitted = data.calibrate(parts)
+    probabilities = combine(parts, fitted)
     weights = zip(part_names(data, ngrams), fitted.weights, strict=True)
     offsets = zip(data.classes, fitted.offsets, strict=True)
     print(
@@ -48,7 +50,8 @@ def main() -> None:
         ngrams,
         classes=data.classes,
         calibration=fitted,
-        class_shares=np.maximum(combine(parts, fitted).mean(axis=0), 1e-6).round(6).tolist(),
+        class_shares=np.maximum(probabilities.mean(axis=0), 1e-6).round(6).tolist(),
+        class_priors=measure_priors(data.labels["validation"], probabilities),
         columns=read_json(paths.INGEST_COLUMNS),
         state=state,
     )

@@ -17,6 +17,7 @@ from pipeline.evaluation import comparison, metrics
 from pipeline.evaluation.text import baselines, slices
 from pipeline.inference import calibration
 from pipeline.inference.predictor import Predictor
+from pipeline.inference.priors import reweigh
 
 OUTSIDE = """
 import json
@@ -222,3 +223,10 @@ def test_metrics_are_those_of_the_predictions(reference: Project) -> None:
     assert errors["uncalibrated"] == pytest.approx(result["uncalibrated"]["ece"], abs=1e-5)
     expected = predictor.probabilities(validation["text"].to_list()).mean(axis=0)
     np.testing.assert_allclose(predictor.class_shares, expected, atol=2e-5)
+    known = predictor.class_priors
+    assert known
+    shares = [(validation["label"] == name).mean() for name in predictor.classes]
+    np.testing.assert_allclose(known["natural"], shares, atol=1e-6)
+    priors = (np.array(known[key]) for key in ("implied", "natural"))
+    honest = reweigh(predictor.probabilities(validation["text"].to_list()), *priors)
+    np.testing.assert_allclose(honest.mean(axis=0), known["natural"], atol=2e-5)

@@ -9,7 +9,6 @@ from .network import log_softmax
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)  # a temperature outside them is a sign of another problem
 SIGNIFICANCE = 0.001  # of the chi-squared test for different class priors
-MAX_ITERATIONS, PRIOR_TOLERANCE = 1_000, 1e-6  # of `estimate_class_priors`
 
 
 class Calibration(NamedTuple):
@@ -208,61 +207,3 @@ def combine(parts: Sequence[np.ndarray], calibration: Calibration) -> np.ndarray
     logits = np.tensordot(powers, np.stack(parts), axes=1) + calibration.offsets
     probabilities: np.ndarray = np.exp(log_softmax(logits))
     return probabilities
-
-
-def reweigh(probabilities: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Adapt probabilities to other class priors (Saerens et al. 2002, equation 2.4).
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n_rows, n_classes), float64
-        Class probabilities of a model.
-    before, now : ndarray of shape (n_classes,), float64
-        Class priors that the model expects, all above 0, and those of the rows.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_classes), float64
-        Class probabilities under the priors `now`.
-
-    Examples
-    --------
-    >>> reweigh(np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), np.array([0.2, 0.8])).tolist()
-    [[0.2, 0.8]]
-    """
-    scaled = probabilities * (now / before)
-    reweighed: np.ndarray = scaled / scaled.sum(axis=1, keepdims=True)
-    return reweighed
-
-
-def estimate_class_priors(probabilities: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Estimate the class priors of rows without labels, by expectation maximisation.
-
-    Repeats until convergence: the mean of the probabilities, reweighed by the last estimate (Saerens et al. 2002,
-    "Adjusting the Outputs of a Classifier to New a Priori Probabilities"). It assumes that the inputs of a class are
-    distributed as in training, and only the number of rows changed.
-
-    Parameters
-    ----------
-    probabilities : ndarray of shape (n_rows, n_classes), float64
-        Class probabilities of a model; for a few hundred rows or more.
-    before : ndarray of shape (n_classes,), float64
-        Class priors that the model expects.
-
-    Returns
-    -------
-    ndarray of shape (n_classes,), float64
-        Estimated class priors, summing to 1.
-
-    Examples
-    --------
-    >>> probabilities = np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]])
-    >>> estimate_class_priors(probabilities, np.array([0.5, 0.5])).round(2).tolist()
-    [0.81, 0.19]
-    """
-    now = before
-    for _ in range(MAX_ITERATIONS):
-        last, now = now, reweigh(probabilities, before, now).mean(axis=0)
-        if np.abs(now - last).max() < PRIOR_TOLERANCE:
-            break
-    return now

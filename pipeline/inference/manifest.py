@@ -5,6 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 from ..base.errors import PipelineError
 from ..base.files import read_json, sha256
+from .priors import ClassPriors
 
 MANIFEST = "model.json"
 WEIGHTS, ONNX, TOKENIZER = "model.weights.h5", "model.onnx", "tokenizer.json"
@@ -22,7 +23,8 @@ class Manifest(TypedDict):
     shares: list[float]  # weights of the parts, see calibration.py
     temperature: float
     offsets: list[float]
-    class_shares: list[float]  # class priors that the probabilities expect: their means over the validation rows
+    class_shares: list[float]  # means of the probabilities over the validation rows
+    class_priors: NotRequired[ClassPriors]  # older models lack it
     sha256: dict[str, str]
     modalities: NotRequired[list[str]]  # from format 7 on
     columns: NotRequired[dict[str, list[str | int]]]  # of the training file, by modality; older models lack it

@@ -14,11 +14,12 @@ import numpy as np
 from ..base.errors import PipelineError
 from ..base.modalities import Processor, modality
 from ..text.processor import Tokenizer
-from .calibration import Calibration, combine, estimate_class_priors, reweigh
+from .calibration import Calibration, combine
 from .manifest import ONNX, modalities, network_file, read_manifest
 from .network import NetworkPart, OnnxNetwork
 from .ngrams import GRAMS, NgramPart, Ngrams
 from .part import Inputs, Part, Rows, log_probabilities
+from .priors import ClassPriors, adapted, reweigh
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,9 @@ class Predictor:
     calibration : Calibration
         Weights of the parts, temperature and offsets.
     class_shares : tuple of float
-        Class priors that the probabilities expect: their means over the validation rows.
+        Means of the probabilities over the validation rows.
+    class_priors : ClassPriors or None
+        Class priors of the validation rows, and those that the probabilities imply; None for an older model.
     """
 
     processors: Mapping[str, Processor]
@@ -77,6 +80,7 @@ class Predictor:
     classes: tuple[str, ...]
     calibration: Calibration
     class_shares: tuple[float, ...]
+    class_priors: ClassPriors | None = None
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> "Predictor":
@@ -109,6 +113,7 @@ class Predictor:
             tuple(manifest["classes"]),
             Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"])),
             tuple(manifest["class_shares"]),
+            manifest.get("class_priors"),
         )
 
     @property
@@ -153,12 +158,13 @@ class Predictor:
         class_shares : str
             Class priors of these rows if they differ from those of the training data: a JSON object, such as
             `{"negative": 0.2, "positive": 0.8}`, or "estimate" to estimate them from the rows, which should be hundreds
-            or more; see `calibration.estimate_class_priors`. Empty for those of the training data.
+            or more: the answer changes only if they differ significantly, see `priors.estimate_class_priors`. Empty for
+            those of the training data.
 
         Raises
         ------
         ValueError
-            `class_shares` is neither of these.
+            `class_shares` is neither of these, or the model cannot estimate them.
         """
         cleaned = {name: _clean(cells, modality(name).clean) for name, cells in self._by_modality(rows).items()}
         inputs = Inputs.encode(cleaned, self.processors)
@@ -170,10 +176,12 @@ class Predictor:
     def _reweighed(self, probabilities: np.ndarray, class_shares: str) -> np.ndarray:
         if not class_shares or not len(probabilities):
             return probabilities
-        before = np.array(self.class_shares)
         if class_shares == "estimate":
-            return reweigh(probabilities, before, estimate_class_priors(probabilities, before))
-        return reweigh(probabilities, before, parse_class_priors(class_shares, self.classes))
+            if not self.class_priors:
+                raise ValueError("class_shares: this model cannot estimate them; train it again, or name each")
+            return adapted(probabilities, self.class_priors)[0]
+        implied = self.class_priors["implied"] if self.class_priors else self.class_shares
+        return reweigh(probabilities, np.array(implied), parse_class_priors(class_shares, self.classes))
 
     def predict(self, rows: Rows | Sequence[str], class_shares: str = "") -> "pd.DataFrame":
         """Return labels and probabilities of raw rows; the parameters are those of `probabilities`.

@@ -3,15 +3,14 @@
 Rows that the table already has are skipped. A file that breaks a rule is refused; the others go on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..base import params
-from ..base.errors import PipelineError, display_name
+from ..base.errors import PipelineError
 from ..base.params import label_name
 from ..data import tables
 from ..data.forgotten import mask_listed, read_forgotten
@@ -22,10 +21,9 @@ from ..data.rules.rule import Rule, RuleResult, select
 from ..data.rules.table import OF_READING, declared_rules, rule_tables
 from ..data.settings import Ingest, Validate
 from ..data.split import split_key
+from .agreement import Judge, agreement
 from .incoming import ExaminedFile
 from .listing import IncomingFile
-
-PredictLabels = Callable[[Sequence[str]], Sequence[str]]  # raw texts to labels
 
 # Rules that hold for a file by itself; the others hold for the table with its rows.
 FILE_RULES = (
@@ -39,7 +37,6 @@ FILE_RULES = (
     "invisible_characters",
     *(name for name, *_ in OF_READING),
 )
-MIN_ROWS = 30  # of a class, and of the others, to judge its agreement
 
 
 def examine(
@@ -47,7 +44,7 @@ def examine(
     table: pd.DataFrame,
     *,
     known: pd.DataFrame,
-    predict: PredictLabels | None,
+    judge: Judge | None,
     min_agreement: float,
 ) -> list[ExaminedFile]:
     """Read and check files one after another, each together with the table and the accepted files before it.
@@ -60,15 +57,15 @@ def examine(
         The rows so far, as ingest writes them.
     known : DataFrame of shape (>= n_rows, 8)
         All known rows: these, and those that `ingest.max_rows` leaves out.
-    predict : callable or None
-        The champion, from raw texts to labels; None if there is none.
+    judge : Judge or None
+        The champion; None if there is none, or no rows to measure it on.
     min_agreement : float
         See `params.yaml`.
     """
     keys = set(_keys(known))
     examined = []
     for incoming_file in files:
-        file = _examine_file(incoming_file, table, keys, predict, min_agreement)
+        file = _examine_file(incoming_file, table, keys, judge, min_agreement)
         if not file.refusal and len(file.new_rows):
             extended = pd.concat([table, file.new_rows.drop(columns="given")], ignore_index=True)
             results = check_rules(rule_tables(extended), declared_rules(params.load(Validate)))
@@ -86,7 +83,7 @@ def _examine_file(
     file: IncomingFile,
     table: pd.DataFrame,
     known: set[tuple[str, str]],
-    predict: PredictLabels | None,
+    judge: Judge | None,
     min_agreement: float,
 ) -> ExaminedFile:
     """Read a file and check it by itself; `known` are the keys of known rows."""
@@ -105,8 +102,8 @@ def _examine_file(
     keys = pd.Series(_keys(rows), index=rows.index, dtype="object")
     complete = keys.map(all).astype(bool)  # neither text nor label is missing
     new = rows[complete & ~keys.isin(known) & ~keys.duplicated() & ~mask_listed(rows, read_forgotten())]
-    if predict is not None:
-        results += agreement(new, predict, min_agreement)
+    if judge is not None:
+        results += agreement(new, judge, min_agreement)
     new, refusal = new.reset_index(drop=True), _sentences(results)
     return ExaminedFile(**vars(file), n_rows=len(raw), new_rows=new, refusal=refusal, results=results, reading=reading)
 
@@ -133,55 +130,6 @@ def _unreadable(file: IncomingFile, error: Exception, table: pd.DataFrame, readi
     no_rows = table.iloc[:0].assign(given="")
     result = RuleResult(rule, False, None, refusal)
     return ExaminedFile(**vars(file), n_rows=0, new_rows=no_rows, refusal=refusal, results=[result], reading=reading)
-
-
-def agreement(rows: pd.DataFrame, predict: PredictLabels, min_agreement: float) -> list[RuleResult]:
-    """Judge the labels of new rows by the champion's predictions.
-
-    The agreement of a class is the share of its rows for which the champion predicts it, minus that share of the other
-    rows (Youden 1950, "Index for rating diagnostic tests"). New subjects lower it, random labels take it to 0, swapped
-    labels make it negative.
-
-    Parameters
-    ----------
-    rows : DataFrame of shape (n_rows, >= 2)
-        Has the columns `text` and `label`.
-    predict : callable
-        Raw texts to labels.
-    min_agreement : float
-        A class breaks the rule if its 95 % interval lies below this.
-
-    Returns
-    -------
-    list of RuleResult
-        One, for the class of lowest agreement; none if no class has enough rows.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"text": ["..."] * 60, "label": ["joy", "fear"] * 30})
-    >>> agreement(rows, lambda texts: ["joy"] * len(texts), 0.05)[0].found
-    "0.00 (class 'joy')"
-    """
-    rows = rows.dropna(subset=["text", "label"])
-    predictions = predict(rows["text"].to_list()) if len(rows) else []
-    predicted, agreements = np.array(predictions), {}
-    for label in sorted(set(predictions) & set(rows["label"])):  # a class that is never predicted here proves nothing
-        mask = (rows["label"] == label).to_numpy()
-        sizes = np.array([mask.sum(), (~mask).sum()])
-        if sizes.min() >= MIN_ROWS:
-            shares = np.array([(predicted[mask] == label).mean(), (predicted[~mask] == label).mean()])
-            margin = 1.96 * np.sqrt((shares * (1 - shares) / sizes).sum())
-            agreements[label] = (shares[0] - shares[1], shares[0] - shares[1] + margin)
-    if not agreements:
-        return []
-    worst = min(agreements, key=lambda label: agreements[label][1])
-    value, high = map(float, agreements[worst])
-    rule = Rule(
-        "min_agreement", "classes", "", {"min_value": min_agreement},
-        "the champion predicts each class more often for rows with this label than for other rows, by at least so much",
-        "retrain.min_agreement",
-    )  # fmt: skip
-    return [RuleResult(rule, high >= min_agreement, value, f"{value:.2f} (class {display_name(worst)!r})")]
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:

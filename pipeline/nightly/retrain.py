@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from ..base import checkout, command, params, paths, versioning
@@ -20,6 +21,7 @@ from ..base.files import read_json, read_table
 from ..data import increments, tables
 from ..data.settings import Ingest
 from ..evaluation import drift, measures
+from ..evaluation.drift_sample import DriftSample
 from ..evaluation.settings import Drift
 from ..inference.manifest import read_manifest
 from ..inference.predictor import Predictor
@@ -32,7 +34,8 @@ from ..registry.store import Store
 from ..reports.drift import drift_report
 from ..text.processor import Tokenizer
 from . import recover, repository
-from .examination import PredictLabels, examine
+from .agreement import Judge
+from .examination import examine
 from .incoming import put_into_quarantine, unseen_files
 from .listing import IncomingFile
 from .lock import remote_lock
@@ -169,23 +172,30 @@ def _examine(run: RetrainRun, files: Sequence[IncomingFile], situation: Situatio
         predictor = None
         if situation.champion:
             predictor = Predictor.load(stack.enter_context(open_model(CHAMPION, run.model)).folder)
+        before = None
+        if paths.TOKENIZE_TOKENIZER.is_file():
+            tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
+            before = drift.reference(predictor, tokenizer)
         run.files = examine(
             files,
             table,
             known=table if ingest.max_rows is None else tables.read_all(ingest),
-            predict=_labels(predictor) if predictor else None,
+            judge=_judge(predictor, before) if predictor and before else None,
             min_agreement=settings.min_agreement,
         )
-        if run.n_new_rows and paths.TOKENIZE_TOKENIZER.is_file():
-            tokenizer = Tokenizer.load(paths.TOKENIZE_TOKENIZER)
+        if run.n_new_rows and before:
             new_rows = pd.concat([file.new_rows for file in run.accepted], ignore_index=True)
-            before = drift.reference(predictor, tokenizer)
             after = drift.draw_sample(drift.prepare(new_rows)[0], predictor, tokenizer)
             run.drift = drift_report(before, after, measures.measure_shifts(before, after, params.load(Drift)))
 
 
-def _labels(predictor: Predictor) -> PredictLabels:
-    return lambda texts: predictor.predict(texts)["predicted_label"].to_list()
+def _judge(predictor: Predictor, reference: DriftSample) -> Judge:
+    """Return the champion with its predictions for the validation and test rows, which no earlier state trained on."""
+    return Judge(
+        predict=lambda texts: predictor.predict(texts)["predicted_label"].to_list(),
+        labels=reference.labels,
+        predicted=np.array(predictor.classes, dtype=object)[reference.probabilities.argmax(axis=1)],
+    )
 
 
 def _decide(run: RetrainRun, situation: Situation, settings: Retrain) -> None:

@@ -23,6 +23,7 @@ SERVED_MODULES = (
     "inference/ngrams",
     "inference/part",
     "inference/predictor",
+    "inference/priors",
     "text/__init__",
     "text/cleaning",
     "text/languages",

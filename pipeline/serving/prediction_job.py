@@ -167,21 +167,43 @@ def predict_table(
     return counts
 
 
-def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: int = 1) -> str:
-    """Return each class's share among the rows of a table, as JSON; see `calibration.estimate_class_priors`."""
+def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: int = 1) -> tuple[str, str]:
+    """Estimate the class shares of all rows of a table, see `priors.estimate_class_priors`.
+
+    Parameters
+    ----------
+    table, model, workers
+        As in `predictions`. The model has `class_priors`.
+
+    Returns
+    -------
+    class_shares : str
+        As JSON; "" if predictions shall stay as they are.
+    sentence : str
+        What was found, for the user.
+    """
     import numpy as np
 
-    from ..inference.calibration import estimate_class_priors
+    from ..inference.priors import estimate_class_priors
 
     manifest = model.manifest()
-    n_classes = len(manifest["classes"])
-    blocks = [np.empty((n_classes, 0))]  # (n_classes, n_rows) each
+    classes, known = manifest["classes"], manifest["class_priors"]
+    if not known["estimable"]:
+        return "", "class shares: not estimated, as this made predictions of validation rows worse; nothing is changed"
+    blocks = [np.empty((len(classes), 0))]  # (n_classes, n_rows) each
     with tqdm(desc="estimate", unit=" rows", unit_scale=True, disable=None) as progress:
         for _, errors, predicted in predictions(table, model, workers=workers):
-            columns = [[value for value in column if value is not None] for column in predicted[2 : 2 + n_classes]]
+            columns = [[value for value in column if value is not None] for column in predicted[2 : 2 + len(classes)]]
             blocks.append(np.array(columns, dtype=np.float64))
             progress.update(len(errors))
     probabilities = np.concatenate(blocks, axis=1).T
-    before = np.array(manifest["class_shares"])
-    now = estimate_class_priors(probabilities, before) if len(probabilities) else before
-    return json.dumps(dict(zip(manifest["classes"], now.tolist(), strict=True)))
+    estimate = estimate_class_priors(probabilities, known)
+    if not estimate.significant:
+        return "", (
+            f"class shares: those of {len(probabilities):,} rows do not differ significantly from those of the "
+            f"validation rows (p = {estimate.p_value:.2g}); predictions are unchanged"
+        )
+    shares = dict(zip(classes, estimate.priors.tolist(), strict=True))
+    pairs = zip(shares.items(), known["natural"], strict=True)
+    changes = [f"{name} {now:.1%} ({before:.1%})" for (name, now), before in pairs]
+    return json.dumps(shares), f"class shares, estimated (of validation rows): {', '.join(changes)}"

@@ -140,7 +140,8 @@ def predict_file(options: argparse.Namespace) -> tuple[Counter[str], str]:
             columns, shares = _columns(options, model), checked_shares(model, options.class_shares)
             table = _open_input(options, columns)
             if estimate:
-                shares = estimated_class_shares(_open_input(options, columns), model, workers=options.workers)
+                shares, found = estimated_class_shares(_open_input(options, columns), model, workers=options.workers)
+                print(found, file=sys.stderr)
             with _open_output(options.output) as target:
                 return predict_table(table, target, model, workers=options.workers, class_shares=shares), model.name
     except OSError as error:
@@ -195,6 +196,11 @@ def checked_shares(model: OpenedModel, class_shares: str) -> str:
     manifest = model.manifest()
     if class_shares and "class_shares" not in manifest:
         raise PipelineError(f"{model.name} is older than --class-shares and would ignore it; train it again")
+    if class_shares == "estimate" and "class_priors" not in manifest:
+        raise PipelineError(
+            f"{model.name} cannot estimate class shares, as it does not say which ones its probabilities imply; "
+            "train it again, or name each class's share"
+        )
     if class_shares and class_shares != "estimate":
         try:
             parse_class_priors(class_shares, manifest["classes"])

@@ -15,6 +15,7 @@ from ..inference.manifest import MANIFEST, MODEL_FORMATS, ONNX, WEIGHTS, Manifes
 from ..inference.network import OnnxNetwork
 from ..inference.ngrams import GRAMS, Ngrams
 from ..inference.ngrams import WEIGHTS as NGRAM_WEIGHTS
+from ..inference.priors import ClassPriors
 from .encoders.chain import Layers
 from .forward import log_probabilities
 from .onnx_graph import to_onnx
@@ -43,6 +44,7 @@ def save(
     classes: Sequence[str],
     calibration: Calibration,
     class_shares: Sequence[float],
+    class_priors: ClassPriors | None = None,
     columns: Mapping[str, list[str | int]],
     state: str,
 ) -> None:
@@ -60,6 +62,8 @@ def save(
         The two linear models on texts.
     classes, calibration, class_shares, columns, state
         See `Manifest`.
+    class_priors : ClassPriors or None
+        See `Manifest`; without it, the model cannot estimate class priors.
 
     Raises
     ------
@@ -93,6 +97,8 @@ def save(
         columns=dict(columns),
         sha256={name: sha256(folder / name) for name in files},
     )
+    if class_priors:
+        manifest["class_priors"] = class_priors
     write_json(folder / MANIFEST, manifest if names == ["text"] else manifest | {"modalities": names})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.inference.calibration import Calibration
 from pipeline.inference.ngrams import Ngrams
+from pipeline.inference.priors import ClassPriors
 from pipeline.text.processor import Tokenizer
 from pipeline.training import export
 
@@ -20,6 +21,7 @@ def save_text_model(
     network: dict[str, Any],
     calibration: Calibration,
     class_shares: Sequence[float],
+    class_priors: ClassPriors | None = None,
     state: str,
     columns: Sequence[str | int] = ("text",),
 ) -> None:
@@ -32,6 +34,7 @@ def save_text_model(
         classes=classes,
         calibration=calibration,
         class_shares=class_shares,
+        class_priors=class_priors,
         columns={"text": list(columns)},
         state=state,
     )

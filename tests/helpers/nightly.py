@@ -4,11 +4,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.base.files import sha256
 from pipeline.data import tables
-from pipeline.nightly.examination import PredictLabels, examine
+from pipeline.nightly.agreement import Judge, PredictLabels
+from pipeline.nightly.examination import examine
 from pipeline.nightly.incoming import ExaminedFile
 from pipeline.nightly.listing import IncomingFile
 
@@ -27,9 +29,10 @@ def write_csv(path: Path, rows: pd.DataFrame) -> Path:
 
 
 def examined(files: Sequence[Path], table: pd.DataFrame, predict: PredictLabels | None = None) -> list[ExaminedFile]:
-    """Examine files next to a table of all known rows."""
+    """Examine files next to a table of all known rows, which the champion is measured on."""
     known = tables.complete(table, source="tweets")
-    return examine([incoming_file(path) for path in files], known, known=known, predict=predict, min_agreement=0.1)
+    judge = predict and Judge(predict, known["label"].to_numpy(), np.array(predict(known["text"].to_list())))
+    return examine([incoming_file(path) for path in files], known, known=known, judge=judge, min_agreement=0.05)
 
 
 def git(*arguments: str, folder: Path | None = None) -> str:

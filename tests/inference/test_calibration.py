@@ -1,4 +1,4 @@
-"""Calibration: fitted weights, temperature and offsets; other class priors."""
+"""Calibration: fitted weights, temperature and offsets."""
 
 from collections.abc import Sequence
 
@@ -191,37 +191,6 @@ def test_offsets_are_added_to_logits() -> None:
     """Odds of 1/4, times e."""
     ((first, second),) = combine([np.log([[0.2, 0.8]])], Calibration((1.0,), 1.0, (0.5, -0.5)))
     np.testing.assert_allclose(first / second, np.e / 4)
-
-
-BEFORE, NOW = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.2, 0.7])
-
-
-def shifted(rows: int, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels drawn with `priors`, and the probabilities of their points under the priors `BEFORE`."""
-    random = np.random.default_rng(1)
-    labels = random.choice(3, rows, p=priors)
-    centres = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])
-    points = centres[labels] + random.normal(size=(rows, 2))
-    likelihoods = np.exp(-((points[:, None] - centres) ** 2).sum(axis=2) / 2)
-    joint = likelihoods * BEFORE
-    return labels, joint / joint.sum(axis=1, keepdims=True)
-
-
-def test_class_priors_are_estimated_without_labels() -> None:
-    for priors in (NOW, BEFORE):
-        _, probabilities = shifted(5_000, priors)
-        np.testing.assert_allclose(calibration.estimate_class_priors(probabilities, BEFORE), priors, atol=0.03)
-
-
-def test_reweighed_probabilities_are_honest_and_more_accurate() -> None:
-    labels, plain = shifted(20_000, NOW)
-    corrected = calibration.reweigh(plain, BEFORE, NOW)
-    np.testing.assert_allclose(corrected.sum(axis=1), 1)
-    np.testing.assert_allclose(corrected.mean(axis=0), NOW, atol=0.01)
-    assert np.abs(plain.mean(axis=0) - NOW).max() > 0.1
-    before, after = ((probabilities.argmax(axis=1) == labels).mean() for probabilities in (plain, corrected))
-    assert after > before + 0.05
-    np.testing.assert_array_equal(calibration.reweigh(plain, BEFORE, BEFORE).argmax(axis=1), plain.argmax(axis=1))
 
 
 def test_prior_shift_needs_strong_evidence() -> None:

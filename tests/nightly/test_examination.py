@@ -11,7 +11,7 @@ from helpers.project import set_params
 
 from pipeline.base import params, paths
 from pipeline.data import forgotten, selection, tables
-from pipeline.nightly.examination import agreement, examine
+from pipeline.nightly.examination import examine
 from pipeline.nightly.incoming import put_into_quarantine, unseen_files
 
 Rows = pd.DataFrame
@@ -53,7 +53,7 @@ def test_known_rows_are_skipped(project: Path, tweets: Rows) -> None:
 def test_rows_left_out_by_max_rows_are_known(project: Path, tweets: Rows) -> None:
     known = tables.complete(tweets, source="tweets")
     files = [incoming_file(write_csv(project / "again.csv", tweets))]
-    (file,) = examine(files, selection.sample(known, 500), known=known, predict=None, min_agreement=0.1)
+    (file,) = examine(files, selection.sample(known, 500), known=known, judge=None, min_agreement=0.05)
     assert (file.refusal, len(file.new_rows)) == ("", 0)
 
 
@@ -143,33 +143,6 @@ def test_of_two_files_that_contradict_each_other_the_second_is_refused(project: 
     first, second = examined(files, tweets[:300])
     assert first.refusal == ""
     assert "with its rows the whole table breaks max_conflicts" in second.refusal
-
-
-def agreements(predicted: str, labels: str, min_agreement: float = 0.1) -> list[tuple[bool, float | None, str]]:
-    """Judge rows whose predictions and labels are single letters."""
-    rows = pd.DataFrame({"text": [f"text {number}" for number in range(len(labels))], "label": list(labels)})
-    results = agreement(rows, lambda _: list(predicted), min_agreement)
-    return [(result.passed, result.observed, result.found) for result in results]
-
-
-def test_agreement_by_hand() -> None:
-    """The champion predicts a for 60 of 100 rows of a and 40 of 100 of b: 0.2, at most 0.2 + 1.96 * 0.0693."""
-    predicted, labels = "a" * 60 + "b" * 40 + "a" * 40 + "b" * 60, "a" * 100 + "b" * 100
-    (result,) = agreements(predicted, labels, 0.33)
-    assert result == (True, pytest.approx(0.2), "0.20 (class 'a')")  # the shortfall may be chance
-    assert agreements(predicted, labels, 0.34)[0][0] is False
-
-
-def test_agreement_is_judged_by_the_worst_class() -> None:
-    swapped = agreements("a" * 40 + "c" * 40 + "b" * 40, "a" * 40 + "b" * 40 + "c" * 40)
-    assert swapped == [(False, pytest.approx(-0.5), "-0.50 (class 'b')")]
-    assert agreements("b" * 30 + "a" * 30, "a" * 30 + "b" * 30)[0][0] is False
-
-
-def test_agreement_needs_rows_and_predictions_of_a_class() -> None:
-    assert agreements("b" * 29 + "a" * 200, "a" * 29 + "b" * 200) == []  # too few rows of one, and so of the others
-    assert agreements("a" * 40 + "b" * 40, "a" * 40 + "n" * 40)[0][0]  # n is never predicted
-    assert agreement(pd.DataFrame({"text": [], "label": []}), lambda _: [], 0.1) == []
 
 
 def test_agreement_counts_only_new_rows(project: Path, tweets: Rows) -> None:

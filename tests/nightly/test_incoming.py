@@ -55,7 +55,7 @@ def test_files_of_an_unknown_kind_are_refused_once(inbox: Path, tweets: pd.DataF
     write_csv(inbox / "rows.csv", tweets[:10])
     table = tables.complete(tweets[500:], source="t")
     with unseen_files("inbox") as files:
-        by_name = {file.name: file for file in examine(files, table, known=tweets[:0], predict=None, min_agreement=0.1)}
+        by_name = {file.name: file for file in examine(files, table, known=tweets[:0], judge=None, min_agreement=0.05)}
     for name in ("notes.docx", "README.md"):
         assert by_name[name].refusal.startswith(f"unsupported file extension: {name}; convert it to one of .csv")
     assert by_name["prose.txt"].refusal.startswith("prose.txt is a text, not a table")
@@ -88,7 +88,7 @@ def test_file_names_may_be_long_and_of_any_encoding(inbox: Path, tweets: pd.Data
         file.rename(os.fsdecode(os.fsencode(inbox) + b"/" + name))
     table = tables.complete(tweets[500:], source="t")
     with unseen_files("inbox") as files:
-        for file in examine(files, table, known=tweets[:0], predict=None, min_agreement=0.1):
+        for file in examine(files, table, known=tweets[:0], judge=None, min_agreement=0.05):
             put_into_quarantine(file, "2026-01-01")
     listed = increments.read_list(paths.QUARANTINE, incoming.QUARANTINE_COLUMNS)
     assert sorted(listed["name"]) == sorted(["caf\ufffd.csv", "\u957f" * 80 + ".csv", "bad.csv"])
@@ -99,7 +99,7 @@ def test_quarantine_keeps_file_names_of_other_encodings(project: Path, tweets: p
     with unseen_files(str(project)) as files:
         (odd,) = [file for file in files if "\ufffd" in file.name]
     table = tables.complete(tweets, source="x")
-    (file,) = examine([odd], table, known=table, predict=None, min_agreement=0.1)
+    (file,) = examine([odd], table, known=table, judge=None, min_agreement=0.05)
     folder = put_into_quarantine(file, "2026-01-01")
     assert [file.suffix for file in folder.iterdir() if "\ufffd" in file.name] == [".csv"]
 

@@ -36,7 +36,7 @@ def night(inbox: Path, known: pd.DataFrame) -> list[ExaminedFile]:
     """Examine what is new; add what is accepted, and put the others into quarantine."""
     table = tables.complete(known, source="tweets")
     with unseen_files(str(inbox)) as files:
-        examined = examine(files, table, known=table, predict=None, min_agreement=0.1)
+        examined = examine(files, table, known=table, judge=None, min_agreement=0.05)
         for file in examined:
             if file.refusal:
                 put_into_quarantine(file, "2026-01-01")

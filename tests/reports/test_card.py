@@ -424,7 +424,8 @@ def test_docs_describe_data_sets_as_the_card_does() -> None:
 
 def test_values_are_in_the_row_of_their_class() -> None:
     even = facts(["calm", "angry"])
-    manifest = even.manifest | {"offsets": [0.25, -0.25], "class_shares": [0.75, 0.125]}
+    known = {"natural": [0.5, 0.5], "implied": [0.75, 0.125], "rows": 9, "estimable": True}
+    manifest = even.manifest | {"offsets": [0.25, -0.25], "class_priors": known}
     angry = even.metrics["per_class"]["angry"] | {"num_samples": 200}
     calm = even.metrics["per_class"]["calm"] | {"f1": 0.75}
     gaps = {"origin": {"gap": 0.031}, "gender": {"gap": 0.012}}

@@ -20,8 +20,9 @@ from helpers.project import ROOT, clean_environment
 from pipeline.base.errors import PipelineError
 from pipeline.data.readers import compression as packed
 from pipeline.data.readers.compression import PACK
-from pipeline.inference.calibration import Calibration, estimate_class_priors
+from pipeline.inference.calibration import Calibration
 from pipeline.inference.predictor import Predictor, ServedModel
+from pipeline.inference.priors import ClassPriors, estimate_class_priors
 from pipeline.registry.models import open_model
 from pipeline.serving import prediction_job, table
 from pipeline.text.cleaning import clean_text
@@ -66,6 +67,7 @@ SAME: dict[str, tuple[bytes, pd.DataFrame]] = {
 }
 
 CLASSES = ("happy", "sad")
+PRIORS = ClassPriors(natural=[0.2, 0.8], implied=[0.6, 0.4], rows=10_000, estimable=True)
 
 RANDOM = np.random.default_rng(0)
 
@@ -105,7 +107,8 @@ def folder(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         classes=CLASSES,
         network=sizes,
         calibration=Calibration((0.5, 0.2, 0.3), 1.0, (0.1, -0.1)),
-        class_shares=(0.6, 0.4),
+        class_shares=(0.55, 0.45),
+        class_priors=PRIORS,
         state="s",
     )
     return folder
@@ -342,11 +345,13 @@ def test_class_shares_are_estimated(
     monkeypatch.setattr(prediction_job, "CHUNK", 100)
     arguments = (tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--model", folder, "--workers", 1, "--class-shares")
     call(*arguments, "estimate")
-    assert "1 rows: the line is not a JSON object" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "1 rows: the line is not a JSON object" in printed.out
     result = pd.read_json(tmp_path / "out.jsonl", lines=True)[["p_happy", "p_sad"]]
     usable = result["p_sad"].notna().to_numpy()[:500]
     plain = Predictor.load(folder).probabilities([text for text, use in zip(TEXTS[:500], usable, strict=True) if use])
-    shares = estimate_class_priors(plain, np.array([0.6, 0.4]))
+    shares = estimate_class_priors(plain, PRIORS).priors
+    assert f"class shares, estimated (of validation rows): happy {shares[0]:.1%} (20.0%), sad" in printed.err
     expected = plain * shares / [0.6, 0.4]
     np.testing.assert_allclose(result.dropna(), expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
     with pytest.raises(PipelineError, match="--class-shares must be estimate, or a JSON object"):
@@ -357,6 +362,28 @@ def test_class_shares_are_estimated(
     (older / "model.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "class_shares"}))
     with pytest.raises(PipelineError, match="older is older than --class-shares"):
         call(*arguments, "estimate", "--model", older)
+    (older / "model.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "class_priors"}))
+    with pytest.raises(PipelineError, match=r"older cannot estimate class shares, .*; train it again, or name each"):
+        call(*arguments, "estimate", "--model", older)
+
+
+def test_predictions_stay_the_same_if_class_shares_do(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By one estimate from all rows, whatever their chunks: too few to tell, or by a model that does not estimate."""
+    shutil.copytree(folder, copy := tmp_path / "model")
+    manifest = json.loads((folder / "model.json").read_text())
+    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS[:200]))
+    arguments = (tmp_path / "in.jsonl", "--workers", 1, "--model", copy)
+    call(arguments[0], tmp_path / "usual.jsonl", *arguments[1:])
+    for changes, sentence in (
+        ({"rows": 1}, " rows do not differ significantly from those of the validation rows (p = "),
+        ({"estimable": False}, "class shares: not estimated"),
+    ):
+        (copy / "model.json").write_text(json.dumps(manifest | {"class_priors": PRIORS | changes}))
+        call(arguments[0], tmp_path / "out.jsonl", *arguments[1:], "--class-shares", "estimate")
+        assert sentence in capsys.readouterr().err
+        assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "usual.jsonl").read_bytes()
 
 
 def test_unusable_files_are_one_sentence(folder: Path, tmp_path: Path) -> None:

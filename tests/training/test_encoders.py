@@ -15,10 +15,11 @@ from helpers.models import save_text_model
 
 from pipeline.base.errors import PipelineError
 from pipeline.inference import predictor
-from pipeline.inference.calibration import Calibration, combine, estimate_class_priors, reweigh
+from pipeline.inference.calibration import Calibration, combine
 from pipeline.inference.network import log_softmax
 from pipeline.inference.ngrams import Ngrams
 from pipeline.inference.predictor import Predictor, ServedModel
+from pipeline.inference.priors import ClassPriors, estimate_class_priors, reweigh
 from pipeline.text.processor import Tokenizer
 from pipeline.training import forward, loop
 from pipeline.training.encoders.text import build
@@ -28,6 +29,7 @@ TOKENIZER = Tokenizer(("good", "bad", "film"), 6, lengths=(3, 6))
 
 SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4, "bidirectional": True, "pooling": "max"}
 
+PRIORS = ClassPriors(natural=[0.5, 0.5], implied=[0.6, 0.4], rows=1_000, estimable=True)
 CLASSES, CALIBRATION = ("happy", "sad"), Calibration((0.5, 0.2, 0.3), 2.0, (0.25, -0.25))
 
 FILES = ("model.json", "model.onnx", "model.weights.h5", "tokenizer.json", "ngrams.json", "ngrams.npz")
@@ -130,7 +132,8 @@ def save(folder: Path, trained: Trained, *, ngrams: bool = True) -> Path:
         classes=CLASSES,
         network=SIZES,
         calibration=CALIBRATION if ngrams else CALIBRATION._replace(weights=(1.0,)),
-        class_shares=(0.6, 0.4),
+        class_shares=(0.55, 0.45),
+        class_priors=PRIORS,
         state="s",
     )
     return folder
@@ -165,8 +168,8 @@ def test_prediction_with_other_class_priors(folder: Path) -> None:
     np.testing.assert_allclose(predictor.probabilities(cells, '{"happy": 0.6, "sad": 0.4}'), plain)
     happy = [text for text in cells if text.startswith("good")]
     assert predictor.probabilities(happy, "estimate")[:, 0].mean() > predictor.probabilities(happy)[:, 0].mean()
-    served = ServedModel(predictor).predict(pd.DataFrame({"text": cells}), {"class_shares": "estimate"})
-    assert not np.allclose(served["p_sad"], plain[:, 1])
+    served = ServedModel(predictor).predict(pd.DataFrame({"text": happy}), {"class_shares": "estimate"})
+    np.testing.assert_array_equal(served["p_happy"], predictor.probabilities(happy, "estimate")[:, 0])
     assert predictor.predict([], "estimate").shape == (0, 5)
 
 
@@ -255,7 +258,18 @@ def test_class_shares_are_normalised() -> None:
 def test_class_shares_can_be_estimated(folder: Path) -> None:
     predictor = Predictor.load(folder)
     cells = [text for text in texts(200)[0] if text.startswith("good")]
-    plain, before = predictor.probabilities(cells), np.array([0.6, 0.4])
-    expected = reweigh(plain, before, estimate_class_priors(plain, before))
+    plain = predictor.probabilities(cells)
+    expected = reweigh(plain, np.array([0.6, 0.4]), estimate_class_priors(plain, PRIORS).priors)
     np.testing.assert_allclose(predictor.probabilities(cells, "estimate"), expected)
-    assert not np.allclose(expected, reweigh(plain, before, plain.mean(axis=0)), atol=1e-5)  # more than one step
+    assert not np.allclose(expected, plain, atol=0.01)
+    np.testing.assert_array_equal(predictor.probabilities(cells[:3], "estimate"), plain[:3])  # too few to tell
+
+
+def test_older_models_know_only_the_mean_of_their_probabilities(folder: Path) -> None:
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "class_priors"}))
+    older = Predictor.load(folder)
+    plain = older.probabilities(["good film"])
+    np.testing.assert_allclose(older.probabilities(["good film"], '{"happy": 0.55, "sad": 0.45}'), plain)
+    with pytest.raises(ValueError, match="cannot estimate them; train it again"):
+        older.probabilities(["good film"], "estimate")

@@ -101,9 +101,11 @@ def calibration(facts: Facts) -> list[str]:
         (METRICS[key], f"{before[key]:.4f}", format_metric(after[key], facts.intervals["overall"].get(key)))
         for key in ("ece", "classwise_ece", "loss", "accuracy")
     ]
+    known = manifest.get("class_priors")
+    priors = known["implied"] if known else manifest["class_shares"]
     classes = [
         (named(name), f"{offset:+.4f}", f"{prior:.4f}")
-        for name, offset, prior in zip(manifest["classes"], manifest["offsets"], manifest["class_shares"], strict=True)
+        for name, offset, prior in zip(manifest["classes"], manifest["offsets"], priors, strict=True)
     ]
     return [
         f"The logits are divided by a temperature of {facts.metrics['temperature']:.4f} (Guo et al. 2017) and shifted "
