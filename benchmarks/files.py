@@ -24,6 +24,7 @@ from pipeline.inference.part import Inputs
 from pipeline.text.processor import Tokenizer
 from pipeline.training import fit, rebalancing
 from pipeline.training.backend import prepare_keras
+from pipeline.training.selection import without_idle_lexicon
 from pipeline.training.settings import Train
 
 CORRECTIONS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)  # values of rebalance.prior_correction
@@ -124,6 +125,7 @@ def train_on_file(file: Mapping[str, pd.DataFrame], language: str, unit: str, co
     ngrams = fit.train_ngrams(data)
     with redirect_stdout(sys.stderr):  # standard output is for the table
         network, _ = fit.train_network(data, params.load(Train))
+    ngrams = ngrams and without_idle_lexicon(data, network, ngrams)
     parts = {part: fit.part_log_probabilities(data, network, ngrams, part) for part in ("validation", "fresh")}
     measured = pd.concat([file["validation"], file["fresh"]])
     train = file["train"].assign(id=np.arange(len(file["train"])))

@@ -16,6 +16,7 @@ from .training.backend import description, prepare_keras
 from .training.checkpoint import Checkpoint
 from .training.export import save
 from .training.fit import Data, part_log_probabilities, part_names, resolved, train_network, train_ngrams
+from .training.selection import without_idle_lexicon
 from .training.settings import Train
 
 
@@ -29,6 +30,7 @@ def main() -> None:
     ngrams = run_in_process(train_ngrams, data) if settings.ngrams else None
     with live_run(state) as on_epoch:
         network, history = train_network(data, settings, on_epoch, checkpoint)
+    ngrams = ngrams and without_idle_lexicon(data, network, ngrams)
     parts = part_log_probabilities(data, network, ngrams, "validation")
     fitted = data.calibrate(parts)
     probabilities = combine(parts, fitted)

@@ -1,7 +1,7 @@
 """The wide branch: linear models over n-grams of words and characters, next to the LSTM (Cheng et al. 2016)."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,96 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..base.files import read_arrays, read_json, write_arrays, write_json
-from ..text.languages import UNITS, RunCache
-from ..text.negation import negated
+from ..text.languages import RunCache
+from ..text.ngrams import grams_of_run, has_words, ngrams_of
+from .lexicon import LEXICON, Lexicon, LexiconPart
 from .network import log_softmax
 from .part import Inputs
 
 GRAMS, WEIGHTS = "ngrams.json", "ngrams.npz"
-NGRAM_PARTS = ("tfidf", "nb", "tfidf_words")  # in the order of `Ngrams.log_probabilities`
-NEGATED = "\n"  # begins the n-grams of a negated word; no text has a line break
+NGRAM_PARTS = ("tfidf", "nb", "tfidf_words", "lexicon")  # in the order of `Ngrams.log_probabilities`
 BLOCK_TEXTS = 1_024  # texts scored together
-
-
-def ngrams_of(text: str, unit: str, *, long: bool, language: str = "") -> Iterator[str]:
-    """Yield the n-grams of a cleaned text, with repetitions: one and two units, and characters.
-
-    Words that a negator turns round are marked, and so are their characters, see `text.negation`.
-
-    Parameters
-    ----------
-    text : str
-        Cleaned text.
-    unit : {"word", "character", "chinese"}
-        How the tokenizer splits texts.
-    long : bool
-        Whether the texts are long: three units instead of characters.
-    language : str
-        Two letters, for its negators; "" for none.
-
-    Examples
-    --------
-    Runs of characters begin with a tab, which distinguishes them from words, and marked words with a line break:
-
-    >>> list(ngrams_of("no go", "word", long=True, language="en"))
-    ['no', '\\ngo', 'no go']
-    >>> list(ngrams_of("a", "word", long=False))
-    ['a', '\\t a ']
-    """
-    if unit == "word" and not long:
-        before, left = "", 0
-        for run in text.split():
-            first, last, left, grams = _grams_of_run(run, unit, language, left)
-            if before:
-                yield f"{before} {first}"
-            yield from grams
-            before = last
-        return
-    units = UNITS[unit](text)
-    yield from _marked(units, negated(units, language)[0])
-    for n in (2, 3) if long or unit == "character" else (2,):
-        yield from _runs(units, n)
-    if unit == "chinese" and not long:
-        for n in (1, 2, 3):
-            for start in range(len(text) - n + 1):
-                yield "\t" + text[start : start + n]
-
-
-def _grams_of_run(run: str, unit: str, language: str, left: int) -> tuple[str, str, int, list[str]]:
-    """Return a run between two spaces as n-grams.
-
-    Returns
-    -------
-    first, last : str
-        Its first and its last unit.
-    left : int
-        See `negation.negated`; also a parameter.
-    grams : list of str
-        The n-grams within the run.
-    """
-    units = UNITS[unit](run)
-    marks, left = negated(units, language, left)
-    mark = NEGATED if marks[0] else ""
-    grams = [*_marked(units, marks), *_runs(units, 2), *(mark + gram for gram in _characters(run))]
-    return units[0], units[-1], left, grams
-
-
-def _marked(units: Sequence[str], marks: Sequence[bool]) -> Iterator[str]:
-    return (NEGATED + unit if is_negated else unit for unit, is_negated in zip(units, marks, strict=True))
-
-
-def _characters(word: str) -> Iterator[str]:
-    """Yield runs of three to five characters of a word with a space on either side."""
-    padded = f" {word} "
-    for n in (3, 4, 5):
-        for start in range(max(len(padded) - n, 0) + 1):
-            yield "\t" + padded[start : start + n]
-        if n >= len(padded):
-            break
-
-
-def _runs(units: Sequence[str], n: int) -> Iterator[str]:
-    return (" ".join(units[start : start + n]) for start in range(len(units) - n + 1))
 
 
 @dataclass(frozen=True)
@@ -108,7 +27,8 @@ class Ngrams:
 
     The first is logistic regression on TF-IDF with logarithmic term frequencies. The second reads which n-grams occur,
     each scaled by its naive Bayes log-count ratio (Wang and Manning 2012, "Baselines and Bigrams"), one class against
-    the rest. The third is the first without characters, which overfit in small files of many classes.
+    the rest. The third is the first without characters, which overfit in small files of many classes. The fourth does
+    not read n-grams, but what a lexicon says of the text.
 
     Parameters
     ----------
@@ -124,6 +44,8 @@ class Ngrams:
         Coefficients of the first two models; the last row has the intercepts.
     tfidf_words : ndarray of shape (n_grams without characters + 1, n_classes), float32, or None
         Those of the third; None if no n-gram has characters, and in older models.
+    lexicon : Lexicon or None
+        The fourth; None where there is none for the language, or where it does not help.
     language : str
         As in `ngrams_of`.
     """
@@ -135,6 +57,7 @@ class Ngrams:
     tfidf: np.ndarray
     nb: np.ndarray
     tfidf_words: np.ndarray | None = None
+    lexicon: Lexicon | None = None
     language: str = ""
 
     @cached_property
@@ -145,7 +68,7 @@ class Ngrams:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the models, in the order of `log_probabilities`."""
-        return NGRAM_PARTS if self.tfidf_words is not None else NGRAM_PARTS[:2]
+        return tuple(name for name in NGRAM_PARTS if getattr(self, name) is not None)
 
     @cached_property
     def word_rows(self) -> np.ndarray:
@@ -174,9 +97,14 @@ class Ngrams:
         list of ndarray of shape (n_texts, n_classes), float64
             In the order of `names`. A row depends only on its own text.
         """
+        of_lexicon = [self.lexicon.log_probabilities(texts)] if self.lexicon else []
+        return [*self.of_ngrams(texts), *of_lexicon]
+
+    def of_ngrams(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the log-probabilities by the models of n-grams, (n_models, n_texts, n_classes), float64."""
         blocks = [self._logits(texts[start : start + BLOCK_TEXTS]) for start in range(0, len(texts), BLOCK_TEXTS)]
-        empty = np.empty((len(self.names), 0, self.nb.shape[1]))
-        return list(log_softmax(np.concatenate([empty, *blocks], axis=1)))
+        models = 2 if self.tfidf_words is None else 3
+        return log_softmax(np.concatenate([np.empty((models, 0, self.nb.shape[1])), *blocks], axis=1))
 
     def _logits(self, texts: Sequence[str]) -> np.ndarray:
         """Return the logits of the models, (n_models, n_texts, n_classes), float64.
@@ -213,16 +141,24 @@ class Ngrams:
         """Write the models to a folder: the n-grams as JSON, the coefficients as NPZ."""
         described = {"unit": self.unit, "long": self.long, "language": self.language, "grams": list(self.grams)}
         write_json(folder / GRAMS, described)
-        arrays = {"idf": self.idf} | {name: getattr(self, name) for name in self.names}
-        write_arrays(folder / WEIGHTS, arrays)
+        of_ngrams = {name: getattr(self, name) for name in self.names if name != "lexicon"}
+        write_arrays(folder / WEIGHTS, {"idf": self.idf} | of_ngrams)
+        if self.lexicon:
+            self.lexicon.save(folder)
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files that `save` writes."""
+        return [GRAMS, WEIGHTS, *([LEXICON] if self.lexicon else [])]
 
     @classmethod
     def load(cls, folder: Path) -> "Ngrams":
         """Read what `save` wrote."""
         content: dict[str, Any] = read_json(folder / GRAMS)
         arrays: dict[str, Any] = read_arrays(folder / WEIGHTS)
-        grams = tuple(content["grams"])
-        return cls(grams, content["unit"], content["long"], **arrays, language=content.get("language", ""))
+        grams, language = tuple(content["grams"]), content.get("language", "")
+        lexicon = Lexicon.load(folder) if (folder / LEXICON).is_file() else None
+        return cls(grams, content["unit"], content["long"], **arrays, lexicon=lexicon, language=language)
 
 
 @dataclass(frozen=True)
@@ -246,23 +182,15 @@ class NgramPart:
     def log_probabilities(self, inputs: Inputs) -> np.ndarray:
         """See `Part`."""
         texts = inputs.cells[self.modality]
-        by_model = inputs.shared(id(self.ngrams), lambda: self.ngrams.log_probabilities(texts))
+        by_model = inputs.shared(id(self.ngrams), lambda: self.ngrams.of_ngrams(texts))
         log_probabilities: np.ndarray = by_model[NGRAM_PARTS.index(self.name)]
         return log_probabilities
 
     @classmethod
-    def all_of(cls, ngrams: Ngrams) -> "list[NgramPart]":
-        """Return all parts."""
-        return [cls(ngrams, name) for name in ngrams.names]
-
-
-def has_words(gram: str) -> bool:
-    """Return whether an n-gram consists of words; otherwise of characters.
-
-    >>> [has_words(gram) for gram in ("so good", "\\ngood", "\\t goo", "\\n\\t goo")]
-    [True, True, False, False]
-    """
-    return not gram.lstrip(NEGATED).startswith("\t")
+    def all_of(cls, ngrams: Ngrams) -> "list[NgramPart | LexiconPart]":
+        """Return all parts, in the order of the models' names."""
+        parts: list[NgramPart | LexiconPart] = [cls(ngrams, name) for name in ngrams.names if name != "lexicon"]
+        return [*parts, LexiconPart(ngrams.lexicon)] if ngrams.lexicon else parts
 
 
 def _linear(
@@ -279,8 +207,8 @@ def _linear(
 
 
 def _look_up_run(unit: str, language: str, columns: dict[str, int], key: str) -> tuple[str, str, int, bytes]:
-    """Return `_grams_of_run` with the known columns of the grams; the key is the digit of `left` and the run."""
-    first, last, left, grams = _grams_of_run(key[1:], unit, language, int(key[0]))
+    """Return `grams_of_run` with the known columns of the grams; the key is the digit of `left` and the run."""
+    first, last, left, grams = grams_of_run(key[1:], unit, language, int(key[0]))
     return first, last, left, _known_columns(grams, columns)
 
 

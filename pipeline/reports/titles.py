@@ -25,7 +25,13 @@ CLASS_METRICS = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "avg. precision",
 }
-PARTS = {"lstm": "LSTM", "tfidf": "TF-IDF n-grams", "nb": "naive Bayes n-grams", "tfidf_words": "TF-IDF of words"}
+PARTS = {
+    "lstm": "LSTM",
+    "tfidf": "TF-IDF n-grams",
+    "nb": "naive Bayes n-grams",
+    "tfidf_words": "TF-IDF of words",
+    "lexicon": "lexicon",
+}
 ALONE = {"lstm": "LSTM only", "without_lstm": "n-grams only"}
 BASELINES = baselines.BASELINE_TITLES
 

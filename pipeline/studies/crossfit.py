@@ -6,7 +6,6 @@ is chosen on all validation rows, for every network alike. The test rows are nev
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +17,11 @@ from ..base.errors import PipelineError
 from ..base.files import read_arrays, write_arrays
 from ..data.settings import Clean, Ingest
 from ..evaluation import metrics
-from ..evaluation.intervals import clusters
-from ..inference import calibration
 from ..inference.ngrams import NGRAM_PARTS
 from ..text.settings import Tokenize
 from ..training import fit, loop, rebalancing
 from ..training.backend import prepare_keras
+from ..training.selection import cross_fitted
 from ..training.settings import Train
 
 
@@ -79,29 +77,6 @@ class NgramOutputs(NamedTuple):
 
     log_probabilities: list[np.ndarray]  # of the validation rows, (n_rows, n_classes) each
     seconds: float  # that fitting took
-
-
-def cross_fitted(data: fit.Data, log_probabilities: Sequence[np.ndarray]) -> np.ndarray:
-    """Combine the parts of a model, each half of the rows with the calibration fitted on the other half.
-
-    Parameters
-    ----------
-    data : Data
-        With the true class numbers, and the groups.
-    log_probabilities : sequence of ndarray of shape (n_rows, n_classes), float64
-        Of each part.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_classes), float64
-        Probabilities.
-    """
-    probabilities = np.empty_like(log_probabilities[0])
-    even = clusters(data.groups) % 2 == 0
-    for half, other in ((even, ~even), (~even, even)):
-        fitted = data.calibrate([part[other] for part in log_probabilities], other)
-        probabilities[half] = calibration.combine([part[half] for part in log_probabilities], fitted)
-    return probabilities
 
 
 def ngram_outputs(data: fit.Data, folder: Path) -> NgramOutputs:

@@ -13,8 +13,7 @@ from ..base.modalities import Processor, modality
 from ..inference.calibration import Calibration
 from ..inference.manifest import MANIFEST, MODEL_FORMATS, ONNX, WEIGHTS, Manifest, network_file
 from ..inference.network import OnnxNetwork
-from ..inference.ngrams import GRAMS, Ngrams
-from ..inference.ngrams import WEIGHTS as NGRAM_WEIGHTS
+from ..inference.ngrams import Ngrams
 from ..inference.priors import ClassPriors
 from .encoders.chain import Layers
 from .forward import log_probabilities
@@ -59,7 +58,7 @@ def save(
     networks, processors : mapping
         By modality.
     ngrams : Ngrams or None
-        The two linear models on texts.
+        The linear models on texts.
     classes, calibration, class_shares, columns, state
         See `Manifest`.
     class_priors : ClassPriors or None
@@ -84,7 +83,7 @@ def save(
         files += [weights, onnx, processor]
     if ngrams:
         ngrams.save(folder)
-        files += [GRAMS, NGRAM_WEIGHTS]
+        files += ngrams.files
     manifest = Manifest(
         format=MODEL_FORMATS[names != ["text"]],
         state=state,

@@ -1,7 +1,8 @@
 """Training by the parameters, on the outputs of the earlier stages; the training loop is in loop.py."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from .backend import make_repeatable
 from .checkpoint import NOWHERE, Checkpoint
 from .export import TrainedNetwork
 from .forward import log_probabilities
+from .lexicon import fit_lexicon
 from .loop import EpochMetrics, LoopSettings, OnEpoch, TrainRows, train_epochs
 from .negation import negation_rows
 from .ngrams import fit_ngrams
@@ -209,15 +211,16 @@ def train_ngrams(data: Data) -> Ngrams | None:
     labels, plan = data.labels["train"], data.plan
     of_class = plan.counts_as / np.bincount(labels[plan.rows])
     copies = np.bincount(plan.rows, minlength=len(labels))
+    texts, weights = data.inputs["train"].cells["text"], copies * of_class[labels]
     added, added_labels = negation_rows(data.classes, tokenizer.language, len(labels))
-    return fit_ngrams(
-        [*data.inputs["train"].cells["text"], *added],
+    kind: dict[str, Any] = {"num_classes": len(data.classes), "unit": tokenizer.unit, "language": tokenizer.language}
+    ngrams = fit_ngrams(
+        [*texts, *added],
         np.concatenate([labels, added_labels]),
-        np.concatenate([copies * of_class[labels], of_class[added_labels]]),
-        num_classes=len(data.classes),
-        unit=tokenizer.unit,
-        language=tokenizer.language,
+        np.concatenate([weights, of_class[added_labels]]),
+        **kind,
     )
+    return replace(ngrams, lexicon=fit_lexicon(texts, labels, weights, **kind))
 
 
 def with_negation(rows: TrainRows, data: Data) -> TrainRows:

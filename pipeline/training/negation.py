@@ -82,8 +82,9 @@ def negation_rows(classes: Sequence[str], language: str, training_rows: int) -> 
 
     Examples
     --------
-    >>> texts, labels = negation_rows(["negative", "positive"], "en", 40)
+    >>> texts, labels = negation_rows(["negative", "positive"], "en", 60)
     >>> labels.tolist(), texts[3]
+    ([1, 0, 0, 1, 0], 'their service was not rude.')
     """
     polarities = [polarity(name) for name in classes]
     if language not in _TEMPLATES or (polarities.count("positive"), polarities.count("negative")) != (1, 1):

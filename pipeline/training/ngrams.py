@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..inference.ngrams import Ngrams, has_words, ngrams_of
+from ..inference.ngrams import Ngrams
 from ..text.languages import UNITS
+from ..text.ngrams import has_words, ngrams_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -58,18 +59,23 @@ def fit_ngrams(
     grams = counting.get_feature_names_out().tolist()
     words = np.array([has_words(gram) for gram in grams], dtype=bool)
     with threadpool_limits(1):  # the vectors are short: more threads wait for one another
-        tfidf = _logistic(weighting.transform(counts), labels, weights, num_classes)
+        tfidf = logistic(weighting.transform(counts), labels, weights, num_classes)
         nb = _naive_bayes(counts.sign(), labels, weights, num_classes)
         of_words = None
         if words.any() and not words.all():
             counts = counts[:, words]
             weighting_of_words = TfidfTransformer(sublinear_tf=True).fit(counts)
-            of_words = _logistic(weighting_of_words.transform(counts), labels, weights, num_classes)
-    return Ngrams(tuple(grams), unit, long, weighting.idf_.astype(np.float32), tfidf, nb, of_words, language)
+            of_words = logistic(weighting_of_words.transform(counts), labels, weights, num_classes)
+    idf = weighting.idf_.astype(np.float32)
+    return Ngrams(tuple(grams), unit, long, idf, tfidf, nb, of_words, language=language)
 
 
-def _logistic(
-    features: "csr_matrix", labels: np.ndarray, weights: np.ndarray, num_classes: int, strength: float = TFIDF_C
+def logistic(
+    features: "csr_matrix | np.ndarray",
+    labels: np.ndarray,
+    weights: np.ndarray,
+    num_classes: int,
+    strength: float = TFIDF_C,
 ) -> np.ndarray:
     """Fit logistic regression.
 
@@ -92,7 +98,7 @@ def _logistic(
 
 
 def _naive_bayes(occurs: "csr_matrix", labels: np.ndarray, weights: np.ndarray, num_classes: int) -> np.ndarray:
-    """Fit each class against the rest, on n-grams scaled by their log-count ratios; result as in `_logistic`."""
+    """Fit each class against the rest, on n-grams scaled by their log-count ratios; result as in `logistic`."""
     present = np.unique(labels)
     columns = np.zeros((occurs.shape[1] + 1, num_classes), dtype=np.float32)
     columns[-1] = -30
@@ -102,7 +108,7 @@ def _naive_bayes(occurs: "csr_matrix", labels: np.ndarray, weights: np.ndarray, 
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
         scaled = occurs.copy()
         scaled.data = ratio.astype(np.float32)[scaled.indices]
-        fitted = _logistic(scaled, own.astype(np.int64), weights, 2, NB_C)
+        fitted = logistic(scaled, own.astype(np.int64), weights, 2, NB_C)
         fitted[:-1] *= ratio[:, None]
         columns[:, number] = fitted[:, 1] if len(present) == 2 else 2 * fitted[:, 1]
         if len(present) == 2:

@@ -19,11 +19,12 @@ from pipeline.evaluation.text import words
 from pipeline.evaluation.text.contributions import NgramExplainer, grams_by_word
 from pipeline.evaluation.text.words import telling_words, trace
 from pipeline.inference.calibration import Calibration
-from pipeline.inference.ngrams import NEGATED, NgramPart, Ngrams, has_words, ngrams_of
+from pipeline.inference.ngrams import NgramPart, Ngrams
 from pipeline.inference.part import Inputs
 from pipeline.inference.predictor import Predictor
 from pipeline.text.cleaning import clean_text
 from pipeline.text.languages import UNITS
+from pipeline.text.ngrams import NEGATED, has_words, ngrams_of
 from pipeline.text.processor import Tokenizer
 from pipeline.training.encoders.text import build
 

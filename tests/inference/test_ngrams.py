@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.base.files import read_json, write_json
 from pipeline.inference.network import log_softmax
-from pipeline.inference.ngrams import GRAMS, NEGATED, Ngrams, has_words, ngrams_of
+from pipeline.inference.ngrams import GRAMS, Ngrams
+from pipeline.text.ngrams import NEGATED, has_words, ngrams_of
 from pipeline.training import ngrams
 from pipeline.training.ngrams import fit_ngrams
 

@@ -13,6 +13,7 @@ from pipeline.studies import crossfit
 from pipeline.text.processor import Tokenizer
 from pipeline.training import fit
 from pipeline.training.rebalancing import rebalance
+from pipeline.training.selection import cross_fitted
 
 
 def data_of(labels: np.ndarray, groups: list[str] | None = None) -> fit.Data:
@@ -31,11 +32,11 @@ def test_no_half_is_combined_by_its_own_rows() -> None:
     for right in (even, ~even):
         confidence = np.where(right, 0.9, 0.1)[:, None]
         parts.append(np.log(np.where(labels[:, None] == [0, 1], confidence, 1 - confidence)))
-    probabilities = crossfit.cross_fitted(data_of(labels), parts)
+    probabilities = cross_fitted(data_of(labels), parts)
     assert (probabilities.argmax(axis=1) != labels).all()
     # Groups of an even and an odd row are in one half: both parts are then as good in each half, and half are right.
     pairs = [str(row // 2) for row in range(200)]
-    probabilities = crossfit.cross_fitted(data_of(labels, pairs), parts)
+    probabilities = cross_fitted(data_of(labels, pairs), parts)
     assert not (probabilities.argmax(axis=1) != labels).all()
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...inference.ngrams import NEGATED, NgramPart, Ngrams
+from ...inference.ngrams import NgramPart, Ngrams
 from ...inference.part import Inputs
 from ...text.negation import negated
+from ...text.ngrams import NEGATED
 from ...text.processor import Tokenizer
 from ..attribution import Contributions, NumpyNetwork, Span, centred, locate
 
