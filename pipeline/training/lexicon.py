@@ -10,6 +10,7 @@ from ..text.languages import UNITS
 from .ngrams import logistic
 
 STRENGTH = 0.1  # inverse strength of the penalty
+SMALLEST_SCALE = 1e-6
 # VADER's lexicon (Hutto and Gilbert 2014): words, emoticons and their valence, rated by ten people. Its rules are not
 # used, and neither is its code.
 _VADER = ("vaderSentiment", "vader_lexicon.txt", "1ec9c6e9ee19aade328f8beb393a6afa71a5bb3acf7d3cc22d4ef568df374bf5")
@@ -46,6 +47,6 @@ def fit_lexicon(
     unfitted = Lexicon(valences, language, np.zeros(1), np.ones(1), np.zeros((1, 1)))
     figures = unfitted.figures(texts)
     means, scales = figures.mean(axis=0), figures.std(axis=0)
-    scales[scales == 0] = 1.0  # a figure that is the same for all texts
+    scales[scales < SMALLEST_SCALE] = 1.0  # a figure that is the same for all texts, but for rounding
     coefficients = logistic((figures - means) / scales, labels, weights, num_classes, STRENGTH)
     return Lexicon(valences, language, means.round(6), scales.round(6), coefficients.astype(np.float64).round(6))
