@@ -89,7 +89,7 @@ def test_last_lines_have_every_model_and_what_the_lstm_adds() -> None:
     figures, intervals = found(0.012, 0.003, 0.021)
     lines = summary.closing_lines(figures, intervals)
     assert lines[0] == "model: accuracy 0.7000, macro-F1 0.6500, log-loss 0.4000"
-    assert [line.split(":")[0] for line in lines[1:6]] == ["LSTM only", "n-grams only", *BASELINES.values()]
+    assert [line.split(":")[0] for line in lines[1:6]] == ["LSTM only", "without the LSTM", *BASELINES.values()]
     assert lines[6].startswith("The model is ahead")
     assert lines[7].startswith("The LSTM adds +0.0 points of macro-F1 [0.0, 0.0] and +0.000 in log-loss")
     intervals["alone"] = {}
@@ -106,7 +106,7 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
     assert table[0] == "| 10 test rows | accuracy | macro-F1 | MCC | loss (nats) | ECE |"
     assert table[2].startswith("| the model | 0.7000 [0.1000, 0.9000] | 0.6500 [0.1000, 0.9000] |")
     assert table[3] == "| LSTM only | 0.5500 | 0.4500 |  | 0.9000 |  |"
-    assert table[5] == "| n-grams only | 0.6000 | 0.5000 |  | 0.8000 |  |"
+    assert table[5] == "| without the LSTM | 0.6000 | 0.5000 |  | 0.8000 |  |"
     assert "| difference to the model | 0.0000 [0.0000, 0.0000] | 0.0500 [0.0100, 0.0900] |" in note
     assert [line.split(" | ")[0] for line in table[7::2]] == [
         *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),

@@ -32,7 +32,6 @@ PARTS = {
     "tfidf_words": "TF-IDF of words",
     "lexicon": "lexicon",
 }
-ALONE = {"lstm": "LSTM only", "without_lstm": "n-grams only"}
 BASELINES = baselines.BASELINE_TITLES
 
 
@@ -48,10 +47,8 @@ def part_title(name: str) -> str:
 def alone_title(name: str) -> str:
     """Return the title of a model with some of its parts only, by its name in metrics.
 
-    >>> alone_title("without_lstm"), alone_title("speech_lstm"), alone_title("without_speech_lstm")
-    ('n-grams only', 'speech LSTM only', 'without the speech LSTM')
+    >>> alone_title("lstm"), alone_title("without_lstm")
+    ('LSTM only', 'without the LSTM')
     """
-    if name in ALONE:
-        return ALONE[name]
     part = part_title(name.removeprefix("without_"))
     return f"without the {part}" if name.startswith("without_") else f"{part} only"

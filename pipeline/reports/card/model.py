@@ -42,7 +42,7 @@ def training(facts: Facts) -> list[str]:
         rows.append(
             ("weights of the parts", ", ".join(f"{part_title(part)} {weight:.2f}" for part, weight in weights.items()))
         )
-    parts = "an LSTM" + (" and linear models of n-grams, together" if "n-grams" in facts.num_weights else "")
+    parts = "an LSTM" + (" and linear models of n-grams together" if "n-grams" in facts.num_weights else "")
     return [f"The model is {parts}.", pipe_table(("", ""), rows)]
 
 
