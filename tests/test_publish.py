@@ -26,6 +26,8 @@ def found(difference: float, low: float, high: float) -> tuple[dict[str, Any], d
         },
         "per_class": {"a$": {"num_samples": 3, "recall": 0.5}, "a%": {"num_samples": 7, "recall": 0.6}},
         "slices": {"with emoji": {"num_samples": 2, "accuracy": 0.5}},
+        "conflicts": {"num_samples": 4},
+        "near_copies": {"num_samples": 1, "share": 0.1},
     }
     intervals = {
         "overall": {key: {"low": 0.1, "high": 0.9} for key in of if key != "num_samples"},
@@ -111,6 +113,7 @@ def test_the_note_has_a_row_for_each_model_and_each_difference() -> None:
     assert [line.split(" | ")[0] for line in table[7::2]] == [
         *("| most frequent class", "| TF-IDF + logistic regression", "| NB-weighted n-grams + logistic regression"),
     ]
+    assert lines[-3].startswith("In brackets: 95 % intervals, Wilson's for the accuracy, and of the bootstrap over")
     assert lines[-1] == "The checks."
 
 
@@ -133,6 +136,7 @@ def test_what_mlflow_shows() -> None:
     )
     assert shown["test/macro_f1"] == 0.65
     assert shown["test/temperature"] == 1.5
+    assert (shown["test/near_copies"], shown["test/conflicts"]) == (0.1, 4)
     assert shown["uncalibrated/ece"] == 0.2
     assert shown["alone/lstm/macro_f1"] == 0.45
     assert shown["weight/tfidf"] == 0.4

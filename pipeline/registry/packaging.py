@@ -30,6 +30,7 @@ SERVED_MODULES = (
     "text/markup",
     "text/masking",
     "text/modality",
+    "text/negation",
     "text/processor",
 )
 SERVED_PACKAGES = (

@@ -14,7 +14,7 @@ def mlflow_metrics(
     """Return the metrics of a run under names that MLflow's UI groups, such as `test/macro_f1`.
 
     MLflow draws a chart for each metric, so baselines, models of some parts, and differences have only the headlines,
-    and behaviour tests only their pass rates.
+    behaviour tests only their pass rates, and the near copies of training rows only their share of the test rows.
 
     Parameters
     ----------
@@ -22,7 +22,12 @@ def mlflow_metrics(
         Content of `metrics.json`, `intervals.json` and `behaviour.json`.
     """
     groups = {
-        "test": metrics["overall"] | {"temperature": metrics["temperature"]},
+        "test": metrics["overall"]
+        | {
+            "temperature": metrics["temperature"],
+            "near_copies": metrics["near_copies"]["share"],
+            "conflicts": metrics["conflicts"]["num_samples"],
+        },
         "uncalibrated": metrics["uncalibrated"],
         "weight": metrics["weights"],
         "alone": metrics.get("alone", {}),
@@ -180,8 +185,9 @@ def run_description(metrics: Mapping[str, Any], intervals: Mapping[str, Any], fi
         rows.append(row("difference to the model", values, differences))
     table = pipe_table([f"{metrics['overall']['num_samples']:,} test rows", *SHORT_METRICS.values()], rows)
     legend = (
-        "In brackets: 95 % bootstrap intervals, paired where two models are compared. A difference is the model "
-        "minus the other one; all were calibrated on the validation rows."
+        "In brackets: 95 % intervals, Wilson's for the accuracy, and of the bootstrap over test rows, or their groups, "
+        "for the others. A difference is the model minus the other one, on the same resamples (paired bootstrap, "
+        "Student's t times the standard error); all were calibrated on the validation rows."
     )
     summary = " ".join(filter(None, sentences(metrics, intervals)))
     return "\n\n".join([first, summary, table, legend, last])

@@ -14,6 +14,7 @@ from ..inference.calibration import TEMPERATURE_BOUNDS, Calibration, combine
 from ..inference.manifest import TOKENIZER, WEIGHTS, columns, read_manifest
 from ..inference.network import log_softmax
 from ..inference.ngrams import GRAMS, Ngrams
+from ..inference.priors import ClassPriors, measure_priors
 from ..text.processor import Tokenizer
 from ..training import loop
 from ..training.backend import make_repeatable, prepare_keras
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 LEARNING_RATE, BATCH_SIZE, EPOCHS, PATIENCE = 5e-4, 16, 30, 3
 POWER_SPREAD, OFFSET_SPREAD = 0.5, 1.0  # standard deviations of the prior around the champion's calibration
-LOWEST_PRIOR = 1e-6  # of a class that is never predicted
+LOWEST_SHARE = 1e-6  # of a class that is never predicted
 RESAMPLES = 2_000
 
 
@@ -106,7 +107,7 @@ def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalCo
     after = [log_probabilities(model, ids, lengths), *of_ngrams]
     old = Calibration(tuple(manifest["shares"]), manifest["temperature"], tuple(manifest["offsets"]))
     of_rows = intervals.clusters(table["group"].to_list())
-    calibration, priors, comparison = calibrate_and_compare(labels, masks, before, after, old, of_rows)
+    calibration, shares, priors, comparison = calibrate_and_compare(labels, masks, before, after, old, of_rows)
     save(
         folder,
         {"text": TrainedNetwork(model, manifest["network"])},
@@ -114,7 +115,8 @@ def fine_tune(base: Path, table: pd.DataFrame, folder: Path) -> tuple[PersonalCo
         ngrams,
         classes=manifest["classes"],
         calibration=calibration,
-        class_shares=priors,
+        class_shares=shares,
+        class_priors=priors,
         columns=columns(manifest),
         state=manifest["state"],
     )
@@ -174,7 +176,7 @@ def calibrate_and_compare(
     after: Sequence[np.ndarray],
     calibration: Calibration,
     of_rows: np.ndarray,
-) -> tuple[Calibration, list[float], PersonalComparison]:
+) -> tuple[Calibration, list[float], ClassPriors, PersonalComparison]:
     """Calibrate the personal model on the validation rows, and compare it with the champion on the test rows.
 
     Parameters
@@ -194,17 +196,20 @@ def calibrate_and_compare(
     -------
     calibration : Calibration
         The personal model's.
-    priors : list of float
-        Its class priors: mean probabilities over the training and validation rows, to six decimals.
+    class_shares : list of float
+        Its mean probabilities over the training and validation rows, to six decimals.
+    class_priors : ClassPriors
+        The class priors of the validation rows, and those that its probabilities for them imply.
     comparison : PersonalComparison
         On the test rows.
     """
     validation, test = masks["validation"], masks["test"]
     fitted = recalibrate(labels[validation], [part[validation] for part in after], calibration)
     personal = combine(after, fitted)
-    priors = np.maximum(personal[~test].mean(axis=0), LOWEST_PRIOR).round(6).tolist()
+    shares = np.maximum(personal[~test].mean(axis=0), LOWEST_SHARE).round(6).tolist()
+    priors = measure_priors(labels[validation], personal[validation])
     comparison = compare_personal(labels[test], combine(before, calibration)[test], personal[test], of_rows[test])
-    return fitted, priors, comparison
+    return fitted, shares, priors, comparison
 
 
 def recalibrate(labels: np.ndarray, parts: Sequence[np.ndarray], before: Calibration) -> Calibration:

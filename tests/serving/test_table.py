@@ -106,7 +106,7 @@ def folder(keras: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         fit_ngrams(cleaned, labels, np.ones(200), num_classes=2, unit="word"),
         classes=CLASSES,
         network=sizes,
-        calibration=Calibration((0.5, 0.2, 0.3), 1.0, (0.1, -0.1)),
+        calibration=Calibration((0.4, 0.2, 0.3, 0.1), 1.0, (0.1, -0.1)),
         class_shares=(0.55, 0.45),
         class_priors=PRIORS,
         state="s",

@@ -19,6 +19,7 @@ from pipeline.inference.calibration import Calibration, combine
 from pipeline.inference.manifest import read_manifest
 from pipeline.inference.network import log_softmax
 from pipeline.inference.predictor import Predictor
+from pipeline.inference.priors import measure_priors
 from pipeline.registry import tracking
 from pipeline.registry.models import open_model
 from pipeline.text.processor import Tokenizer
@@ -300,6 +301,20 @@ def test_training_that_does_not_help_restores_the_weights(keras: ModuleType, mon
     assert loss == min(epoch["validation_loss"] for epoch in history) < 0.6
 
 
+def test_personal_model_can_estimate_class_priors(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personal, "continue_training", lambda *_: [])  # calibration alone
+    rows = read(texts(150, 8), tmp_path)
+    personal.fine_tune(base, rows, tmp_path / "model")
+    model = Predictor.load(tmp_path / "model")
+    assert model.class_priors is not None
+    assert model.class_priors["rows"] == (rows["split"] == "validation").sum()
+    glad = ["great " + " ".join(FILLERS[number : number + 5]) for number in range(40)] * 10
+    usual, adapted = (model.predict(glad, shares)["p_glad"].mean() for shares in ("", "estimate"))
+    assert adapted > usual
+
+
 def test_held_out_rows_decide_nothing() -> None:
     """The champion predicts noise, the personal model the labels; test rows only change the comparison."""
     labels = np.random.default_rng(1).integers(2, size=200)
@@ -308,12 +323,15 @@ def test_held_out_rows_decide_nothing() -> None:
     noise = np.random.default_rng(2).normal(size=200)
     before, after = (log_softmax(np.stack([-logits, logits], axis=1)) for logits in (noise, noise + 4 * labels - 2))
 
-    fitted, priors, comparison = calibrate_and_compare(labels, masks, [before], [after], prior, np.arange(200))
+    fitted, shares, priors, comparison = calibrate_and_compare(labels, masks, [before], [after], prior, np.arange(200))
     rows = masks["validation"]
     assert fitted == recalibrate(labels[rows], [after[rows]], prior)
-    assert priors == pytest.approx(combine([after], fitted)[~test].mean(axis=0), abs=1e-6)
+    personal_model = combine([after], fitted)
+    assert shares == pytest.approx(personal_model[~test].mean(axis=0), abs=1e-6)
+    assert priors == measure_priors(labels[rows], personal_model[rows])
     assert comparison.overall["champion"] == metrics.overall(labels[test], np.exp(before)[test])
-    assert comparison.overall["personal"] == metrics.overall(labels[test], combine([after], fitted)[test])
+    assert comparison.overall["personal"] == metrics.overall(labels[test], personal_model[test])
 
     swapped, inverted = np.where(test, 1 - labels, labels), np.where(test[:, None], after[:, ::-1], after)
-    assert calibrate_and_compare(swapped, masks, [before], [inverted], prior, np.arange(200))[:2] == (fitted, priors)
+    again = calibrate_and_compare(swapped, masks, [before], [inverted], prior, np.arange(200))
+    assert again[:3] == (fitted, shares, priors)
