@@ -18,6 +18,7 @@ SERVED_MODULES = (
     "base/modalities",
     "inference/__init__",
     "inference/calibration",
+    "inference/lexicon",
     "inference/manifest",
     "inference/network",
     "inference/ngrams",
@@ -31,6 +32,7 @@ SERVED_MODULES = (
     "text/masking",
     "text/modality",
     "text/negation",
+    "text/ngrams",
     "text/processor",
 )
 SERVED_PACKAGES = (
