@@ -12,8 +12,10 @@ import pytest
 from helpers.project import SMALL, Project, clean_environment
 from mlflow import MlflowClient
 
+from pipeline.base import paths
 from pipeline.base.files import read_arrays, read_json, read_table, read_yaml
 from pipeline.evaluation import comparison, metrics
+from pipeline.evaluation.calibrator import Calibrator
 from pipeline.evaluation.text import baselines, slices
 from pipeline.inference import calibration
 from pipeline.inference.predictor import Predictor
@@ -117,19 +119,25 @@ def test_estimated_class_shares_improve_probabilities(reference: Project) -> Non
     assert losses[1] < losses[0] - 0.02
 
 
-def test_evaluate_parameters_and_baselines(reference: Project) -> None:
+def test_evaluate_parameters_and_baselines(reference: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """All figures once more, by the functions that evaluate calls."""
-    data = reference.folder / "data"
-    train, test = (pd.read_parquet(data / f"clean/{split}.parquet") for split in ("train", "test"))
+    monkeypatch.chdir(reference.folder)
+    data = Path("data")
+    train, validation, test = (pd.read_parquet(data / f"clean/{split}.parquet") for split in paths.SPLITS)
     classes, tokens = read_json(data / "clean/classes.json"), read_arrays(data / "tokenize/test.npz")
-    others = baselines.probabilities(train, test, classes, max_rows=int(SMALL["baseline_rows"]))
+    both = pd.concat([validation, test])
+    simpler = baselines.probabilities(train, both, classes, max_rows=int(SMALL["baseline_rows"]))
+    predictor, calibrator = Predictor.load(data / "train/model"), Calibrator.load(len(classes))
+    parts = [predictor.log_probabilities(rows["text"].to_list()) for rows in (validation, test)]
+    others, alone = comparison.compared_with(predictor, *parts, simpler, calibrator)
     measured = read_table(data / "evaluate/rows/predictions.csv").filter(like="p_").to_numpy()
     resamples = int(SMALL["bootstrap"])
     figures, intervals = comparison.compare_with_baselines(
-        tokens["label"], measured, others, classes, resamples=resamples, seed=0
+        tokens["label"], measured, others, classes, resamples=resamples, seed=0, alone=alone
     )
     result = read_json(data / "evaluate/metrics.json")
     assert result["baselines"] == figures["baselines"]
+    assert result["alone"] == figures["alone"]
     assert read_json(data / "evaluate/reports/intervals.json")["per_class"] == intervals["per_class"]
     lengths = (tokens["ids"] > 0).sum(axis=1)
     assert {name for name in result["slices"] if "tokens" in name} == set(slices.length_slices(lengths, None))

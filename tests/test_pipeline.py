@@ -45,8 +45,8 @@ def test_figures_match_the_plots(small: Project) -> None:
     ]
     assert list(figures["weights"]) == ["lstm", "tfidf", "nb", "tfidf_words"]
     assert list(figures["alone"]) == list(intervals["alone"]) == ["lstm", "without_lstm"]
-    # They are measured each alone: no two are the same, and what is made of all is another model.
-    assert len({of["loss"] for of in [figures["overall"], *figures["alone"].values()]}) == 3
+    # The tiny LSTM may have a weight of 0 in the model; alone, it is another one than the n-grams.
+    assert len({of["loss"] for of in figures["alone"].values()}) == 2
     assert list(intervals) == ["overall", "per_class", "differences", "alone", "reached", "noise", "slices"]
     assert list(figures["baselines"]) == list(intervals["differences"]) == ["majority", "tfidf", "nb_ngrams"]
     groups = [figures["overall"], *figures["baselines"].values()]
@@ -87,7 +87,7 @@ def test_behaviour_tests_fit_cleaning_and_classes(small: Project) -> None:
 
 def test_manifest_describes_the_model(small: Project) -> None:
     manifest = json.loads((small.folder / "data/train/model/model.json").read_text())
-    assert len(manifest["shares"]) == 3
+    assert len(manifest["shares"]) == 4
     assert manifest["columns"] == {"text": ["text"]}
     assert sum(manifest["shares"]) == pytest.approx(1, abs=2e-4)
     files = ["model.onnx", "model.weights.h5", "ngrams.json", "ngrams.npz", "tokenizer.json"]

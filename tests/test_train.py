@@ -55,6 +55,7 @@ def data(**plan: Any) -> Data:
         labels=dict.fromkeys(splits, labels),
         plan=PLAN._replace(**plan),
         correction=0.5,
+        groups=[""] * 36,
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from ..base import paths
 from ..evaluation.behaviour import MIN_SAMPLES
 from ..evaluation.metrics import BINS
+from ..evaluation.rates import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,7 +136,7 @@ def plot_reliability(axes: "Axes", table: pd.DataFrame, errors: dict[str, float]
 
 
 def plot_behaviour(axes: "Axes", results: dict[str, Any]) -> None:
-    """Plot the pass rate of each behaviour test, pale where it has too few samples to judge.
+    """Plot the pass rate of each behaviour test with its 95 % interval, pale where too few samples tell anything.
 
     Parameters
     ----------
@@ -154,8 +155,10 @@ def plot_behaviour(axes: "Axes", results: dict[str, Any]) -> None:
     for position, test in enumerate(tests.values()):
         alpha = 1 if test["num_samples"] >= MIN_SAMPLES else 0.35
         axes.barh(position, test["pass_rate"], color=colors[test["kind"]], alpha=alpha)
+        low, high = wilson_interval(test["pass_rate"], test["num_samples"]).values()
+        axes.plot([low, high], [position, position], color=PALE, linewidth=1.5)
         text = f"{test['pass_rate']:.1%} of {test['num_samples']}"
-        axes.text(test["pass_rate"] + 0.01, position, text, va="center", fontsize=8)
+        axes.text(high + 0.01, position, text, va="center", fontsize=8)
     for kind, label in labels.items():
         if any(test["kind"] == kind for test in tests.values()):
             axes.barh(0, 0, color=colors[kind], label=f"{kind}: {label}")

@@ -18,12 +18,16 @@ from ..base.errors import PipelineError, display_name
 from ..base.files import read_json, read_table
 from ..base.markdown import escaped, pipe_table
 from ..base.versioning import data_files, dvc, git
+from ..evaluation.intervals import bootstrap, clusters, t_interval
+from ..evaluation.metrics import Measured
+from ..evaluation.rates import Interval
 from ..reports import page
 from ..reports.summary import format_interval
 from ..reports.titles import METRICS
 
 COMPARED_METRICS = ("precision", "recall", "f1")
 MOST_CLASSES = 10  # a larger confusion matrix is not shown
+RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,11 @@ class RevisionOutputs:
     metrics, intervals : mapping
         As written by evaluate.
     predictions : DataFrame of shape (n_rows, >= 3)
-        Has `id`, `actual` and `predicted`.
+        Has `id`, `actual`, `predicted`, and `p_<class>` for each class.
     history : DataFrame of shape (n_epochs, >= 3)
         The learning curve.
+    groups : sequence of str
+        The group of each test row, such as its author, "" for none; empty if no row has one.
     """
 
     title: str
@@ -47,6 +53,7 @@ class RevisionOutputs:
     intervals: Mapping[str, Any]
     predictions: pd.DataFrame
     history: pd.DataFrame
+    groups: Sequence[str] = ()
 
 
 def run_revision(revision: str, folder: Path, max_rows: int) -> RevisionOutputs:
@@ -98,12 +105,14 @@ def read_outputs(folder: Path, title: str) -> RevisionOutputs:
     PipelineError
         An output is missing.
     """
+    test = read_table(find_output(folder, paths.CLEAN_TABLES["test"]))
     return RevisionOutputs(
         title,
         read_json(find_output(folder, paths.EVALUATE_METRICS)),
         read_json(find_output(folder, paths.EVALUATE_INTERVALS)),
         read_table(find_output(folder, paths.EVALUATE_PREDICTIONS), strings=("actual", "predicted")),
         read_table(find_output(folder, paths.TRAIN_HISTORY)),
+        test["group"].to_list() if "group" in test else (),
     )
 
 
@@ -142,7 +151,8 @@ def comparison_report(before: RevisionOutputs, after: RevisionOutputs, max_rows:
     parts = [
         "# What this changes in the model",
         f"{after.title} compared with {before.title}, each trained on a sample of at most {max_rows:,} rows; {rows}. "
-        "On a sample the metrics are lower than on all rows, and another seed changes them by about a point.",
+        "On a sample the metrics are lower than on all rows, and another seed changes them by about a point. The "
+        "intervals of changes are those of these test rows, or of their groups, for both models (paired bootstrap).",
         "## Metrics",
         _metrics_table(before, after),
         "## Classes",
@@ -155,14 +165,42 @@ def comparison_report(before: RevisionOutputs, after: RevisionOutputs, max_rows:
     return "\n\n".join(parts) + "\n"
 
 
+def change_intervals(before: RevisionOutputs, after: RevisionOutputs) -> dict[str, Interval]:
+    """Return the 95 % interval of the change of each metric, by a paired bootstrap over test rows or their groups.
+
+    There are none for `roc_auc`, `pr_auc` and `classwise_ece`, which are slow to compute, and none at all if the
+    revisions have other test rows or classes.
+    """
+    columns = [name for name in after.predictions if name.startswith("p_")]
+    rows = ["id", "actual"]
+    same_rows = before.predictions[rows].equals(after.predictions[rows])
+    if not columns or not same_rows or not set(columns) <= set(before.predictions):
+        return {}
+    numbers = {name.removeprefix("p_"): number for number, name in enumerate(columns)}
+    labels = after.predictions["actual"].map(numbers).to_numpy()
+    models = {
+        title: Measured(labels, outputs.predictions[columns].to_numpy())
+        for title, outputs in (("before", before), ("after", after))
+    }
+    of_rows = clusters(after.groups or [""] * len(labels))
+    drawn = bootstrap(models, resamples=RESAMPLES, seed=0, of_rows=of_rows)
+    old, new = (model(rankings=False) for model in models.values())
+    return {
+        key: t_interval(new[key] - old[key], values - drawn["before"][key], of_rows)
+        for key, values in drawn["after"].items()
+        if key in new
+    }
+
+
 def _metrics_table(before: RevisionOutputs, after: RevisionOutputs) -> str:
     old, new, intervals = before.metrics["overall"], after.metrics["overall"], after.intervals["overall"]
+    changes = change_intervals(before, after)
     rows = [
         [
             title,
             f"{old[key]:.4f}",
             f"{new[key]:.4f}",
-            f"{new[key] - old[key]:+.4f}",
+            f"{new[key] - old[key]:+.4f} {format_interval(changes.get(key))}".rstrip(),
             format_interval(intervals.get(key)),
         ]
         for key, title in METRICS.items()

@@ -184,8 +184,9 @@ def test_plots_show_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert bars == [(0, 10)] * 3 + [(10, 10)] * 3 + [(20, 10)] * 3
     sure = drawn("reliability", classes)
     assert [line.get_xydata().tolist() for line in sure.lines[1:]] == [[[0.6, 0.3]], [[0.6, 0.5]]]
-    alphas = [bar.get_alpha() for bar in drawn("behaviour", classes).patches[:4]]
-    assert alphas == [1, 1, 1, 0.35]
+    behaviour = drawn("behaviour", classes)
+    assert [bar.get_alpha() for bar in behaviour.patches[:4]] == [1, 1, 1, 0.35]
+    assert [line.get_xdata().round(2).tolist() for line in behaviour.lines[2:]] == [[0.33, 0.67], [0.44, 1.0]]
 
 
 def test_legend_shows_the_calibration_error_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

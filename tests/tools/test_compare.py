@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers.project import Project, set_params
@@ -12,6 +13,7 @@ from pipeline.base import params, paths
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_json, write_table
 from pipeline.data.settings import Ingest
+from pipeline.evaluation import metrics
 from pipeline.tools import compare
 
 METRICS = {
@@ -69,10 +71,12 @@ def test_outputs_are_read_in_both_layouts(tmp_path: Path, layout: Callable[[Path
     predictions = BEFORE.predictions.assign(actual=["1", "1", "2", "2"], predicted="2")
     write_table(tmp_path / layout(paths.EVALUATE_PREDICTIONS), predictions)
     write_table(tmp_path / layout(paths.TRAIN_HISTORY), BEFORE.history)
+    write_table(tmp_path / layout(paths.CLEAN_TABLES["test"]), predictions[["id"]].assign(group=["x", "x", "y", ""]))
     outputs = compare.read_outputs(tmp_path, "main")
     assert (outputs.title, outputs.metrics, outputs.intervals) == ("main", BEFORE.metrics, BEFORE.intervals)
     pd.testing.assert_frame_equal(outputs.predictions, predictions, check_dtype=False)  # labels stay strings
     pd.testing.assert_frame_equal(outputs.history, BEFORE.history)
+    assert outputs.groups == ["x", "x", "y", ""]
 
 
 def test_missing_and_ambiguous_outputs_are_errors(tmp_path: Path) -> None:
@@ -113,3 +117,40 @@ def test_limit_rows_keeps_a_lower_value_and_comments(tmp_path: Path, before: str
     compare.limit_rows(path, 900)
     assert params.load(Ingest, path).max_rows == after
     assert path.read_text(encoding="utf-8").count(" # ") == text.count(" # ")
+
+
+def random_outputs(skill: float, rows: int, *, groups: int) -> compare.RevisionOutputs:
+    """Outputs for rows in groups, in each of which all rows are alike."""
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(groups), rows // groups)
+    labels = random.integers(2, size=groups)[group]
+    logits = random.normal(size=groups)[group] + skill * (2 * labels - 1)
+    good = 1 / (1 + np.exp(-logits))
+    names = np.array(["bad", "good"])
+    predictions = pd.DataFrame(
+        {"id": np.arange(rows).astype(str), "actual": names[labels], "predicted": names[(good > 0.5).astype(int)]}
+    ).assign(p_bad=1 - good, p_good=good)
+    overall = metrics.overall(labels, predictions[["p_bad", "p_good"]].to_numpy())
+    return replace(BEFORE, metrics={"overall": overall, "per_class": {}}, predictions=predictions)
+
+
+def test_intervals_of_changes_are_paired_and_draw_groups() -> None:
+    before, after = (random_outputs(skill, 400, groups=40) for skill in (0.5, 1.0))
+    by_rows = compare.change_intervals(before, after)
+    by_groups = compare.change_intervals(before, replace(after, groups=[str(row // 10) for row in range(400)]))
+    change = after.metrics["overall"]["loss"] - before.metrics["overall"]["loss"]
+    widths = [bounds["loss"]["high"] - bounds["loss"]["low"] for bounds in (by_rows, by_groups)]
+    for bounds in (by_rows, by_groups):
+        assert bounds["loss"]["low"] < change < bounds["loss"]["high"]
+    assert 2.5 < widths[1] / widths[0] < 4  # the root of ten rows to a group
+    assert widths[0] < 0.15  # unpaired, it is twice as wide
+    low, high = by_rows["accuracy"].values()
+    text = compare.comparison_report(before, after, 1_000)
+    assert f"[{low:.4f}, {high:.4f}] | [0.3000, 0.7000] |" in text
+
+
+def test_changes_on_other_rows_or_classes_have_no_interval() -> None:
+    before, after = (random_outputs(skill, 40, groups=40) for skill in (0.5, 1.0))
+    assert compare.change_intervals(before, after)
+    for predictions in (after.predictions[::-1], after.predictions.rename(columns={"p_bad": "p_sad"})):
+        assert not compare.change_intervals(before, replace(after, predictions=predictions.reset_index(drop=True)))

@@ -137,7 +137,7 @@ def behaviour_tests(facts: Facts) -> list[str]:
     return [
         "As in CheckList (Ribeiro et al. 2020). *Invariance*: a change that should not matter keeps the label. "
         "*Directional*: a change moves the probabilities in the expected direction. *Minimum functionality*: simple "
-        "cases get the right label.",
+        "cases get the right label. Intervals are Wilson's (1927), by samples.",
         pipe_table(("test", "kind", "samples", "pass rate"), rows, right=2),
     ]
 
