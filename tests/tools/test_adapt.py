@@ -301,9 +301,7 @@ def test_training_that_does_not_help_restores_the_weights(keras: ModuleType, mon
     assert loss == min(epoch["validation_loss"] for epoch in history) < 0.6
 
 
-def test_personal_model_can_estimate_class_priors(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_personal_model_can_estimate_class_priors(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personal, "continue_training", lambda *_: [])  # calibration alone
     rows = read(texts(150, 8), tmp_path)
     personal.fine_tune(base, rows, tmp_path / "model")
