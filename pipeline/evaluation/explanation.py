@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol, TypedDict
 import numpy as np
 
 from ..base.modalities import Processor, modality
+from ..inference.lexicon import LexiconPart
 from ..inference.manifest import WEIGHTS, modalities, network_file, read_manifest
 from ..inference.network import NetworkPart
 from ..inference.ngrams import NgramPart
@@ -27,7 +28,7 @@ from ..inference.part import Inputs, Part
 from ..inference.predictor import Predictor
 from ..text.processor import Tokenizer
 from .attribution import COMPLETENESS_TOLERANCE, Contributions, NumpyNetwork, Span, centred, locate
-from .text.contributions import GradientExplainer, NgramExplainer
+from .text.contributions import GradientExplainer, LexiconExplainer, NgramExplainer
 from .text.words import trace
 
 
@@ -90,6 +91,11 @@ def _(part: NetworkPart, predictor: Predictor, folder: Path) -> PartExplainer:
 @explainer_of.register
 def _(part: NgramPart, predictor: Predictor, folder: Path) -> PartExplainer:
     return NgramExplainer(part)
+
+
+@explainer_of.register
+def _(part: LexiconPart, predictor: Predictor, folder: Path) -> PartExplainer:
+    return LexiconExplainer(part.lexicon)
 
 
 class ExplainedWord(TypedDict):
@@ -261,8 +267,9 @@ class Explainer:
         weights = np.asarray(calibration.weights) / calibration.temperature
         exact_first = sorted(zip(weights, self.part_explainers, strict=True), key=lambda pair: not pair[1].exact)
         for weight, explainer in exact_first:
-            others = contributions.sum(axis=0) / max(weight, np.finfo(float).tiny)
-            part = explainer.contributions(inputs, spans, others, tolerance)
+            if not weight:  # the part is not heard
+                continue
+            part = explainer.contributions(inputs, spans, contributions.sum(axis=0) / weight, tolerance)
             contributions += weight * part.units
             baseline = baseline + weight * part.baseline
             residual += weight * part.residual

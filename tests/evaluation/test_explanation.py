@@ -19,6 +19,7 @@ from pipeline.evaluation.text import words
 from pipeline.evaluation.text.contributions import NgramExplainer, grams_by_word
 from pipeline.evaluation.text.words import telling_words, trace
 from pipeline.inference.calibration import Calibration
+from pipeline.inference.lexicon import Lexicon
 from pipeline.inference.ngrams import NgramPart, Ngrams
 from pipeline.inference.part import Inputs
 from pipeline.inference.predictor import Predictor
@@ -47,7 +48,11 @@ def fitted(unit: str, classes: int, *, long: bool = False) -> Ngrams:
     if words == len(grams):
         weights.pop()
     idf = random.random(len(grams)).astype(np.float32) + 1
-    return Ngrams(grams, unit, long, idf, *weights, language=language)
+    lexicon = None
+    if unit == "word":
+        figures = (np.zeros(17), np.ones(17), random.normal(size=(18, classes)))
+        lexicon = Lexicon({"good": 1.9, "bad": -2.5}, language, *figures)
+    return Ngrams(grams, unit, long, idf, *weights, lexicon=lexicon, language=language)
 
 
 def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: bool = True, long: bool = False) -> Path:
@@ -59,7 +64,7 @@ def saved(keras: ModuleType, folder: Path, unit: str, classes: int, *, ngrams: b
     for weight in model.trainable_variables:
         weight.assign(random.normal(size=weight.shape))
     linear = fitted(unit, classes, long=long) if ngrams else None
-    shares = (0.4, 0.2, 0.1, 0.3)[: 1 + len(linear.names)] if linear else (1.0,)
+    shares = (0.3, 0.2, 0.1, 0.1, 0.3)[: 1 + len(linear.names)] if linear else (1.0,)
     save_text_model(
         folder / "model",
         model,

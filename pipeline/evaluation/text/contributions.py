@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...inference.lexicon import Lexicon
 from ...inference.ngrams import NgramPart, Ngrams
 from ...inference.part import Inputs
 from ...text.negation import negated
@@ -66,6 +67,23 @@ class NgramExplainer:
                 touched = first + shift < end
                 np.add.at(units, first[touched] + shift, shares[touched])
         return Contributions(units, baseline, np.zeros(len(baseline)))
+
+
+@dataclass(frozen=True)
+class LexiconExplainer:
+    """A lexicon: each word's contribution is what the logits lose without it."""
+
+    lexicon: Lexicon
+    exact = True
+
+    def contributions(
+        self, inputs: Inputs, spans: Sequence[Span], others: np.ndarray, tolerance: float
+    ) -> Contributions:
+        text = inputs.cells["text"][0]
+        texts = [text, *(text[:start] + text[end:] for start, end in spans)]
+        logits = centred(self.lexicon.log_probabilities(texts))
+        units = logits[0] - logits[1:]
+        return Contributions(units, logits[0] - units.sum(axis=0), np.zeros(logits.shape[1]))
 
 
 def _occurrences(text: str, spans: Sequence[Span], ngrams: Ngrams) -> np.ndarray:
