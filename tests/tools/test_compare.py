@@ -71,7 +71,7 @@ def test_outputs_are_read_in_both_layouts(tmp_path: Path, layout: Callable[[Path
     predictions = BEFORE.predictions.assign(actual=["1", "1", "2", "2"], predicted="2")
     write_table(tmp_path / layout(paths.EVALUATE_PREDICTIONS), predictions)
     write_table(tmp_path / layout(paths.TRAIN_HISTORY), BEFORE.history)
-    write_table(tmp_path / layout(paths.CLEAN_TABLES["test"]), predictions[["id"]].assign(group=list("xxy") + [""]))
+    write_table(tmp_path / layout(paths.CLEAN_TABLES["test"]), predictions[["id"]].assign(group=["x", "x", "y", ""]))
     outputs = compare.read_outputs(tmp_path, "main")
     assert (outputs.title, outputs.metrics, outputs.intervals) == ("main", BEFORE.metrics, BEFORE.intervals)
     pd.testing.assert_frame_equal(outputs.predictions, predictions, check_dtype=False)  # labels stay strings
