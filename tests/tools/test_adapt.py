@@ -302,7 +302,7 @@ def test_training_that_does_not_help_restores_the_weights(keras: ModuleType, mon
 
 
 def test_personal_model_can_estimate_class_priors(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(personal, "continue_training", lambda *_: [])  # calibration alone
+    monkeypatch.setattr(personal, "continue_training", lambda *_: [])  # calibration only
     rows = read(texts(150, 8), tmp_path)
     personal.fine_tune(base, rows, tmp_path / "model")
     model = Predictor.load(tmp_path / "model")
