@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..data.datasets import packaged_file
+from ..base.packages import packaged_file
 from ..inference.lexicon import Lexicon
 from ..text.languages import UNITS
 from .ngrams import logistic

@@ -30,7 +30,7 @@ TOKENIZER = Tokenizer(("good", "bad", "film"), 6, lengths=(3, 6))
 SIZES = {"num_ids": 5, "num_classes": 2, "embedding_dim": 4, "units": 4, "bidirectional": True, "pooling": "max"}
 
 PRIORS = ClassPriors(natural=[0.5, 0.5], implied=[0.6, 0.4], rows=1_000, estimable=True)
-CLASSES, CALIBRATION = ("happy", "sad"), Calibration((0.5, 0.2, 0.3), 2.0, (0.25, -0.25))
+CLASSES, CALIBRATION = ("happy", "sad"), Calibration((0.4, 0.2, 0.3, 0.1), 2.0, (0.25, -0.25))
 
 FILES = ("model.json", "model.onnx", "model.weights.h5", "tokenizer.json", "ngrams.json", "ngrams.npz")
 
@@ -153,8 +153,7 @@ def test_predictor_labels_raw_texts(folder: Path, trained: Trained) -> None:
     np.testing.assert_array_equal(table["confidence"], table[["p_happy", "p_sad"]].max(axis=1))
     ids = np.array([[2, 4, 0, 0, 0, 0], [3, 4, 1, 0, 0, 0]], dtype=np.int32)
     lstm = forward.log_probabilities(trained.network, ids, (6,))
-    tfidf, nb = trained.ngrams.log_probabilities(["good film", "bad film!"])
-    expected = combine([lstm, tfidf, nb], CALIBRATION)
+    expected = combine([lstm, *trained.ngrams.log_probabilities(["good film", "bad film!"])], CALIBRATION)
     np.testing.assert_allclose(table[["p_happy", "p_sad"]].to_numpy(dtype=float), expected, atol=1e-6)
     assert predictor.predict([]).shape == (0, 5)
 
@@ -192,9 +191,9 @@ def test_invalid_class_shares_raise(shares: str, message: str) -> None:
 
 def test_parts_are_in_order(folder: Path) -> None:
     model = Predictor.load(folder)
-    assert [part.name for part in model.parts] == ["lstm", "tfidf", "nb"]
+    assert [part.name for part in model.parts] == ["lstm", "tfidf", "nb", "tfidf_words"]
     parts = model.log_probabilities(texts(20)[0])
-    assert [(part.shape, part.dtype) for part in parts] == [((20, 2), np.float64)] * 3
+    assert [(part.shape, part.dtype) for part in parts] == [((20, 2), np.float64)] * 4
     assert not np.allclose(parts[1], parts[2])
 
 
