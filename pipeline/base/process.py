@@ -7,6 +7,7 @@ exhaust the system's memory.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -65,6 +66,8 @@ def worker_pool(
     try:
         yield executor
     except BrokenProcessPool:
+        if sys.version_info < (3, 11, 5):  # where arguments larger than a pipe, sent to a dead process, block for ever
+            executor._call_queue._reader.close()  # type: ignore[attr-defined]
         executor.shutdown()
         raise PipelineError(_cause_of_end([worker.exitcode for worker in context.workers])) from None
     except BaseException:
