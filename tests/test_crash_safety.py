@@ -82,7 +82,8 @@ def train(*arguments: Any, **options: Any) -> tuple[Any, list[dict[str, float]]]
 @pytest.mark.parametrize(
     "path",
     [
-        "balanced_batches",  # the textbook's, with more that is random
+        # The textbook's, with more that is random: ten seconds.
+        pytest.param("balanced_batches", marks=pytest.mark.slow),
         pytest.param("textbook", marks=pytest.mark.slow),
         pytest.param("fast", marks=pytest.mark.slow),
     ],

@@ -21,6 +21,7 @@ def in_korean(code: int) -> bool:
         return False
 
 
+@pytest.mark.slow  # five seconds
 def test_long_korean_file_is_not_chinese() -> None:
     """Thousands of its characters are Chinese ones, too, by their codes."""
     syllables = [chr(code) for code in range(0xAC00, 0xD7A4) if in_korean(code)]

@@ -280,6 +280,7 @@ def test_comparison_is_paired() -> None:
     assert "on 200 held-out rows: log-loss 0.5004 -> 0.1054 (gain +0.3950 [" in comparison.sentence()
 
 
+@pytest.mark.slow  # five seconds
 def test_training_that_does_not_help_restores_the_weights(keras: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personal, "LEARNING_RATE", 0.01)
     table = texts(160, 6)

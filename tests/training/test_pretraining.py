@@ -91,6 +91,7 @@ def test_seed_decides(keras: ModuleType) -> None:
     assert first == again != other
 
 
+@pytest.mark.slow  # five seconds
 def test_texts_of_one_token_have_no_loss(keras: ModuleType) -> None:
     model, ids = network(keras, bidirectional=False), np.zeros((64, LENGTHS[-1]), dtype=np.int32)
     ids[:, 0] = np.arange(64) % (IDS - 2) + 2
