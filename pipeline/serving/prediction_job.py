@@ -178,7 +178,7 @@ def estimated_class_shares(table: TableStream, model: OpenedModel, *, workers: i
     Returns
     -------
     class_shares : str
-        As JSON; "" if predictions shall stay as they are.
+        As JSON; "" if predictions stay unchanged.
     sentence : str
         What was found, for the user.
     """
