@@ -78,9 +78,9 @@ def tfidf(train: "csr_matrix", labels: np.ndarray, test: "csr_matrix", num_class
     from sklearn.linear_model import LogisticRegression
 
     weighting = TfidfTransformer(sublinear_tf=True).fit(train)
-    # C was chosen on the validation rows of four data sets. With the default tolerance (10 times as large), the order
-    # of the rows changed the accuracy by 0.2 points.
-    linear = LogisticRegression(C=3, class_weight="balanced", tol=1e-5, max_iter=1_000)
+    # C was chosen on the validation rows of four data sets. With a tolerance ten times as large, the order of the rows
+    # changes the accuracy by 0.2 points. The default solver takes six times as long and ends farther from the optimum.
+    linear = LogisticRegression(C=3, class_weight="balanced", solver="newton-cg", tol=1e-5)
     linear.fit(weighting.transform(train), labels)
     columns = np.zeros((test.shape[0], num_classes))
     columns[:, linear.classes_] = linear.predict_proba(weighting.transform(test))
