@@ -109,7 +109,12 @@ def compare_with_baselines(
     differences = {
         name: {
             key: {"difference": round(own[key] - other[key], 6)}
-            | t_interval(own[key] - other[key], values - drawn[name][key], of_rows)
+            | t_interval(
+                own[key] - other[key],
+                values - drawn[name][key],
+                of_rows,
+                by_row=measured[MODEL].by_row(key) - measured[name].by_row(key),
+            )
             for key, values in drawn[MODEL].items()
             if key in own and key in other and key in drawn[name]
         }

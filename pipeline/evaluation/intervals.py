@@ -170,6 +170,7 @@ def t_interval(
     bounds: tuple[float, float] = (-np.inf, np.inf),
     *,
     comparisons: int = 1,
+    by_row: np.ndarray | None = None,
 ) -> Interval:
     """Return a centre plus and minus Student's t times the standard deviation of bootstrap values, a 95 % interval.
 
@@ -185,6 +186,8 @@ def t_interval(
         The lowest and highest possible value, see `BOUNDS`.
     comparisons : int
         Number of intervals that hold together (Bonferroni 1936).
+    by_row : ndarray of shape (n_rows,), float, optional
+        What each row adds to the value, but for a factor, see `Measured.by_row` and `effective_clusters`.
 
     Examples
     --------
@@ -194,7 +197,7 @@ def t_interval(
     defined = values[~np.isnan(values)]
     if not len(defined):
         return {}
-    reach = _quantile(of_rows, comparisons) * float(np.std(defined, ddof=1))
+    reach = _quantile(of_rows, comparisons, by_row) * float(np.std(defined, ddof=1))
     return rounded({"low": max(centre - reach, bounds[0]), "high": min(centre + reach, bounds[1])})
 
 
@@ -225,10 +228,40 @@ def interval(values: np.ndarray, of_rows: np.ndarray, bounds: tuple[float, float
     return rounded({"low": max(low, bounds[0]), "high": min(high, bounds[1])})
 
 
-def _quantile(of_rows: np.ndarray, comparisons: int = 1) -> float:
+def effective_clusters(of_rows: np.ndarray, by_row: np.ndarray) -> float:
+    """Return how many clusters would tell the standard error as well, if all of them mattered.
+
+    Where few clusters add nearly all of the variance, such as the rows of a rare class, the standard error is itself
+    uncertain, by the kurtosis, and Student's t has fewer degrees of freedom (Satterthwaite 1946).
+
+    Parameters
+    ----------
+    of_rows : ndarray of shape (n_rows,), int
+        The cluster of each row, as in `bootstrap`.
+    by_row : ndarray of shape (n_rows,), float
+        What each row adds to the value.
+
+    Examples
+    --------
+    >>> round(effective_clusters(np.arange(200), np.eye(200)[0]))  # one row adds all
+    3
+    >>> effective_clusters(np.arange(200), np.arange(200) % 2)
+    200.0
+    """
+    numbers = np.unique(of_rows, return_inverse=True)[1]
+    sums = np.bincount(numbers, by_row - by_row.mean())
+    count, variance = len(sums), float((sums**2).mean())
+    if count < 2 or variance == 0:
+        return float(count)
+    excess = float((sums**4).mean()) / variance**2 - 1  # of the kurtosis over its smallest value
+    return round(min(count, 1 + 2 * count / max(excess, 2 / count)), 6)
+
+
+def _quantile(of_rows: np.ndarray, comparisons: int = 1, by_row: np.ndarray | None = None) -> float:
     """Return how many standard deviations of bootstrap values reach the end of an interval.
 
     Student's t, and a factor, because the bootstrap divides by the number of clusters, not by one less.
     """
     count = len(np.unique(of_rows))
-    return student(count, comparisons) * float(np.sqrt(count / max(count - 1, 1)))
+    effective = count if by_row is None else effective_clusters(of_rows, by_row)
+    return student(effective, comparisons) * float(np.sqrt(count / max(count - 1, 1)))

@@ -45,7 +45,7 @@ class Measured:
         self._cells = self.labels * self.num_classes + self.predicted
         # Clipped like scikit-learn's log loss, so that a single row of probability 0 does not make the mean infinite.
         epsilon = np.finfo(np.float64).eps
-        self.losses = -np.log(np.clip(exact[np.arange(len(exact)), self.labels], epsilon, 1 - epsilon))
+        self.losses: np.ndarray = -np.log(np.clip(exact[np.arange(len(exact)), self.labels], epsilon, 1 - epsilon))
         confidence = exact.max(axis=1, initial=0)
         self._excess = (self.predicted == self.labels) - confidence
         self._bins = confidence_bins(confidence)
@@ -83,6 +83,17 @@ class Measured:
         if rankings:
             metrics["classwise_ece"] = self.classwise_gap(weights) / total
         return metrics
+
+    def by_row(self, key: str) -> np.ndarray:
+        """Return what each row adds to a metric, shape (n_rows,), but for a factor.
+
+        Its loss, or whether it is a hit; of metrics other than the accuracy, divided by the rows of its class.
+        """
+        if key == "loss":
+            return self.losses
+        of_class = np.bincount(self.labels) if key != "accuracy" else np.ones(self.num_classes)
+        added: np.ndarray = (self.predicted == self.labels) / of_class[self.labels]
+        return added
 
     def areas(self, weights: np.ndarray, true: np.ndarray) -> np.ndarray:
         """Return `areas_under_curves` of the classes, shape (2, n_classes); parameters as there."""

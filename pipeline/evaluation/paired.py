@@ -4,9 +4,10 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypedDict, TypeVar
 
 import numpy as np
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr
 
 from . import intervals, metrics
+from .rates import student
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -70,17 +71,21 @@ def paired_differences(
     named = dict(zip(("new", "old"), models, strict=True))
     drawn = intervals.bootstrap(named, resamples=resamples, seed=seed, of_rows=clusters)
     new_f1, old_f1 = (model(rankings=False)["macro_f1"] for model in models)
+    of_f1 = models[0].by_row("macro_f1") - models[1].by_row("macro_f1")
     f1_gains = drawn["new"]["macro_f1"] - drawn["old"]["macro_f1"]
     return {
         "loss": mean_difference(models[0].losses - models[1].losses, clusters),
-        "macro_f1": {"difference": new_f1 - old_f1} | intervals.t_interval(new_f1 - old_f1, f1_gains, clusters),
+        "macro_f1": {"difference": new_f1 - old_f1}
+        | intervals.t_interval(new_f1 - old_f1, f1_gains, clusters, by_row=of_f1),
         "recalls": _by_group(gains, clusters, ((name, labels == number) for number, name in enumerate(classes))),
         "accuracies": _by_group(gains, clusters, slices.items()),
     }
 
 
 def mean_difference(differences: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
-    """Return the mean of differences, its standard error, and its 95 % interval by Student's t over clusters.
+    """Return the mean of differences, its standard error, and its 95 % interval by Student's t.
+
+    Its degrees of freedom are those of `intervals.effective_clusters`.
 
     Parameters
     ----------
@@ -97,7 +102,7 @@ def mean_difference(differences: np.ndarray, clusters: np.ndarray) -> dict[str, 
     mean, count = differences.mean(), len(np.unique(clusters))
     sums = np.bincount(clusters, differences - mean)
     error = np.sqrt(count / max(count - 1, 1) * (sums**2).sum()) / len(differences)
-    reach = error * stdtrit(max(count - 1, 1), 0.975)
+    reach = error * student(intervals.effective_clusters(clusters, differences))
     bounds = metrics.rounded({"low": mean - reach, "high": mean + reach})
     return {"error": float(error), "difference": float(mean)} | bounds
 

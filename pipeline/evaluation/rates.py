@@ -110,6 +110,6 @@ def slice_intervals(
     return {name: {"accuracy": rate_interval(hits[mask], of_rows[mask])} for name, mask in masks.items()}
 
 
-def student(clusters: int, comparisons: int = 1) -> float:
+def student(clusters: float, comparisons: int = 1) -> float:
     """Return the quantile of Student's t with one degree of freedom less than clusters, but at least one."""
     return float(stdtrit(max(clusters - 1, 1), 1 - 0.025 / comparisons))

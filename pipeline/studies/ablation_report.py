@@ -59,7 +59,9 @@ def ablation_table(
         `variant`; `seeds`; the mean and, ending in `_sd`, the standard deviation of each metric; `difference`, the mean
         macro-F1 minus the preset's, and `low` and `high`, its 95 % interval by paired bootstrap over the clusters.
     """
-    samples = _bootstrap(results, labels, of_rows, resamples=resamples, seed=seed)
+    models = {name: [metrics.Measured(labels, result.combined) for result in own] for name, own in results.items()}
+    samples = _bootstrap(models, of_rows, resamples=resamples, seed=seed)
+    by_row = {name: np.mean([model.by_row("macro_f1") for model in own], axis=0) for name, own in models.items()}
     measured = {name: pd.DataFrame([result.metrics(labels) for result in own]) for name, own in results.items()}
     rows = []
     for name, values in measured.items():
@@ -67,30 +69,23 @@ def ablation_table(
         row |= values.mean().to_dict() | values.std(ddof=1).add_suffix("_sd").to_dict()
         if name != PRESET and PRESET in measured:
             row["difference"] = values[COMPARED_METRIC].mean() - measured[PRESET][COMPARED_METRIC].mean()
-            row |= intervals.t_interval(row["difference"], samples[name] - samples[PRESET], of_rows)
+            row |= intervals.t_interval(
+                row["difference"], samples[name] - samples[PRESET], of_rows, by_row=by_row[name] - by_row[PRESET]
+            )
         rows.append(row)
     columns = [column for key in ABLATION_METRICS for column in (key, f"{key}_sd")]
     return pd.DataFrame(rows, columns=["variant", "seeds", *columns, "difference", "low", "high"]).round(6)
 
 
 def _bootstrap(
-    results: Mapping[str, Sequence[CrossfitResult]],
-    labels: np.ndarray,
-    of_rows: np.ndarray,
-    *,
-    resamples: int,
-    seed: int,
+    models: Mapping[str, Sequence[metrics.Measured]], of_rows: np.ndarray, *, resamples: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Return each variant's macro-F1, the mean over the seeds, on the same resamples; each of shape (n_resamples,)."""
-    measured = {
-        f"{number} {name}": metrics.Measured(labels, result.combined)
-        for name, own in results.items()
-        for number, result in enumerate(own)
-    }
+    measured = {f"{number} {name}": model for name, own in models.items() for number, model in enumerate(own)}
     samples = intervals.bootstrap(measured, resamples=resamples, seed=seed, of_rows=of_rows)
     return {
         name: np.mean([samples[f"{number} {name}"]["macro_f1"] for number in range(len(own))], axis=0)
-        for name, own in results.items()
+        for name, own in models.items()
     }
 
 

@@ -1,6 +1,6 @@
 """Report of a study of imbalance: each strategy's metrics, and their differences to the strategy none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ IMBALANCE_HEADINGS = {
     "seconds": "seconds",
 }
 
+Values = dict[tuple[float | None, str], dict[str, np.ndarray]]  # by skew and strategy, and by metric
+
 
 def strategy_table(results: StrategyResults, *, resamples: int, seed: int) -> pd.DataFrame:
     """Return means and standard deviations over the seeds, and differences to "none" at the same skew.
@@ -46,7 +48,7 @@ def strategy_table(results: StrategyResults, *, resamples: int, seed: int) -> pd
         share that is recovered, before and after calibration, of the accuracy that the skew costs "none" before
         calibration.
     """
-    samples = _bootstrap(results, resamples=resamples, seed=seed)
+    samples, by_row = _bootstrap(results, resamples=resamples, seed=seed)
     measured = {key: pd.DataFrame([result.summary for result in own]) for key, own in results.items()}
     rows = []
     for (skew, strategy), values in measured.items():
@@ -58,8 +60,13 @@ def strategy_table(results: StrategyResults, *, resamples: int, seed: int) -> pd
             for name in COMPARED:
                 row[f"{name}_difference"] = difference = values[name].mean() - none[name].mean()
                 drawn = samples[skew, strategy][name] - samples[skew, NONE][name]
-                of_rows = results[skew, NONE][0].clusters
-                bounds = intervals.t_interval(difference, drawn, of_rows, comparisons=others)
+                bounds = intervals.t_interval(
+                    difference,
+                    drawn,
+                    results[skew, NONE][0].clusters,
+                    comparisons=others,
+                    by_row=by_row[skew, strategy][name] - by_row[skew, NONE][name],
+                )
                 row |= {f"{name}_{end}": bound for end, bound in bounds.items()}
         if skew is not None and natural is not None and none is not None:
             plain = none["uncalibrated_accuracy"].mean()
@@ -70,10 +77,11 @@ def strategy_table(results: StrategyResults, *, resamples: int, seed: int) -> pd
     return pd.DataFrame(rows).round(6)
 
 
-def _bootstrap(
-    results: StrategyResults, *, resamples: int, seed: int
-) -> dict[tuple[float | None, str], dict[str, np.ndarray]]:
-    """Return the compared metrics, means over the seeds, on the same resamples; each of shape (n_resamples,)."""
+def _bootstrap(results: StrategyResults, *, resamples: int, seed: int) -> tuple[Values, Values]:
+    """Return the compared metrics on the same resamples, each of shape (n_resamples,), and `Measured.by_row` of each.
+
+    Both are means over the seeds.
+    """
     trainings = {(key, number): result for key, own in results.items() for number, result in enumerate(own)}
     first = next(iter(trainings.values()))
     if any(not np.array_equal(result.labels, first.labels) for result in trainings.values()):
@@ -89,10 +97,14 @@ def _bootstrap(
             values["minority_recall"] = called[minority] / max(called.sum(), 1)
             for name in COMPARED:
                 samples[key][name].append(values[name])
-    return {
-        key: {name: np.mean([samples[key, number][name] for number in range(len(own))], axis=0) for name in COMPARED}
-        for key, own in results.items()
-    }
+
+    def means(of: Callable[[Any, str], Any]) -> Values:
+        return {
+            key: {name: np.mean([of((key, number), name) for number in range(len(own))], axis=0) for name in COMPARED}
+            for key, own in results.items()
+        }
+
+    return means(lambda key, name: samples[key][name]), means(lambda key, name: measured[key].by_row(name))
 
 
 def imbalance_markdown(table: pd.DataFrame, results: StrategyResults, title: str) -> str:

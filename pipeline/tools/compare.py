@@ -186,7 +186,12 @@ def change_intervals(before: RevisionOutputs, after: RevisionOutputs) -> dict[st
     drawn = bootstrap(models, resamples=RESAMPLES, seed=0, of_rows=of_rows)
     old, new = (model(rankings=False) for model in models.values())
     return {
-        key: t_interval(new[key] - old[key], values - drawn["before"][key], of_rows)
+        key: t_interval(
+            new[key] - old[key],
+            values - drawn["before"][key],
+            of_rows,
+            by_row=models["after"].by_row(key) - models["before"].by_row(key),
+        )
         for key, values in drawn["after"].items()
         if key in new
     }

@@ -283,5 +283,6 @@ def compare_personal(
     for key, sign in (("loss", -1), ("macro_f1", 1)):
         gain = sign * (overall["personal"][key] - overall["champion"][key])
         drawn = sign * (resampled["personal"][key] - resampled["champion"][key])
-        gains[key] = {"gain": round(gain, 6), **intervals.t_interval(gain, drawn, of_rows)}
+        by_row = models["personal"].by_row(key) - models["champion"].by_row(key)
+        gains[key] = {"gain": round(gain, 6), **intervals.t_interval(gain, drawn, of_rows, by_row=by_row)}
     return PersonalComparison(overall, gains)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.evaluation import metrics
+from pipeline.evaluation import intervals, metrics
 from pipeline.evaluation.paired import PairedDifferences, holm, mean_difference, paired_differences
 
 
@@ -83,6 +83,23 @@ def test_interval_of_few_clusters_is_that_of_student() -> None:
     assert result["difference"] == 1.0
     assert result["error"] == pytest.approx(1 / np.sqrt(3))
     assert result["high"] - 1 == pytest.approx(4.302653 / np.sqrt(3), abs=1e-5)
+
+
+def test_few_rows_that_matter_widen_the_interval() -> None:
+    """Their standard error is as uncertain as that of few rows."""
+    one = mean_difference(np.eye(200)[0], np.arange(200))
+    assert one["high"] - 1 / 200 == pytest.approx(4.26 * one["error"], rel=0.01)  # Student's t with 2.03 degrees
+    labels = np.repeat([0, 1], [195, 5])
+    stretches = []
+    for changed in (np.arange(200) >= 198, np.arange(200) < 78):  # two rows of the rare class; many of the other
+        old, new = (np.where(labels ^ wrong, 0.9, 0.1) for wrong in (changed, np.zeros(200, dtype=bool)))
+        of_new, of_old = (np.column_stack([1 - p, p]) for p in (new, old))
+        result = differences_of(labels, of_new, of_old)["macro_f1"]
+        models = {"new": metrics.Measured(labels, of_new), "old": metrics.Measured(labels, of_old)}
+        drawn = intervals.bootstrap(models, resamples=200, seed=0)
+        spread = np.std(drawn["new"]["macro_f1"] - drawn["old"]["macro_f1"], ddof=1)
+        stretches.append((result["high"] - result["difference"]) / spread)
+    assert stretches[0] > 1.15 * stretches[1]
 
 
 def test_holm_adjusts_for_the_number_of_tests() -> None:
