@@ -83,7 +83,12 @@ def fewer_rows(pool: Pool, rows: np.ndarray, goal: float) -> np.ndarray:
 
 
 def judged(
-    pool: Pool, new: dict[str, np.ndarray], old: np.ndarray, drawn: np.ndarray, masks: dict[str, np.ndarray]
+    pool: Pool,
+    new: dict[str, np.ndarray],
+    old: np.ndarray,
+    drawn: np.ndarray,
+    masks: dict[str, np.ndarray],
+    rules: Gate,
 ) -> Decision:
     """Let the gate judge a new model against an old one on the drawn rows."""
     labels = pool.labels(pool.fresh)[drawn]
@@ -103,7 +108,7 @@ def judged(
         size=1.0,
         intervals=intervals,
     )
-    return decide(challenger, [Comparison("champion", "1", **differences)], params.load(Gate))
+    return decide(challenger, [Comparison("champion", "1", **differences)], rules)
 
 
 def with_topics(table: pd.DataFrame, classes: int) -> pd.DataFrame:
@@ -123,7 +128,7 @@ def with_topics(table: pd.DataFrame, classes: int) -> pd.DataFrame:
 
 def pass_rates(table: pd.DataFrame, sizes: Sequence[int], *, models: int, draws: int, train: int) -> list[str]:
     """Return lines of a table: how often equal and worse models pass, by number of test rows."""
-    random = np.random.default_rng(0)
+    random, rules = np.random.default_rng(0), params.load(Gate)
     pool = Pool.draw(table, random)
     labels, texts = pool.labels(pool.fresh), pool.fresh
     masks = slices.masks(texts, texts["text"].str.split().str.len().to_numpy(), None)
@@ -138,7 +143,7 @@ def pass_rates(table: pd.DataFrame, sizes: Sequence[int], *, models: int, draws:
             for _ in range(draws):
                 drawn = random.choice(len(labels), size, replace=False)
                 for name, new in {"equal": equal, "worse": worse}.items():
-                    passed.setdefault((size, name), []).append(judged(pool, new, old, drawn, masks))
+                    passed.setdefault((size, name), []).append(judged(pool, new, old, drawn, masks, rules))
     lines = []
     for size in sizes:
         rates = [np.mean([decision.promote for decision in passed[size, name]]) for name in ("equal", "worse")]
