@@ -83,9 +83,12 @@ def measure(file: File, parts: dict[str, pd.DataFrame]) -> dict[str, float]:
     values, intervals = comparison.compare_with_baselines(
         labels, model, linear, data.classes, resamples=RESAMPLES, seed=0
     )
-    found = {name: _found(labels, rows) for name, rows in linear.items()}
-    own = _found(labels, model)
-    result = {"classes": float(len(data.classes)), "missed": float(max(len(other - own) for other in found.values()))}
+    own, *others = (_found(labels, rows) for rows in (model, *linear.values()))
+    result = {
+        "classes": float(len(data.classes)),
+        "missed": float(max(len(other - own) for other in others)),
+        "added": float(max(len(own - other) for other in others)),
+    }
     for key, best in (("macro_f1", max), ("loss", min)):
         name = best(linear, key=lambda name: values["baselines"][name][key])
         result[key] = values["overall"][key]
@@ -105,8 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="a file for each; default: 0")
     options = parser.parse_args(arguments)
     print("| corpus | classes | rows | skew | seed | fresh | macro-F1 | to the best linear | log-loss |", end="")
-    print(" to the best linear | classes missed |")
-    print("| --- |" + " ---: |" * 10)
+    print(" to the best linear | classes missed | classes added |")
+    print("| --- |" + " ---: |" * 11)
     results = []
     for corpus in dict.fromkeys(file.corpus for file in FILES):
         table = CORPORA[corpus]()
@@ -122,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     f"{len(parts['fresh']):,}",
                     *(_cells(result, "macro_f1", 100, 1) + _cells(result, "loss", 1, 3)),
                     f"{result['missed']:g}",
+                    f"{result['added']:g}",
                 ]
                 print(f"| {' | '.join(cells)} |", flush=True)
     means = {key: np.mean([result[f"{key}_difference"] for result in results]) for key in ("macro_f1", "loss")}
