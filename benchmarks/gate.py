@@ -73,13 +73,13 @@ def macro_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
 def fewer_rows(pool: Pool, rows: np.ndarray, goal: float) -> np.ndarray:
     """Return as many of the rows as give about this macro-F1 on the fresh rows."""
     labels, low, high = pool.labels(pool.fresh), len(rows) // 20, len(rows)
+    distances = {}
     for _ in range(5):
         size = (low + high) // 2
-        if macro_f1(labels, pool.model(rows[:size])["model"]) < goal:
-            low = size
-        else:
-            high = size
-    return rows[:high]
+        reached = macro_f1(labels, pool.model(rows[:size])["model"])
+        distances[size] = abs(reached - goal)
+        low, high = (size, high) if reached < goal else (low, size)
+    return rows[: min(distances, key=lambda size: distances[size])]
 
 
 def judged(
