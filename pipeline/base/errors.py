@@ -2,6 +2,7 @@
 
 import re
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # line breaks among them, and escapes of terminals
 MAX_NAME_LENGTH = 60  # characters of a column's or class's name that messages show: a longer one may be a text
 
 
@@ -30,7 +31,16 @@ def display_name(name: str) -> str:
     >>> display_name("x" * 1000)
     '(a name of 1,000 characters)'
     """
-    return name if len(name) <= MAX_NAME_LENGTH else f"(a name of {len(name):,} characters)"
+    return on_one_line(name) if len(name) <= MAX_NAME_LENGTH else f"(a name of {len(name):,} characters)"
+
+
+def on_one_line(name: str) -> str:
+    r"""Return a name that a stranger chose with its control characters spelled out, for a list or a terminal.
+
+    >>> print(on_one_line("may\r.csv"))
+    may\r.csv
+    """
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
 
 
 def without_credentials(address: str) -> str:

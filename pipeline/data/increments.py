@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..base import paths
-from ..base.errors import PipelineError
+from ..base.errors import PipelineError, on_one_line
 from ..base.files import atomic, read_table, sha256, write_table, write_text
 
 # Of the list: name of the increment, the SHA-256 of its file; its number of rows; name and SHA-256 of the incoming file
@@ -64,6 +64,7 @@ def append(line: Mapping[str, str], path: Path = paths.INCREMENTS, columns: tupl
     if line[columns[0]] in set(table[columns[0]]):
         return
     stream = io.StringIO()
+    line = {key: on_one_line(value) for key, value in line.items()}  # a carriage return would end it
     pd.DataFrame([line], columns=list(columns)).to_csv(stream, index=False, header=False, lineterminator="\n")
     write_text(path, path.read_text(encoding="utf-8") + stream.getvalue())
 

@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 from itertools import chain, groupby
 from pathlib import Path
 
+from ..base.errors import on_one_line
 from ..base.files import sha256
 from ..data.readers.class_folders import texts_by_class
 from ..data.readers.formats import FORMATS, TEXT, extension, listed_names, shown_name, visible_files
@@ -51,7 +52,7 @@ def incoming_files(place: Path) -> Iterator[IncomingFile]:
     Files that are not tables, too: they go to quarantine, and so are reported.
     """
     if place.is_file() and place.resolve() != NO_FILE.resolve():
-        yield IncomingFile(place, _utf8(place.name), sha256(place))
+        yield IncomingFile(place, _listed(place.name), sha256(place))
     if not place.is_dir():
         return
     files = visible_files(place)
@@ -64,11 +65,12 @@ def incoming_files(place: Path) -> Iterator[IncomingFile]:
         members = tuple(together.get(path, ()))
         name = place.name if path == place else path.relative_to(place).as_posix()
         digest = _digest(path, members) if members else sha256(path)
-        yield IncomingFile(path, _utf8(name + "/" * bool(members)), digest, files=members)
+        yield IncomingFile(path, _listed(name + "/" * bool(members)), digest, files=members)
 
 
-def _utf8(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", errors="replace")  # the lists are UTF-8; file names need not be
+def _listed(name: str) -> str:
+    # The lists are UTF-8, a line for each file; names of files need not be, and may contain line breaks.
+    return on_one_line(os.fsencode(name).decode("utf-8", errors="replace"))
 
 
 def _digest(folder: Path, files: Sequence[Path]) -> str:

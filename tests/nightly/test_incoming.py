@@ -94,6 +94,34 @@ def test_file_names_may_be_long_and_of_any_encoding(inbox: Path, tweets: pd.Data
     assert sorted(listed["name"]) == sorted(["caf\ufffd.csv", "\u957f" * 80 + ".csv", "bad.csv"])
 
 
+@pytest.mark.parametrize("mark", ["\r", "\n", "\x1b[2J", "\x85", "\u2028", '"\r'])
+def test_line_breaks_in_file_names_break_no_list(project: Path, inbox: Path, tweets: pd.DataFrame, mark: str) -> None:
+    write_csv(inbox / f"may{mark}.csv", tweets[:10])
+    (inbox / f"odd{mark}.csv").write_text("text,mood\na,b\n")
+    with unseen_files("inbox") as files:
+        table = tables.complete(tweets[500:], source="t")
+        for file in examine(files, table, known=tweets[:0], judge=None, min_agreement=0.05):
+            if file.refusal:
+                put_into_quarantine(file, "2026-01-01")
+            else:
+                increments.add(file.increment(), source=file.name, file=file.sha256, taken="2026-01-01")
+    listed = [increments.read_list(), increments.read_list(paths.QUARANTINE, incoming.QUARANTINE_COLUMNS)]
+    assert [len(table) for table in listed] == [1, 1]
+    for name in (listed[0]["source"].item(), listed[1]["name"].item()):
+        assert name.isprintable()
+        assert name.endswith(".csv")
+    assert all(len(path.read_text().splitlines()) == 2 for path in (paths.INCREMENTS, paths.QUARANTINE))
+    with unseen_files("inbox") as files:
+        assert not files
+
+
+def test_list_keeps_its_lines_whatever_is_added(project: Path) -> None:
+    line = {"batch": "a" * 64, "rows": "1", "source": "may\r,.csv", "file": "f" * 64, "taken": "now"}
+    increments.append(line)
+    increments.append(line | {"batch": "b" * 64})
+    assert increments.read_list()["source"].tolist() == ["may\\r,.csv"] * 2
+
+
 def test_quarantine_keeps_file_names_of_other_encodings(project: Path, tweets: pd.DataFrame) -> None:
     Path(os.fsdecode(b"\xff" * 100 + b".csv")).write_text("text,mood\na,b\n")
     with unseen_files(str(project)) as files:
