@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base import paths
 from ..base.errors import PipelineError
+from ..base.modalities import modalities_of, modality
 from .content import content
 from .split import SPLIT_KEY_VERSION, split_key
 
@@ -45,6 +46,23 @@ def text_digest(text: str, version: int = SPLIT_KEY_VERSION) -> str:
     return hashlib.sha256(f"text\0{split_key(text, version)}".encode(errors="surrogatepass")).hexdigest()
 
 
+def clean_digest(cleaned: str) -> str:
+    """Return the SHA-256 that lists all texts of which cleaning leaves this one; they are copies of one another."""
+    return hashlib.sha256(f"clean\0{split_key(cleaned)}".encode(errors="surrogatepass")).hexdigest()
+
+
+def text_digests(text: str) -> list[str]:
+    """Return the digests that list a raw text: its own, and that of what cleaning leaves of it.
+
+    Its own stays valid if the rules of cleaning change.
+
+    >>> len(text_digests("so glad")), len(text_digests("<br>"))  # of which nothing is left
+    (2, 1)
+    """
+    cleaned = modality("text").clean(text)
+    return [text_digest(text), *([clean_digest(cleaned)] if cleaned else [])]
+
+
 def _is_listed(text: str, listed: set[str]) -> bool:
     return any(text_digest(text, version) in listed for version in range(SPLIT_KEY_VERSION, 0, -1))
 
@@ -68,14 +86,14 @@ def read_forgotten() -> set[str]:
 
 
 def mask_listed(table: "pd.DataFrame", digests: Iterable[str]) -> np.ndarray:
-    """Return which rows are listed, by id or by content.
+    """Return which rows are listed: by id, by content, or by what cleaning leaves of it.
 
     Parameters
     ----------
     table : DataFrame of shape (n_rows, >= 2)
         Has `id` and raw inputs such as `text` (null where missing).
     digests : iterable of str
-        As returned by `read_forgotten`, `id_digest` and `text_digest`.
+        As returned by `read_forgotten`, `id_digest` and `text_digests`.
 
     Returns
     -------
@@ -85,11 +103,20 @@ def mask_listed(table: "pd.DataFrame", digests: Iterable[str]) -> np.ndarray:
     Examples
     --------
     >>> import pandas as pd
-    >>> mask_listed(pd.DataFrame({"id": ["1", "2"], "text": ["so glad", "sad"]}), [text_digest("So glad")])
-    array([ True, False])
+    >>> table = pd.DataFrame({"id": ["1", "2", "3"], "text": ["so glad", "sad", "<b>So</b> glad"]})
+    >>> mask_listed(table, text_digests("So glad"))
+    array([ True, False,  True])
     """
     listed = set(digests)
     if not listed:
         return np.zeros(len(table), dtype=bool)
-    pairs = zip(table["id"], content(table), strict=True)
-    return np.array([id_digest(row_id) in listed or _is_listed(text, listed) for row_id, text in pairs], dtype=bool)
+    clean = {name: modality(name).clean for name in modalities_of(table)}
+    cleaned = table.assign(**{name: table[name].fillna("").map(function) for name, function in clean.items()})
+    rows = zip(table["id"], content(table), content(cleaned), strict=True)
+    return np.array(
+        [
+            id_digest(row_id) in listed or _is_listed(raw, listed) or (left != "" and clean_digest(left) in listed)
+            for row_id, raw, left in rows
+        ],
+        dtype=bool,
+    )

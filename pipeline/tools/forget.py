@@ -8,7 +8,7 @@ from ..base.errors import PipelineError
 from ..base.files import read_table, sha256, write_text
 from ..base.versioning import DVC_LOCK
 from ..data import increments, tables
-from ..data.forgotten import id_digest, mask_listed, read_forgotten, text_digest
+from ..data.forgotten import id_digest, mask_listed, read_forgotten, text_digests
 from ..registry import tracking
 from ..registry.settings import model_name
 from ..text.cleaning import clean_text
@@ -117,11 +117,17 @@ def versions_trained_on(ids: set[str], texts: set[str]) -> tuple[list[str], list
     return trained, unknown
 
 
+def _all_digests(texts: Sequence[str]) -> list[str]:
+    return [digest for text in texts for digest in text_digests(text)]
+
+
 def forget_rows(texts: list[str], ids: set[str]) -> None:
     """Exclude rows by their raw texts and their ids; print what was done and which copies remain."""
-    digests = [id_digest(row) for row in ids] + [text_digest(text) for text in texts]
+    digests = [id_digest(row) for row in ids] + _all_digests(texts)
     if paths.INGEST_TABLE.is_file():
         table = read_table(paths.INGEST_TABLE)
+        named = table[table["id"].isin(ids)]["text"].dropna().to_list()
+        digests += _all_digests(named)  # otherwise a copy takes the place of the row
         rows = table[mask_listed(table, digests)]
         ids = ids | set(rows["id"])
         texts = texts + rows["text"].dropna().to_list()
@@ -129,7 +135,7 @@ def forget_rows(texts: list[str], ids: set[str]) -> None:
     else:
         print(f"{paths.INGEST_TABLE} is missing; `dvc repro` will report how many rows match")
     print(f"{add_digests(digests):,} digests added to {paths.FORGOTTEN}; run `dvc repro` to drop the rows")
-    for line in remove_from_increments([*digests, *map(text_digest, texts)]):
+    for line in remove_from_increments([*digests, *_all_digests(texts)]):
         print(line)
     if tracking.enabled():
         trained, unknown = versions_trained_on(ids, {clean_text(text) for text in texts})
@@ -148,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--id", nargs="+", default=[], help=f"ids of rows, as in the column id of {paths.EVALUATE_MISTAKES}"
     )
     parser.add_argument(
-        "--text", nargs="+", default=[], help="texts; letter case, character width and white space are ignored"
+        "--text", nargs="+", default=[], help="texts; copies that are equal once cleaned are forgotten, too"
     )
     parser.add_argument("--file", type=command.path, help="a UTF-8 file with one text per line")
     options = parser.parse_args(arguments)

@@ -33,6 +33,33 @@ def test_rows_match_by_id_and_by_text() -> None:
     assert forgotten.mask_listed(TABLE, [forgotten.id_digest("b")]).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "<p>so  GLAD, @anna</p>",
+        "so glad,&nbsp;@bob",
+        "so\u00a0glad, @anna",
+        "s\u00ado glad, @x_y",
+        "ｓｏ glad, @anna<br>",
+    ],
+)
+def test_copies_that_are_equal_once_cleaned_are_forgotten(copy: str) -> None:
+    table = pd.DataFrame({"id": ["a", "b", "c", "d"], "text": [copy, "so sad, @anna", None, "<br>"]})
+    for text in ("so glad, @anna", copy):
+        assert forgotten.mask_listed(table, forgotten.text_digests(text)).tolist() == [True, False, False, False]
+    assert forgotten.mask_listed(table, forgotten.text_digests("<hr>")).tolist() == [False] * 4
+
+
+def test_no_copy_takes_the_place_of_a_forgotten_row(searches: list[tuple[set[str], set[str]]]) -> None:
+    table = tables.complete(
+        pd.DataFrame({"text": ["<b>good</b>", "good", "bad"], "label": ["a", "a", "b"]}), source="s"
+    )
+    write_table(paths.INGEST_TABLE, table)
+    forget.forget_rows([], {table["id"][0]})
+    assert forgotten.mask_listed(table, forgotten.read_forgotten()).tolist() == [True, True, False]
+    assert searches == [({*table["id"][:2]}, {"good"})]
+
+
 def test_list_holds_unique_digests_only() -> None:
     digests = [forgotten.text_digest("my secret"), forgotten.id_digest("b")]
     assert forget.add_digests(digests) == 2
@@ -131,7 +158,7 @@ def test_id_also_removes_rows_of_the_same_text(
     rows = pd.DataFrame({"text": ["hello world", "good"], "label": ["other", "b"]})
     increments.add(tables.complete(rows, source="x.csv"), source="x.csv", file="f" * 64, taken="now")
     forget.forget_rows([], {row})
-    assert forgotten.read_forgotten() == {forgotten.id_digest(row)}
+    assert forgotten.read_forgotten() == {forgotten.id_digest(row), *forgotten.text_digests("Hello  WORLD")}
     assert increments.read_rows()["text"].tolist() == ["good"]
     assert searches == [({row}, {"hello world"})]
     output = capsys.readouterr().out
