@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ _MARKS = "".join(chr(code) for code in range(0x300, 0xFE00) if unicodedata.categ
 _WORD = re.compile(rf"{PLACEHOLDER}|\w[\w{_MARKS}]*(?:['’][\w{_MARKS}]+)*|[^\w\s]")
 _CHARACTER = re.compile(rf"{PLACEHOLDER}|.")
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ebef]")  # one Chinese character
+LONGEST_RUN = 500  # characters without a space or mark that jieba cuts at once: its time grows with the square
 SAMPLED_TEXTS, SAMPLED_CHARACTERS = 1_000, 1_000  # by `detect_language`; characters of each text
 
 
@@ -43,7 +44,12 @@ def chinese_words(text: str) -> list[str]:
     ['我', '不', '喜欢', 'it']
     """
     segment = _segmenter().lcut
-    return [word for run in words(text) for word in (segment(run) if HAN.search(run) else [run])]
+    return [word for run in words(text) for word in (_in_pieces(segment, run) if HAN.search(run) else [run])]
+
+
+def _in_pieces(segment: Callable[[str], list[str]], run: str) -> Iterator[str]:
+    for start in range(0, len(run), LONGEST_RUN):
+        yield from segment(run[start : start + LONGEST_RUN])
 
 
 @cache

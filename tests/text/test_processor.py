@@ -3,6 +3,7 @@
 import pickle
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def test_ftfy_leaves_ascii_texts_unchanged() -> None:
     for raw in datasets.rotten_tomatoes()["text"].head(2_000):
         if raw.isascii():
             assert cleaning.fix_text(raw, cleaning._FIXES) == raw
+
+
+def test_long_runs_are_cut_before_jieba_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time for a run grows with the square: 18 seconds for 80,000 times the same character."""
+    lengths: list[int] = []
+    segment = languages._segmenter().lcut
+    recorded = SimpleNamespace(lcut=lambda run: lengths.append(len(run)) or segment(run))
+    monkeypatch.setattr(languages, "_segmenter", lambda: recorded)
+    text = "\u4e2d" * 1_234 + " ok"
+    units = chinese_words(text)
+    assert lengths == [500, 500, 234]
+    assert ("".join(units[:-1]), units[-1]) == ("\u4e2d" * 1_234, "ok")
 
 
 def test_characters_and_chinese_words() -> None:
