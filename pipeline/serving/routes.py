@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, FailFast, Field
 from starlette.exceptions import HTTPException
 
 from . import schemas
@@ -68,14 +68,15 @@ def add_prediction_routes(
         Most texts in a request.
     """
 
-    class PredictRequest(BaseModel):
-        model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "I love this!"}]})
+    class PredictRequest(schemas.RequestBody):
+        model_config = ConfigDict(json_schema_extra={"examples": [{"text": "I love this!"}]})
         text: Annotated[str, Field(max_length=max_length, description="raw text")]
 
-    class BatchRequest(BaseModel):
-        model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"texts": ["I love this!", "No."]}]})
+    class BatchRequest(schemas.RequestBody):
+        model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["I love this!", "No."]}]})
         texts: Annotated[
             list[Annotated[str, Field(max_length=max_length, description="raw text")]],
+            FailFast(),
             Field(min_length=1, max_length=max_texts),
         ]
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi.exceptions import RequestValidationError
 from helpers.project import ROOT
 from helpers.service import Client, FakeModel, loaded_model, running_service, threads_of, wait_until
 
@@ -115,6 +116,22 @@ def test_invalid_text_gets_one_sentence(client: Client, body: Any, status: int, 
 )
 def test_invalid_batch_gets_one_sentence(client: Client, texts: Any, message: str) -> None:
     assert client.post("/predict/batch", {"texts": texts}) == (422, {"error": message})
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/predict", {f"key{i}": i for i in range(50)}), ("/predict/batch", {"texts": [None] * 5}),
+     ("/predict/batch", {f"key{i}": i for i in range(50)})],
+)  # fmt: skip
+def test_only_the_first_error_of_a_body_is_found(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str, body: Any
+) -> None:
+    """150,000 unknown fields kept the service from all other requests for seconds."""
+    found: list[int] = []
+    errors = RequestValidationError.errors
+    monkeypatch.setattr(RequestValidationError, "errors", lambda self: found.append(len(errors(self))) or errors(self))
+    assert client.post(path, body)[0] == 422
+    assert found == [1]
 
 
 def test_nul_and_emoji_are_valid(client: Client) -> None:
