@@ -28,6 +28,8 @@ HEADERS = [
     (b"cache-control", b"no-store"),
 ]
 RETRY_AFTER = {"retry-after": "1"}  # seconds
+MAX_HEAD = 65_536  # bytes
+TOO_LARGE_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 CLOSE = {"connection": "close"}  # part of the body may still be on its way
 
 
@@ -135,28 +137,35 @@ class Guard:
 
 
 def protocol_with_timeouts(seconds: float) -> Any:
-    """Return uvicorn's protocol class, with a time limit for two kinds of slow clients.
+    """Return uvicorn's protocol class, with limits for three kinds of clients.
 
-    A connection is closed if the head of a request does not arrive within `seconds`, or if the client reads nothing of
-    its answer for as long.
+    A connection is closed if the head of a request does not arrive within `seconds`, if it is larger than `MAX_HEAD`,
+    or if the client reads nothing of its answer for `seconds`.
     """
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         head_timer: asyncio.TimerHandle | None = None
         read_timer: asyncio.TimerHandle | None = None
+        head_size = 0
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._limit_head()
 
         def data_received(self, data: bytes) -> None:
+            self.head_size += len(data)
             super().data_received(data)
             self._limit_head()
 
         def _limit_head(self) -> None:
             answering = self.cycle is not None and not self.cycle.response_complete
-            if answering and self.head_timer:
+            if answering:
+                self.head_size = 0
+            if self.head_size > MAX_HEAD and not self.transport.is_closing():
+                self.transport.write(TOO_LARGE_HEAD)
+                self.transport.close()
+            elif answering and self.head_timer:
                 self.head_timer.cancel()
                 self.head_timer = None
             elif not answering and not self.head_timer:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from helpers.service import Client, FakeModel, loaded_model, running_service, th
 
 from pipeline.base.errors import PipelineError
 from pipeline.serving import app
+from pipeline.serving.middleware import TOO_LARGE_HEAD
 
 LIMITS = {"max_length": 20, "max_texts": 5, "max_body": 2_000, "max_waiting": 8, "timeout": 5.0, "threads": 1}
 
@@ -284,6 +286,30 @@ def test_port_in_use_is_an_error_and_the_default_host_is_local(client: Client) -
 def test_limit_of_zero_is_an_error() -> None:
     with pytest.raises(PipelineError, match="--max-texts must be above 0, got 0"):
         app.main(["--max-texts", "0"])
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"GET /" + b"x" * 50_000 + b" HTTP/1.1\r\n",
+        b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n" * 3 + b"GET / HTTP/1.1\r\n",
+    ],
+)
+def test_large_head_is_refused(client: Client, start: bytes) -> None:
+    """It was taken in whole, 219 MB of it."""
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
+        sent = 0
+        with suppress(ConnectionError):
+            connection.sendall(start)
+            while sent < 5_000_000:
+                connection.sendall(b"x-%d: %s\r\n" % (sent, b"y" * 1_000))
+                sent += 1_000
+        assert sent < 5_000_000
+        with suppress(ConnectionError):  # unread data may reset the connection before the answer is read
+            answers = b"".join(iter(lambda: connection.recv(10_000), b""))
+            assert answers.endswith(TOO_LARGE_HEAD)
+    assert client.get("/health")[0] == 200
 
 
 def test_head_request_gets_the_head_only(client: Client) -> None:
