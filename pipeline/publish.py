@@ -18,7 +18,7 @@ from .evaluation.metrics import HEADLINES
 from .inference.manifest import modalities, read_manifest
 from .registry import packaging, probe, promotion, record, tracking
 from .registry.gate import Decision
-from .registry.judge import judge, test_rows
+from .registry.judge import ask_rivals, judge, test_rows
 from .registry.runs import PUBLISHED
 from .registry.settings import Gate, Publish, model_name
 from .reports import card, summary
@@ -52,12 +52,13 @@ def publish() -> str:
             return unchanged
         store = tracking.connect()
         with tracking.store_errors(store.address):
+            rows = test_rows()
+            ask_rivals(store, name, rows, processes)
             with store.lock.file:
                 run = store.runs.open(manifest["state"])
                 store.runs.link_project_run(run)
                 if run.data.tags.get(PUBLISHED) == content and store.versions.with_digest(name, digest):
                     return unchanged
-                rows = test_rows()
                 store.runs.log_params(run, record.parameters())
                 store.runs.log_epochs(run, read_table(paths.TRAIN_HISTORY).to_dict("records"))
                 store.runs.log_metrics(run, summary.mlflow_metrics(metrics, intervals, behaviour))

@@ -242,10 +242,25 @@ def _changed_split(store: Store, champion: "ModelVersion") -> list[str]:
     return [key for key, value in expected.items() if logged.get(key) != value] if logged else []
 
 
+def ask_rivals(store: Store, name: str, rows: Rows, processes: probe.Processes) -> None:
+    """Ask the champion and the anchor for all rows; they answer while the run is logged. Parameters as in `judge`."""
+    for alias in (promotion.CHAMPION, promotion.ANCHOR):
+        if rival := store.versions.alias(name, alias):
+            _ask_rival(rival, rows, processes, store)
+
+
 def _ask_rival(
     rival: "ModelVersion", rows: Rows, processes: probe.Processes, store: Store
 ) -> Callable[[], probe.Answer]:
-    """Ask a version for all rows, or look in the cache whether it was asked the same; return a function that waits."""
+    """Ask a version for all rows, unless it was asked; return a function that waits for the answer."""
+    number = str(rival.version)
+    if number not in processes.asked:
+        processes.asked[number] = _ask(rival, rows, processes, store)
+    return processes.asked[number]
+
+
+def _ask(rival: "ModelVersion", rows: Rows, processes: probe.Processes, store: Store) -> Callable[[], probe.Answer]:
+    """Ask a version for all rows, or look in the cache whether it was asked the same in an earlier publication."""
     digest = rival.tags.get(MODEL_DIGEST)
     cached = answers.find(versioning.root(), [digest, rows]) if digest else None
     if cached:

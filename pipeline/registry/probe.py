@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..inference.part import Rows
 
 MAX_SECONDS = 600  # to load a model and predict all rows
@@ -65,13 +67,16 @@ class Answer:
 class Processes:
     """A process that imports MLflow, which takes longer than a thousand predictions, and forks one for each model.
 
-    All of them end with the `with` block.
+    All of them end with the `with` block. `asked` are the versions that were asked for all test rows, by number.
     """
+
+    asked: "dict[str, Callable[[], Answer]]"
 
     def __enter__(self) -> "Processes":
         self._folder = tempfile.TemporaryDirectory()
         self._process: subprocess.Popen[bytes] | None = None
         self._probes = 0
+        self.asked = {}
         return self
 
     def __exit__(self, *error: object) -> None:
