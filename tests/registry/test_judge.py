@@ -66,6 +66,18 @@ def answer(probabilities: np.ndarray, classes: tuple[str, str] = ("glad", "sad")
     return Answer(dict(zip(classes, probabilities.T.tolist(), strict=True)), 1.0)
 
 
+def test_rivals_that_were_asked_early_are_not_asked_again(evaluated: dict[str, Answer]) -> None:
+    evaluated["1"] = answer(CORRECT)
+    rival = SimpleNamespace(name="m", version="1", tags={})
+    versions = SimpleNamespace(alias=lambda name, alias: rival if alias == "champion" else None)
+    started: list[str] = []
+    processes: Any = SimpleNamespace(new=lambda: started.append("a process") or "a process", asked={})
+    store: Any = SimpleNamespace(versions=versions)
+    subject.ask_rivals(store, "m", rows_of_test(), processes)
+    wait = subject._ask_rival(rival, rows_of_test(), processes, store)  # type: ignore[arg-type]
+    assert (wait().probabilities, started) == (evaluated["1"].probabilities, ["a process"])
+
+
 def judge(champion: str | None, anchor: str | None = None, **tags: str) -> Decision:
     named = {"champion": champion, "anchor": anchor}
     rivals = {
@@ -81,7 +93,7 @@ def judge(champion: str | None, anchor: str | None = None, **tags: str) -> Decis
         "per_class": metrics.per_class(labels, CORRECT, ["glad", "sad"]),
         "slices": {},
     }
-    processes = SimpleNamespace(new=lambda: "a process")
+    processes = SimpleNamespace(new=lambda: "a process", asked={})
     store = SimpleNamespace(versions=SimpleNamespace(parameters=lambda version: CHAMPIONS[version.version]))
     intervals: dict[str, Any] = {"differences": {}, "reached": {}, "per_class": {}, "slices": {}, "overall": {}}
     return subject.judge(results, intervals, rows_of_test(), processes, store, new, rivals)  # type: ignore[arg-type]
