@@ -254,7 +254,7 @@ def effective_clusters(of_rows: np.ndarray, by_row: np.ndarray) -> float:
     if count < 2 or variance == 0:
         return float(count)
     excess = float((sums**4).mean()) / variance**2 - 1  # of the kurtosis over its smallest value
-    return round(min(count, 1 + 2 * count / max(excess, 2 / count)), 6)
+    return round(min(float(count), 1 + 2 * count / max(excess, 2 / count)), 6)
 
 
 def _quantile(of_rows: np.ndarray, comparisons: int = 1, by_row: np.ndarray | None = None) -> float:
